@@ -1,0 +1,93 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+// Products of the packages this one stands on, each named once.
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+
+let package = Package(
+    name: "layercache",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "CacheCore", targets: ["CacheCore"]),
+        .library(name: "CacheServer", targets: ["CacheServer"]),
+        .library(name: "CacheClient", targets: ["CacheClient"]),
+        .executable(name: "layercache", targets: ["layercache"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+        .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+        .target(
+            name: "CacheCore",
+            dependencies: [
+                "CLMDB", "CZstd", "COpenSSL", "CArchive", "CISAL", nioCore, nioPosix, nioConcurrency, logging,
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "CacheServer",
+            dependencies: [
+                "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, httpTypes, logging, lifecycle, hummingbird,
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "CacheClient",
+            dependencies: [
+                "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, logging, metrics, lifecycle, httpClient,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "layercache",
+            dependencies: [
+                "CacheCore", "CacheServer", "CacheClient", arguments, configuration, logging, lifecycle,
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "CacheCoreTests", dependencies: ["CacheCore", nioCore, nioPosix, logging], swiftSettings: settings),
+        .testTarget(
+            name: "CacheServerTests",
+            dependencies: ["CacheServer", "CacheCore", nioCore, nioPosix, logging, httpClient, lifecycle],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CacheClientTests",
+            dependencies: ["CacheClient", "CacheCore", "CacheServer", nioCore, nioPosix, logging, lifecycle],
+            swiftSettings: settings),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["CacheCore", "layercache"], swiftSettings: settings),
+    ]
+)

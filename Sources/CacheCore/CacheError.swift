@@ -1,0 +1,47 @@
+/// The one error type of CacheCore: what went wrong, with which object, and the way out.
+///
+/// A miss is never an error (it is `nil`), and corruption is never a miss. The `description` is one line, fit for standard error.
+public struct CacheError: Error, Sendable, CustomStringConvertible {
+    /// What kind of failure it was; callers branch on this, people read `message`.
+    public enum Code: String, Sendable {
+        /// Bytes are there but are not what their name or their authentication tag says.
+        case corrupt
+        /// A chunk, manifest or other object that must exist does not.
+        case missing
+        /// A key that is needed is not in the keyring, or is not the right one.
+        case key
+        /// Input from outside (archive, JSON, manifest, configuration) that is malformed.
+        case invalidInput
+        /// Input or work that goes beyond a documented limit.
+        case limitExceeded
+        /// A format whose magic or version this build does not know.
+        case unsupported
+        /// The operating system or a store refused (disk full, permission, I/O error).
+        case io
+        /// A tier or peer did not answer in its time.
+        case timedOut
+        /// Too much work is under way already; try again later.
+        case overloaded
+        /// Somebody else changed the same thing at the same time.
+        case conflict
+        /// The store or client was closed.
+        case closed
+    }
+
+    public let code: Code
+    /// One line: what, which object, what to do.
+    public let message: String
+    /// The error below this one, if there was one.
+    public let cause: (any Error)?
+
+    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+
+    public var description: String {
+        let line = cause.map { "\(message): \($0)" } ?? message
+        return String(line.map { $0.isNewline ? " " : $0 })
+    }
+}

@@ -1,0 +1,108 @@
+internal import COpenSSL
+
+/// 32 bytes of SHA-256, as a trivial value: the raw material of every name here (``ChunkID``, ``ManifestID``, an OCI `diffID`).
+public struct SHA256Digest: Hashable, Sendable {
+    // In memory order: the first word holds bytes 0 to 7.
+    private let word0: UInt64
+    private let word1: UInt64
+    private let word2: UInt64
+    private let word3: UInt64
+
+    public static let byteCount = 32
+    public static let zero = SHA256Digest(word0: 0, word1: 0, word2: 0, word3: 0)
+
+    private init(word0: UInt64, word1: UInt64, word2: UInt64, word3: UInt64) {
+        self.word0 = word0
+        self.word1 = word1
+        self.word2 = word2
+        self.word3 = word3
+    }
+
+    /// Takes 32 bytes as a digest; `nil` for any other count.
+    public init?(bytes: UnsafeRawBufferPointer) {
+        guard bytes.count == Self.byteCount else { return nil }
+        self = bytes.loadUnaligned(as: SHA256Digest.self)
+    }
+
+    /// Parses 64 hexadecimal digits in lower case; `nil` for anything else.
+    public init?(hex: some StringProtocol) {
+        let digits = hex.utf8
+        guard digits.count == 2 * Self.byteCount else { return nil }
+        var value = SHA256Digest.zero
+        let valid = withUnsafeMutableBytes(of: &value) { bytes in
+            var index = 0
+            var high: UInt8?
+            for digit in digits {
+                let nibble: UInt8
+                switch digit {
+                case UInt8(ascii: "0")...UInt8(ascii: "9"): nibble = digit - UInt8(ascii: "0")
+                case UInt8(ascii: "a")...UInt8(ascii: "f"): nibble = digit - UInt8(ascii: "a") + 10
+                default: return false
+                }
+                if let upper = high {
+                    bytes[index] = upper << 4 | nibble
+                    index += 1
+                    high = nil
+                } else {
+                    high = nibble
+                }
+            }
+            return true
+        }
+        guard valid else { return nil }
+        self = value
+    }
+
+    /// Hashes `bytes` in one call: about 1.9 GB/s a core with SHA-NI; blocks, allocates nothing.
+    public init(hashing bytes: UnsafeRawBufferPointer) {
+        var value = SHA256Digest.zero
+        withUnsafeMutableBytes(of: &value) { out in
+            _ = SHA256(bytes.baseAddress, bytes.count, out.baseAddress)
+        }
+        self = value
+    }
+
+    /// The bytes, for as long as `body` runs.
+    public func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        try Swift.withUnsafeBytes(of: self, body)
+    }
+
+    /// 64 hexadecimal digits in lower case. Allocates; for the edges only.
+    public var hex: String {
+        withUnsafeBytes { bytes in
+            String(unsafeUninitializedCapacity: 2 * Self.byteCount) { out in
+                for (index, byte) in bytes.enumerated() {
+                    out[2 * index] = Self.digit(byte >> 4)
+                    out[2 * index + 1] = Self.digit(byte & 15)
+                }
+                return 2 * Self.byteCount
+            }
+        }
+    }
+
+    private static func digit(_ nibble: UInt8) -> UInt8 {
+        nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        // The bytes are a hash already: half of them tell two digests apart, and the hasher is seeded.
+        hasher.combine(word0)
+        hasher.combine(word1)
+    }
+}
+
+extension SHA256Digest: CustomStringConvertible {
+    public var description: String { hex }
+}
+
+extension SHA256Digest: Comparable {
+    /// Byte order, as `memcmp` and LMDB's keys have it.
+    public static func < (left: SHA256Digest, right: SHA256Digest) -> Bool {
+        for (a, b) in [
+            (left.word0, right.word0), (left.word1, right.word1), (left.word2, right.word2), (left.word3, right.word3),
+        ] where a != b {
+            return a.byteSwapped < b.byteSwapped
+        }
+        return false
+    }
+}
