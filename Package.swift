@@ -78,7 +78,7 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
-            name: "CacheCoreTests", dependencies: ["CacheCore", nioCore, nioPosix, logging], swiftSettings: settings),
+            name: "CacheCoreTests", dependencies: ["CacheCore", "CZstd", nioCore, nioPosix, logging], swiftSettings: settings),
         .testTarget(
             name: "CacheServerTests",
             dependencies: ["CacheServer", "CacheCore", nioCore, nioPosix, logging, httpClient, lifecycle],

@@ -44,7 +44,8 @@ public final class ChunkOpener {
         if ref.codec == .zstd {
             let count = decompressor.decompress(UnsafeRawBufferPointer(text), into: output)
             guard count == output.count else {
-                throw CacheError(.corrupt, "chunk \(ref.id) does not decompress to the \(output.count) bytes that its manifest says")
+                throw CacheError(
+                    .corrupt, "chunk \(ref.id) does not decompress to the \(output.count) bytes that its manifest says")
             }
         }
     }

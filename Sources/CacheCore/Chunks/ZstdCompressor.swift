@@ -18,7 +18,8 @@ final class ZstdCompressor {
     /// Writes one frame to the start of `output`, which has `bound(input.count)` bytes, and returns its length.
     func compress(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Int {
         let count = ZSTD_compress2(context, output.baseAddress, output.count, input.baseAddress, input.count)
-        precondition(ZSTD_isError(count) == 0, "zstd failed with room to spare: \(String(cString: ZSTD_getErrorName(count)))")
+        precondition(
+            ZSTD_isError(count) == 0, "zstd failed with room to spare: \(String(cString: ZSTD_getErrorName(count)))")
         return count
     }
 

@@ -22,7 +22,8 @@ public protocol ObjectStore: Sendable {
 
     /// Compare-and-swap: writes the object if its version is still `expected` (`nil`: if there is none).
     /// - Returns: the new version, or `nil` if somebody else was first; nothing is written then.
-    func replace(_ key: ObjectKey, _ body: ByteBuffer, expecting expected: ObjectVersion?) async throws -> ObjectVersion?
+    func replace(_ key: ObjectKey, _ body: ByteBuffer, expecting expected: ObjectVersion?) async throws
+        -> ObjectVersion?
 
     /// Deletes the object; deleting what is not there is no error.
     func delete(_ key: ObjectKey) async throws

@@ -1,0 +1,53 @@
+internal import NIOConcurrencyHelpers
+public import NIOCore
+
+/// Chunks in memory, bounded by their bytes: decoded chunks above L1, sealed chunks above L2's store.
+///
+/// Sharded by name, each shard under a lock that is held for well under a microsecond. Eviction is SIEVE (Zhang et al., NSDI 2024):
+/// first in, first out, but what was asked for since the hand came by stays, so one scan does not flush what is read again and again.
+/// A buffer that was evicted lives on for as long as a reader holds it.
+public final class MemoryCache: Sendable {
+    private let shards: [NIOLockedValueBox<MemoryCacheShard>]
+    /// The most bytes that all shards hold together.
+    public let capacity: Int
+
+    /// - Parameter capacity: bytes; 0 keeps nothing.
+    public init(capacity: Int) {
+        self.capacity = max(capacity, 0)
+        // A shard should hold many chunks of the largest size, or its share decides what stays.
+        let count = min(max(self.capacity / (64 * ChunkLimits.plainBytes), 1), 16)
+        shards = (0..<count).map { _ in NIOLockedValueBox(MemoryCacheShard(capacity: max(capacity, 0) / count)) }
+    }
+
+    /// The chunk, marked as asked for; `nil` if it is not in memory. Never blocks for long, copies nothing.
+    public func get(_ id: ChunkID) -> ByteBuffer? {
+        shard(of: id).withLockedValue { $0.get(id) }
+    }
+
+    /// Whether the chunk is in memory; marks nothing.
+    public func contains(_ id: ChunkID) -> Bool {
+        shard(of: id).withLockedValue { $0.contains(id) }
+    }
+
+    /// Keeps the chunk and evicts others for it. One that is larger than its shard's share is not kept.
+    public func insert(_ id: ChunkID, _ bytes: ByteBuffer) {
+        // What is evicted is freed after the lock is given back.
+        _ = shard(of: id).withLockedValue { $0.insert(id, bytes) }
+    }
+
+    public func remove(_ id: ChunkID) {
+        _ = shard(of: id).withLockedValue { $0.remove(id) }
+    }
+
+    /// Chunks and bytes held now, and how many were evicted so far.
+    public var usage: (chunks: Int, bytes: Int, evictions: Int) {
+        shards.reduce(into: (0, 0, 0)) { total, shard in
+            let usage = shard.withLockedValue { ($0.count, $0.bytes, $0.evictions) }
+            total = (total.0 + usage.0, total.1 + usage.1, total.2 + usage.2)
+        }
+    }
+
+    private func shard(of id: ChunkID) -> NIOLockedValueBox<MemoryCacheShard> {
+        shards[id.digest.withUnsafeBytes { Int($0[31]) } % shards.count]
+    }
+}

@@ -1,0 +1,62 @@
+import CacheCore
+import NIOCore
+import Testing
+
+@Suite struct MemoryCacheTests {
+    private func id(_ number: Int) -> ChunkID {
+        withUnsafeBytes(of: number) { ChunkID(SHA256Digest(hashing: $0)) }
+    }
+
+    private func buffer(_ number: Int, bytes: Int) -> ByteBuffer {
+        var buffer = ByteBufferAllocator().buffer(capacity: bytes)
+        buffer.writeRepeatingByte(UInt8(truncatingIfNeeded: number), count: bytes)
+        return buffer
+    }
+
+    @Test func boundIsKeptAndContentIsRight() {
+        let cache = MemoryCache(capacity: 1 << 20)
+        var generator = SplitMix(seed: 7)
+        for _ in 0..<5_000 {
+            let number = Int.random(in: 0..<200, using: &generator)
+            if let found = cache.get(id(number)) {
+                #expect(found == buffer(number, bytes: 1 << 14))
+            } else {
+                cache.insert(id(number), buffer(number, bytes: 1 << 14))
+            }
+            if number % 17 == 0 { cache.remove(id(number)) }
+            #expect(cache.usage.bytes <= 1 << 20)
+        }
+        #expect(cache.usage.evictions > 0)
+    }
+
+    @Test func scanDoesNotFlushWhatIsReadAgain() {
+        let cache = MemoryCache(capacity: 1 << 20)
+        for number in 0..<32 { cache.insert(id(number), buffer(number, bytes: 1 << 14)) }
+        for scanned in 1_000..<2_000 {
+            for number in 0..<32 { _ = cache.get(id(number)) }
+            cache.insert(id(scanned), buffer(scanned, bytes: 1 << 14))
+        }
+        #expect((0..<32).allSatisfy { cache.contains(id($0)) })
+    }
+
+    @Test func zeroCapacityKeepsNothing() {
+        let cache = MemoryCache(capacity: 0)
+        cache.insert(id(1), buffer(1, bytes: 1))
+        #expect(cache.get(id(1)) == nil)
+    }
+}
+
+/// A small seeded generator (SplitMix64), so that a failing run can be repeated.
+struct SplitMix: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
+        return word ^ (word >> 31)
+    }
+}
