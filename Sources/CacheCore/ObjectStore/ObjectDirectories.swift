@@ -1,0 +1,117 @@
+internal import Glibc
+internal import NIOConcurrencyHelpers
+
+/// The open directories of a ``FileObjectStore``, a bounded number of them, so that an object costs no walk from the root.
+///
+/// Paths are as in object keys: `""` is the root, others neither begin nor end with `/`. No symbolic link is ever followed below the root.
+final class ObjectDirectories: Sendable {
+    private let root: ObjectDirectory
+    private let open = NIOLockedValueBox(Open())
+
+    private struct Open {
+        var byPath: [Substring: ObjectDirectory] = [:]
+        /// Those whose own name, and every name above it, is known to be durable.
+        var durable: Set<Substring> = []
+    }
+
+    /// The 256 directories of chunks, and as many for all the rest.
+    private static let maximumOpen = 512
+
+    init(root: OwnedDescriptor) {
+        self.root = ObjectDirectory(root)
+    }
+
+    /// The directory of that path; `nil` if there is none, or an object where it would be.
+    /// - Throws: if something else than a directory is in the way, or the system refuses.
+    func find(_ path: Substring) throws -> ObjectDirectory? {
+        if path.isEmpty { return root }
+        if let known = open.withLockedValue({ $0.byPath[path] }) {
+            if known.exists { return known }
+            forget(path)
+        }
+        let (parentPath, name) = Self.split(path)
+        guard let parent = try find(parentPath) else { return nil }
+        return try openChild(name, of: parent, path: path, orNilIfObject: true)
+    }
+
+    /// The directory of that path, which is made where it is missing. Its name survives a crash when this returns.
+    func make(_ path: Substring) throws -> ObjectDirectory {
+        if path.isEmpty { return root }
+        if let known = open.withLockedValue({ $0.durable.contains(path) ? $0.byPath[path] : nil }) {
+            if known.exists { return known }
+            forget(path)
+        }
+        let (parentPath, name) = Self.split(path)
+        let parent = try make(parentPath)
+        var found = try openChild(name, of: parent, path: path, orNilIfObject: false)
+        // Nobody removes directories of a store that is in use, but an operator may: a bounded number of tries.
+        for _ in 0..<8 where found == nil {
+            if mkdirat(parent.descriptor.number, name, 0o755) != 0, errno != EEXIST {
+                throw CacheError.system("make directory \(path)")
+            }
+            found = try openChild(name, of: parent, path: path, orNilIfObject: false)
+        }
+        guard let found else { throw CacheError(.io, "directory \(path) is removed as often as it is made") }
+        do {
+            try parent.sync()
+        } catch {
+            forget(parentPath)
+            throw CacheError.system("fsync of directory \(parentPath.isEmpty ? "/" : parentPath)", error.number)
+        }
+        open.withLockedValue { open in
+            if open.byPath[path] === found { open.durable.insert(path) }
+        }
+        return found
+    }
+
+    /// Closes the directory of that path and all below it, when those who use it are done.
+    func forget(_ path: Substring) {
+        let below = path + "/"
+        open.withLockedValue { open in
+            for known in open.byPath.keys where known == path || known.hasPrefix(below) {
+                open.byPath[known] = nil
+                open.durable.remove(known)
+            }
+        }
+    }
+
+    func forgetAll() {
+        open.withLockedValue { $0 = Open() }
+    }
+
+    private func openChild(
+        _ name: String, of parent: ObjectDirectory, path: Substring, orNilIfObject: Bool
+    ) throws -> ObjectDirectory? {
+        let number = openat(parent.descriptor.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        guard number >= 0 else {
+            switch errno {
+            case ENOENT: return nil
+            case ENOTDIR, ELOOP:
+                switch FileStatus(of: name, in: parent.descriptor)?.kind {
+                case .regular where orNilIfObject: return nil
+                case .regular:
+                    throw CacheError(.io, "\(path) is an object, and a file store cannot keep another below it")
+                default: throw FileStatus.foreign(path)
+                }
+            default: throw CacheError.system("open directory \(path)")
+            }
+        }
+        let directory = ObjectDirectory(OwnedDescriptor(number))
+        return open.withLockedValue { open in
+            // Another thread may have been faster; all must share one, or they would not share its fsyncs.
+            if let known = open.byPath[path] { return known }
+            if open.byPath.count >= Self.maximumOpen, let victim = open.byPath.keys.randomElement() {
+                open.byPath[victim] = nil
+                open.durable.remove(victim)
+            }
+            open.byPath[path] = directory
+            return directory
+        }
+    }
+
+    /// The path of the parent and the name in it.
+    static func split(_ path: Substring) -> (parent: Substring, name: String) {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return ("", String(path)) }
+        return (path[..<slash], String(path[path.utf8.index(after: slash)...]))
+    }
+}

@@ -1,0 +1,66 @@
+internal import Glibc
+internal import NIOConcurrencyHelpers
+internal import Synchronization
+
+/// One open directory of a ``FileObjectStore``, and what is known about the durability of the names in it.
+///
+/// A name becomes durable by an fsync of its directory. Threads that need one at the same time share it: those that come while one runs
+/// wait for it, and the first of them runs one for all.
+final class ObjectDirectory: Sendable {
+    let descriptor: OwnedDescriptor
+    /// How many fsyncs have begun.
+    private let begun = Atomic<UInt64>(0)
+    /// Held for as long as an fsync runs.
+    private let completed = NIOLockedValueBox(Completed())
+
+    private struct Completed {
+        var count: UInt64 = 0
+        /// When the last one began, in nanoseconds of the clock of file times.
+        var beganAt: Int64 = .min
+        /// The kernel tells of a failed write-back once, and whoever asks again hears of success: so one failure is final.
+        var failure: Int32?
+    }
+
+    init(_ descriptor: OwnedDescriptor) {
+        self.descriptor = descriptor
+    }
+
+    /// Makes every name that is in the directory now survive a crash. Blocks for one fsync, or for two that others began.
+    func sync() throws(DirectorySyncFailure) {
+        let needed = begun.load(ordering: .sequentiallyConsistent) + 1
+        let failure = completed.withLockedValue { completed -> Int32? in
+            if completed.failure != nil || completed.count >= needed { return completed.failure }
+            let turn = begun.add(1, ordering: .sequentiallyConsistent).newValue
+            let now = FileTime.now()
+            while fsync(descriptor.number) != 0 {
+                if errno == EINTR { continue }
+                completed.failure = errno
+                return errno
+            }
+            completed.count = turn
+            completed.beganAt = now
+            return nil
+        }
+        if let failure { throw DirectorySyncFailure(number: failure) }
+    }
+
+    /// As ``sync()``, for a name that another process may have made: costs nothing if an fsync of ours began after that.
+    ///
+    /// - Parameter changed: when the status of the file changed last, which is no sooner than it got its name.
+    func sync(nameMadeAt changed: Int64) throws(DirectorySyncFailure) {
+        // File times come from a clock that ticks every few milliseconds: a second is far on the safe side.
+        if completed.withLockedValue({ $0.failure == nil && changed < $0.beganAt - 1_000_000_000 }) { return }
+        try sync()
+    }
+
+    /// Whether the directory still has a name. One that was removed keeps working for those who have it open, as an empty one.
+    var exists: Bool {
+        var status = stat()
+        return fstat(descriptor.number, &status) == 0 && status.st_nlink > 0
+    }
+}
+
+/// `errno` of an fsync that failed.
+struct DirectorySyncFailure: Error {
+    let number: Int32
+}

@@ -1,0 +1,275 @@
+internal import Glibc
+internal import NIOConcurrencyHelpers
+internal import NIOCore
+
+/// The blocking half of a ``FileObjectStore``: objects as files below one directory.
+final class ObjectFiles: Sendable {
+    let root: String
+    private let rootDirectory: OwnedDescriptor
+    private let directories: ObjectDirectories
+    /// Made by the first write, so that a store can be read by those who may not write to it.
+    private let writer = NIOLockedValueBox<Writer?>(nil)
+    /// Held while an object changes under a condition that a file operation alone cannot express.
+    private let changing = NIOLock()
+
+    private struct Writer {
+        let staging: StagingArea
+        /// Keeps changes of other processes out; ``changing`` keeps out those of this one.
+        let lock: OwnedDescriptor
+    }
+
+    private static let lockName = ".lock"
+
+    init(root: String, create: Bool) throws {
+        self.root = root
+        if create { try Self.makeDirectories(root) }
+        let number = Glibc.open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard number >= 0 else {
+            if errno == ENOENT {
+                throw CacheError(.missing, "there is no object store at \(root): check the path, or push to it first")
+            }
+            throw CacheError.system("open object store \(root)")
+        }
+        rootDirectory = OwnedDescriptor(number)
+        directories = ObjectDirectories(root: rootDirectory)
+    }
+
+    /// As `mkdir -p`, each new name durable.
+    private static func makeDirectories(_ path: String) throws {
+        if path.isEmpty || FileStatus(path: path) != nil { return }
+        let bytes = path.utf8
+        var end = bytes.endIndex
+        while end > bytes.startIndex, bytes[bytes.index(before: end)] == UInt8(ascii: "/") {
+            end = bytes.index(before: end)
+        }
+        let slash = path[..<end].utf8.lastIndex(of: UInt8(ascii: "/"))
+        let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        try makeDirectories(parent)
+        if mkdir(path, 0o755) != 0, errno != EEXIST { throw CacheError.system("make directory \(path)") }
+        let number = Glibc.open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard number >= 0 else { throw CacheError.system("open directory \(parent)") }
+        let directory = OwnedDescriptor(number)
+        try retryingInterrupts("fsync of directory \(parent)") { fsync(directory.number) }
+    }
+
+    // MARK: Reading
+
+    func get(_ key: ObjectKey, limit: Int) throws -> StoredObject? {
+        try describing("read", key) {
+            guard let (file, size) = try open(key) else { return nil }
+            guard size <= limit else { throw Self.tooLong(key, size, limit: limit) }
+            let body = try read(file, 0..<size)
+            return StoredObject(body: body, version: Self.version(of: body))
+        }
+    }
+
+    func get(_ key: ObjectKey, range: Range<Int>) throws -> ByteBuffer? {
+        try describing("read", key) {
+            guard let (file, size) = try open(key) else { return nil }
+            return try read(file, range.clamped(to: 0..<size))
+        }
+    }
+
+    func head(_ key: ObjectKey) throws -> ObjectInfo? {
+        try describing("read", key) {
+            guard let (file, size) = try open(key) else { return nil }
+            var hash = SHA256Stream()
+            let pieceBytes = 1 << 20
+            for start in stride(from: 0, to: size, by: pieceBytes) {
+                try read(file, start..<min(start + pieceBytes, size)).withUnsafeReadableBytes { hash.update($0) }
+            }
+            return ObjectInfo(size: size, version: ObjectVersion(hash.finish().hex))
+        }
+    }
+
+    func list(prefix: String, delimiter: Bool, after: String?, limit: Int) throws -> ObjectPage {
+        do {
+            var listing = ObjectListing(
+                directories: directories, prefix: prefix, delimiter: delimiter, after: after, limit: limit)
+            return try listing.read()
+        } catch {
+            throw CacheError(.io, "cannot list objects \(prefix)* of \(root)", cause: error)
+        }
+    }
+
+    private func open(_ key: ObjectKey) throws -> (file: OwnedDescriptor, size: Int)? {
+        let (path, name) = ObjectDirectories.split(key.rawValue[...])
+        guard let directory = try directories.find(path) else { return nil }
+        // Not to wait for the other end, should it be a FIFO.
+        let number = openat(directory.descriptor.number, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard number >= 0 else {
+            switch errno {
+            case ENOENT: return nil
+            case ELOOP, ENXIO: throw FileStatus.foreign(key.rawValue)
+            default: throw CacheError.system("open")
+            }
+        }
+        let file = OwnedDescriptor(number)
+        let status = try FileStatus(of: file)
+        switch status.kind {
+        case .regular: return (file, status.size)
+        case .directory: return nil
+        case .other: throw FileStatus.foreign(key.rawValue)
+        }
+    }
+
+    private func read(_ file: OwnedDescriptor, _ range: Range<Int>) throws -> ByteBuffer {
+        var body = ByteBufferAllocator().buffer(capacity: range.count)
+        try body.writeWithUnsafeMutableBytes(minimumWritableBytes: range.count) { space in
+            var done = 0
+            while done < range.count {
+                let count = try retryingInterrupts("read") {
+                    pread(file.number, space.baseAddress?.advanced(by: done), range.count - done,
+                        off_t(range.lowerBound + done))
+                }
+                guard count > 0 else { throw CacheError(.corrupt, "the file became shorter while it was read") }
+                done += count
+            }
+            return done
+        }
+        return body
+    }
+
+    // MARK: Writing
+
+    func putIfAbsent(_ key: ObjectKey, _ body: ByteBuffer) throws -> PutOutcome {
+        try describing("write", key) {
+            let (path, name) = ObjectDirectories.split(key.rawValue[...])
+            if let present = try status(of: key) {
+                try durably(path) { directory throws(DirectorySyncFailure) in
+                    try directory.sync(nameMadeAt: present.changed)
+                }
+                return .alreadyPresent
+            }
+            let staged = try writing().staging.write(body)
+            let created = try create(staged, path: path, name: name)
+            try durably(path)
+            return created ? .created : .alreadyPresent
+        }
+    }
+
+    func replace(
+        _ key: ObjectKey, _ body: ByteBuffer, expecting expected: ObjectVersion?
+    ) throws -> ObjectVersion? {
+        try describing("change", key) {
+            let (path, name) = ObjectDirectories.split(key.rawValue[...])
+            guard try head(key)?.version == expected else { return nil }
+            let staged = try writing().staging.write(body)
+            if expected == nil {
+                guard try create(staged, path: path, name: name) else { return nil }
+            } else {
+                let changed = try exclusively {
+                    guard try head(key)?.version == expected, let directory = try directories.find(path) else {
+                        return false
+                    }
+                    try staged.rename(to: name, in: directory.descriptor)
+                    return true
+                }
+                guard changed else { return nil }
+            }
+            try durably(path)
+            return Self.version(of: body)
+        }
+    }
+
+    func delete(_ key: ObjectKey) throws {
+        try describing("delete", key) {
+            let (path, name) = ObjectDirectories.split(key.rawValue[...])
+            guard try status(of: key) != nil, let directory = try directories.find(path) else { return }
+            // A change that has compared must not bring the object back.
+            try exclusively {
+                if unlinkat(directory.descriptor.number, name, 0) != 0, errno != ENOENT {
+                    throw CacheError.system("unlink")
+                }
+            }
+            try durably(path)
+        }
+    }
+
+    /// The status of an object; `nil` if there is none.
+    private func status(of key: ObjectKey) throws -> FileStatus? {
+        let (path, name) = ObjectDirectories.split(key.rawValue[...])
+        guard let directory = try directories.find(path) else { return nil }
+        guard let status = FileStatus(of: name, in: directory.descriptor) else {
+            if errno == ENOENT { return nil }
+            throw CacheError.system("stat")
+        }
+        switch status.kind {
+        case .regular: return status
+        case .directory: return nil
+        case .other: throw FileStatus.foreign(key.rawValue)
+        }
+    }
+
+    /// Gives a staged file its name, unless there is an object of that name.
+    private func create(_ staged: borrowing StagedFile, path: Substring, name: String) throws -> Bool {
+        let directory = try directories.make(path)
+        if try staged.link(to: name, in: directory.descriptor) { return true }
+        if FileStatus(of: name, in: directory.descriptor)?.kind == .directory {
+            throw CacheError(.io, "there are objects below that name, and a file store cannot keep one beside them")
+        }
+        return false
+    }
+
+    /// Makes names in a directory durable.
+    private func durably(
+        _ path: Substring, _ sync: (ObjectDirectory) throws(DirectorySyncFailure) -> Void = ObjectFiles.sync
+    ) throws {
+        let directory = try directories.make(path)
+        do {
+            try sync(directory)
+        } catch {
+            directories.forget(path)
+            throw CacheError.system("fsync of its directory", error.number)
+        }
+    }
+
+    private static func sync(_ directory: ObjectDirectory) throws(DirectorySyncFailure) { try directory.sync() }
+
+    private func writing() throws -> Writer {
+        try writer.withLockedValue { writer in
+            if let writer { return writer }
+            let number = openat(
+                rootDirectory.number, Self.lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+            guard number >= 0 else { throw CacheError.system("open \(Self.lockName)") }
+            let lock = OwnedDescriptor(number)
+            let made = Writer(staging: try StagingArea(root: rootDirectory), lock: lock)
+            writer = made
+            return made
+        }
+    }
+
+    /// Runs `body` while no other thread or process changes an object under a condition.
+    private func exclusively<Result>(_ body: () throws -> Result) throws -> Result {
+        let lock = try writing().lock
+        return try changing.withLock {
+            try FileLock.lock(lock, path: "\(root)/\(Self.lockName)")
+            defer { FileLock.unlock(lock) }
+            return try body()
+        }
+    }
+
+    // MARK: Errors and versions
+
+    private static func version(of body: ByteBuffer) -> ObjectVersion {
+        ObjectVersion(body.withUnsafeReadableBytes { SHA256Digest(hashing: $0).hex })
+    }
+
+    private static func tooLong(_ key: ObjectKey, _ size: Int, limit: Int) -> CacheError {
+        CacheError(.limitExceeded, "object \(key) has \(size) bytes, more than the \(limit) that it may have")
+    }
+
+    /// Names the object in every error that leaves the store.
+    private func describing<Result: ~Copyable>(
+        _ what: String, _ key: ObjectKey, _ body: () throws -> Result
+    ) throws -> Result {
+        do {
+            return try body()
+        } catch let error as CacheError where error.code == .limitExceeded || error.cause != nil {
+            throw error
+        } catch {
+            let code = (error as? CacheError)?.code ?? .io
+            throw CacheError(code, "cannot \(what) object \(key) of \(root)", cause: error)
+        }
+    }
+}
