@@ -22,7 +22,9 @@ struct TarExtendedHeaders {
         switch type {
         case UInt8(ascii: "L"): longPath = payload.untilNUL
         case UInt8(ascii: "K"): longTarget = payload.untilNUL
-        case UInt8(ascii: "g"): try payload.withUnsafeBytes { try global.parse($0) }
+        case UInt8(ascii: "g"):
+            try payload.withUnsafeBytes { try global.parse($0) }
+            global = TarPaxRecords(uid: global.uid, gid: global.gid, mtime: global.mtime)
         default: try payload.withUnsafeBytes { try pax.parse($0) }
         }
     }

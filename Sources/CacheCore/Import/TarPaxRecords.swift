@@ -15,6 +15,9 @@ struct TarPaxRecords {
     var xattrs: [LayerEntry.ExtendedAttribute] = []
     var sparse = Sparse()
 
+    /// More than Linux can give a file, and few enough to be searched one by one.
+    private static let mostXattrs = 1024
+
     /// GNU's formats 0.0, 0.1 and 1.0.
     struct Sparse {
         var isPresent = false
@@ -58,20 +61,23 @@ struct TarPaxRecords {
             if key.starts(with: "GNU.sparse.".utf8) {
                 try applySparse(UnsafeRawBufferPointer(rebasing: key[11...]), value)
             } else if key.starts(with: "SCHILY.xattr.".utf8), key.count > 13 {
-                set([UInt8](key[13...]), [UInt8](value))
+                try set([UInt8](key[13...]), [UInt8](value))
             } else if key.starts(with: "LIBARCHIVE.xattr.".utf8), key.count > 17 {
                 let name = try TarEscapes.decodePercent(UnsafeRawBufferPointer(rebasing: key[17...]))
                 // The same attribute may come in star's form too, which has it unchanged.
-                if !xattrs.contains(where: { $0.name == name }) { set(name, try TarEscapes.decodeBase64(value)) }
+                if !xattrs.contains(where: { $0.name == name }) { try set(name, TarEscapes.decodeBase64(value)) }
             }
         }
     }
 
-    private mutating func set(_ name: [UInt8], _ value: [UInt8]) {
-        guard !name.contains(0) else { return }
+    private mutating func set(_ name: [UInt8], _ value: [UInt8]) throws {
+        guard !name.contains(0) else { throw TarFault("a name of an extended attribute with a NUL in it") }
         if let index = xattrs.firstIndex(where: { $0.name == name }) {
             xattrs[index].value = value
         } else {
+            guard xattrs.count < Self.mostXattrs else {
+                throw TarFault("more than \(Self.mostXattrs) extended attributes")
+            }
             xattrs.append(LayerEntry.ExtendedAttribute(name: name, value: value))
         }
     }

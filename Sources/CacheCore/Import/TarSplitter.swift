@@ -116,7 +116,7 @@ struct TarSplitter {
 
         let path = entry?.path ?? []
         if stored > 0 {
-            let run = output.place(stored)
+            let run = output.place(stored, path: path)
             if entry?.kind == .file || entry?.kind == .hardLink { entry?.content = run }
             state = .content(run, path: path, offset: offset)
         }
@@ -164,7 +164,7 @@ struct TarSplitter {
             output.literal(bytes)
             input.skip(bytes.count)
         } else {
-            let run = output.place(UInt64(bytes.count))
+            let run = output.place(UInt64(bytes.count), path: [])
             while case .more = try output.fill(from: input) {}
             output.data(run, padding: 0)
         }

@@ -18,7 +18,10 @@ struct LayerWriter {
     mutating func data(_ run: DataRun, padding: Int) { skeleton.data(run, padding: padding, queue: &queue) }
     mutating func entry(_ entry: LayerEntry) { entries.append(entry, queue: &queue) }
 
-    mutating func place(_ length: UInt64) -> DataRun { region.place(length, queue: &queue) }
+    /// Gives a content its place; `path` says which contents it is kept together with.
+    mutating func place(_ length: UInt64, path: [UInt8]) -> DataRun {
+        region.place(length, RegionPlacer.Group(path: path), queue: &queue)
+    }
     mutating func fill(from input: SplitterInput) throws -> RegionPlacer.Progress {
         try region.fill(from: input, queue: &queue)
     }
@@ -27,7 +30,7 @@ struct LayerWriter {
     }
 
     mutating func finish() {
-        region.closePack(queue: &queue)
+        region.finish(queue: &queue)
         skeleton.finish(queue: &queue)
         entries.finish(queue: &queue)
     }

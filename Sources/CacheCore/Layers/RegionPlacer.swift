@@ -4,9 +4,24 @@ internal import NIOCore
 ///
 /// A content of 512 KiB or more gets slots of its own. Smaller ones share a slot, each beginning at a 4 KiB block. Such a pack ends after
 /// a content that says so itself (one in eight, by the hash of its first 4 KiB) once the pack holds 64 KiB, or before one that does not fit:
-/// so where packs end depends on contents, not on positions, and a change stays local. One pack stays open across big contents.
-/// Memory: the open pack and one chunk of a big content.
+/// so where packs end depends on contents, not on positions, and a change stays local. Packs stay open across big contents.
+///
+/// Compiled Python files have packs of their own: they hold the time of their source, so that two installations of one package differ in all
+/// of them, and would spoil the packs of all that does not differ. It also keeps what a program reads away from what it does not.
+///
+/// Memory: the open packs and one chunk of a big content.
 struct RegionPlacer {
+    /// Which pack a small content goes to.
+    enum Group: Int, CaseIterable {
+        case general = 0
+        /// Files whose path ends with `.pyc`.
+        case compiledPython = 1
+
+        init(path: [UInt8]) {
+            self = path.suffix(4).elementsEqual(".pyc".utf8) ? .compiledPython : .general
+        }
+    }
+
     /// The chunk that smaller contents are being put into.
     private struct Pack {
         let slot: Int
@@ -15,7 +30,7 @@ struct RegionPlacer {
 
     private enum Content {
         case none
-        case packed(Int)
+        case packed(Int, Group)
         case big(slot: Int, remaining: UInt64)
     }
 
@@ -25,7 +40,8 @@ struct RegionPlacer {
         case truncated
     }
 
-    private var pack: Pack?
+    /// The open pack of each group.
+    private var packs = [Pack?](repeating: nil, count: Group.allCases.count)
     private var content = Content.none
     /// Slots given away so far.
     private(set) var slots = 0
@@ -35,7 +51,7 @@ struct RegionPlacer {
     private static let hashedBytes = 4096
 
     /// Gives the next content, of `length` bytes (not 0), its address. `fill` must then be called until it is finished.
-    mutating func place(_ length: UInt64, queue: inout ChunkQueue) -> DataRun {
+    mutating func place(_ length: UInt64, _ group: Group, queue: inout ChunkQueue) -> DataRun {
         guard length < RegionAddress.slotBytes else {
             let slot = slots
             slots += Int((length + RegionAddress.slotBytes - 1) / RegionAddress.slotBytes)
@@ -43,13 +59,13 @@ struct RegionPlacer {
             return DataRun(address: RegionAddress(slot: UInt64(slot)), length: length)
         }
         let block = Int(RegionAddress.blockBytes)
-        let used = pack.map { ($0.bytes.readableBytes + block - 1) / block * block } ?? 0
-        if used + Int(length) > ChunkLimits.plainBytes { closePack(queue: &queue) }
-        var open = pack.take() ?? newPack()
+        let used = packs[group.rawValue].map { ($0.bytes.readableBytes + block - 1) / block * block } ?? 0
+        if used + Int(length) > ChunkLimits.plainBytes { closePack(group, queue: &queue) }
+        var open = packs[group.rawValue].take() ?? newPack()
         open.bytes.writeRepeatingByte(0, count: (block - open.bytes.readableBytes % block) % block)
         let address = RegionAddress(slot: UInt64(open.slot), offset: open.bytes.readableBytes)
-        pack = open
-        content = .packed(Int(length))
+        packs[group.rawValue] = open
+        content = .packed(Int(length), group)
         return DataRun(address: address, length: length)
     }
 
@@ -57,14 +73,16 @@ struct RegionPlacer {
     mutating func fill(from input: SplitterInput, queue: inout ChunkQueue) throws -> Progress {
         switch content {
         case .none: return .finished
-        case .packed(let length):
+        case .packed(let length, let group):
             content = .none
-            guard var open = pack.take() else { preconditionFailure("content was placed without a pack") }
+            guard var open = packs[group.rawValue].take() else {
+                preconditionFailure("content was placed without a pack")
+            }
             let begin = open.bytes.writerIndex
             guard try open.bytes.write(length, from: input) else { return .truncated }
             let ends = open.bytes.readableBytes >= Self.packEndBytes && Self.endsPack(open.bytes, from: begin)
-            pack = open
-            if ends { closePack(queue: &queue) }
+            packs[group.rawValue] = open
+            if ends { closePack(group, queue: &queue) }
             return .finished
         case .big(let slot, let remaining):
             let count = Int(min(remaining, RegionAddress.slotBytes))
@@ -87,9 +105,13 @@ struct RegionPlacer {
         return true
     }
 
-    /// Hands over the open pack.
-    mutating func closePack(queue: inout ChunkQueue) {
-        guard let open = pack.take() else { return }
+    /// Hands over the open packs.
+    mutating func finish(queue: inout ChunkQueue) {
+        for group in Group.allCases { closePack(group, queue: &queue) }
+    }
+
+    private mutating func closePack(_ group: Group, queue: inout ChunkQueue) {
+        guard let open = packs[group.rawValue].take() else { return }
         queue.append(.data, open.slot, open.bytes)
     }
 

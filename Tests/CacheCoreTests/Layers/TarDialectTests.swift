@@ -85,4 +85,116 @@ import Testing
             try Self.expectSameListing(tree, layer, "\(format)")
         }
     }
+
+    @Test(arguments: [
+        "--format=oldgnu", "--format=gnu", "--sparse-version=0.0", "--sparse-version=0.1", "--sparse-version=1.0",
+    ])
+    func gnuTarSparse(option: String) throws {
+        let tree = try TemporaryTree()
+        // One with a few segments, one with more than the header holds, one of nothing but a hole, one that ends in a hole.
+        try tree.shell(
+            """
+            mkdir tree; cd tree; truncate -s 3000000 few many hole end; truncate -s 1234567 odd
+            for at in 0 200 500; do head -c 5000 /dev/urandom | dd of=few bs=4096 seek=$at conv=notrunc status=none; done
+            for at in $(seq 0 7 700); do head -c 4096 /dev/urandom | dd of=many bs=4096 seek=$at conv=notrunc status=none; done
+            head -c 600000 /dev/urandom | dd of=end bs=4096 seek=3 conv=notrunc status=none
+            printf end | dd of=odd bs=1 seek=1234564 conv=notrunc status=none; printf plain > plain
+            """)
+        let format = option.hasPrefix("--format") ? "" : "--format=posix"
+        try tree.shell("tar \(format) \(option) --sparse -cf out.tar tree")
+        let tar = try tree.bytes("out.tar")
+        try #require(tar.count < 3_000_000, "the archive is not sparse: the file system does not tell where holes are")
+        let layer = try expectRoundTrip(tar, "\(option)")
+        try Self.expectSameListing(tree, layer, "\(option)")
+        let entries = try layer.entries().filter { $0.kind == .file }
+        for entry in entries {
+            let isSame = try layer.content(of: entry) == tree.bytes(entry.displayPath)
+            #expect(isSame, "\(option) \(entry.displayPath)")
+        }
+        let sizes = Dictionary(uniqueKeysWithValues: entries.map { ($0.displayPath, $0.size) })
+        #expect(sizes["tree/many"] == 3_000_000 && sizes["tree/hole"] == 3_000_000 && sizes["tree/odd"] == 1_234_567)
+        #expect(entries.first { $0.displayPath == "tree/hole" }?.content == nil)
+        #expect(entries.first { $0.displayPath == "tree/many" }?.segments?.count ?? 0 > 90)
+    }
+
+    @Test func gnuTarIncremental() throws {
+        let tree = try Self.makeTree()
+        try tree.shell("tar --format=gnu --listed-incremental=snapshot -cf out.tar tree")
+        let layer = try expectRoundTrip(tree.bytes("out.tar"))
+        let entries = try layer.entries()
+        #expect(entries.contains { $0.kind == .directory && $0.displayPath == "tree/dir/" })
+        let small = try #require(
+            entries.first { $0.displayPath == "tree/dir/small" || $0.displayPath == "tree/dir/hard" })
+        #expect(try layer.content(of: small) == Array("hello\n".utf8))
+    }
+
+    @Test(.enabled(if: isRoot && TemporaryTree.has("setfattr"), "needs root and setfattr (apt: attr)"))
+    func gnuTarExtendedAttributes() throws {
+        let tree = try TemporaryTree()
+        try tree.shell(
+            """
+            mkdir tree; printf x > tree/a; setfattr -n user.colour -v 0x00ff0a3d tree/a; setfattr -n user.empty tree/a
+            setfattr -n security.capability -v 0x0100000200040000000000000000000000000000 tree/a
+            tar --format=posix --xattrs --xattrs-include='*' -cf out.tar tree
+            """)
+        let entry = try #require(expectRoundTrip(tree.bytes("out.tar")).entries().last)
+        let found = Dictionary(
+            uniqueKeysWithValues: entry.xattrs.map { (String(decoding: $0.name, as: UTF8.self), $0.value) })
+        #expect(found["user.colour"] == [0, 0xFF, 0x0A, 0x3D])
+        #expect(found["user.empty"] == [])
+        #expect(found["security.capability"]?.count == 20)
+    }
+
+    @Test(arguments: ["USTAR", "GNU", "PAX"])
+    func python(format: String) throws {
+        let tree = try Self.makeTree(longNames: format != "USTAR")
+        let fix = format == "USTAR" ? "touch -d '2001-02-03' tree/dir/empty tree/dir/zeros; " : ""
+        try tree.shell("\(fix)true")
+        _ = try tree.python(
+            """
+            import tarfile
+            with tarfile.open('out.tar', 'w', format=tarfile.\(format)_FORMAT, pax_headers={'comment': 'for all'}) as t:
+                t.add('tree')
+            """)
+        try Self.expectSameListing(tree, expectRoundTrip(tree.bytes("out.tar")), "\(format)")
+    }
+
+    @Test(
+        .enabled(if: TemporaryTree.has("bsdtar"), "needs bsdtar (apt: libarchive-tools)"),
+        arguments: ["ustar", "gnutar", "pax", "v7"])
+    func libarchive(format: String) throws {
+        let tree = try Self.makeTree(longNames: format == "gnutar" || format == "pax")
+        try tree.shell("touch -d '2001-02-03 04:05:06' tree/dir/empty tree/dir/zeros")
+        let isOld = format == "v7"
+        if !isOld, TemporaryTree.has("setfattr") {
+            try tree.shell("setfattr -n user.colour -v 0x00ff0a3d tree/dir/small")
+        }
+        try tree.shell(
+            "bsdtar --format \(format) \(isOld ? "--exclude null --exclude disk --exclude pipe" : "") -cf out.tar tree")
+        let layer = try expectRoundTrip(tree.bytes("out.tar"))
+        try Self.expectSameListing(tree, layer, "\(format)")
+        if format == "pax", TemporaryTree.has("setfattr") {
+            // The file, and the hard link to it.
+            let attributes = try layer.entries().flatMap(\.xattrs)
+            let colour = LayerEntry.ExtendedAttribute(name: Array("user.colour".utf8), value: [0, 0xFF, 0x0A, 0x3D])
+            #expect(attributes == [colour, colour])
+        }
+    }
+
+    /// Trees that every machine has: thousands of small files, and links of all kinds.
+    @Test(arguments: ["/etc", "/usr/share/doc", "/usr/share/zoneinfo"])
+    func realTrees(root: String) throws {
+        let tree = try TemporaryTree()
+        // A file may vanish meanwhile (status 1), and a machine may lack a tree.
+        try tree.shell(
+            "[ -d \(root) ] || exit 0; tar --exclude='*/shadow*' -cf out.tar -C / .\(root) 2>/dev/null || [ $? = 1 ]")
+        guard FileManager.default.fileExists(atPath: tree.path + "/out.tar") else { return }
+        // Debug builds are slow: some of it will do.
+        let tar = Array(try tree.bytes("out.tar").prefix(64 << 20))
+        guard tar.count < 64 << 20 else { return }
+        let layer = try expectRoundTrip(tar)
+        try Self.expectSameListing(tree, layer, "\(root)")
+        #expect(layer.skeleton.count < 100 * max(layer.summary.entryCount, 50), "headers must stay small")
+        #expect(layer.entryTable.count < 64 * max(layer.summary.entryCount, 50))
+    }
 }
