@@ -17,6 +17,8 @@ struct InputBuffer: ~Copyable {
     /// What has not been used yet.
     var available: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: storage[start..<end]) }
 
+    var isFull: Bool { end - start == storage.count }
+
     mutating func consume(_ count: Int) {
         precondition(count >= 0 && count <= end - start)
         start += count

@@ -1,5 +1,6 @@
 import CacheCore
 import Foundation
+import Glibc
 
 /// A directory for one test, with the shell and Python to fill it; removed at the end.
 final class ImportFixture {
@@ -30,20 +31,28 @@ final class ImportFixture {
         }
     }
 
+    /// Not Foundation's `Process`: that waits in a run loop, which threads of the cooperative pool do not have.
     private func run(_ program: String, _ arguments: [String]) throws -> String {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        process.currentDirectoryURL = URL(fileURLWithPath: path)
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = output
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw ToolFailure(output: text, status: process.terminationStatus) }
-        return text
+        let outputPath = "\(path).out"
+        defer { unlink(outputPath) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        // The one shell that runs before the program is there to change the directory.
+        let enter = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", path, program] + arguments
+        var pointers = enter.map { strdup($0) } + [nil]
+        defer { pointers.forEach { free($0) } }
+        var child: pid_t = 0
+        let number = posix_spawn(&child, "/bin/sh", &actions, nil, &pointers, environ)
+        guard number == 0 else { throw ToolFailure(output: String(cString: strerror(number)), status: number) }
+        var status: Int32 = 0
+        while waitpid(child, &status, 0) == -1, errno == EINTR {}
+        let output = String(decoding: try fileBytes(outputPath), as: UTF8.self)
+        guard status == 0 else { throw ToolFailure(output: output, status: status) }
+        return output
     }
 
     struct ToolFailure: Error, CustomStringConvertible {
