@@ -79,7 +79,7 @@ struct DockerArchiveReader {
                     FileRangeSource(range), name: layerName, compressedSize: range.size, limits: limits)
             }
         }
-        return ImageSource(configuration: ByteBuffer(bytes: bytes), layers: layers)
+        return ImageSource(origin: .dockerArchive, configuration: ByteBuffer(bytes: bytes), layers: layers)
     }
 
     /// The digest that a configuration's path holds (`<digest>.json`, or `blobs/sha256/<digest>` since docker 25), if it does.

@@ -102,7 +102,7 @@ struct OCIImageReader {
         let layers = try zip(manifest.layers, diffIDs).map { descriptor, diffID in
             try layer(descriptor, diffID: diffID)
         }
-        return ImageSource(configuration: ByteBuffer(bytes: bytes), layers: layers)
+        return ImageSource(origin: .oci, configuration: ByteBuffer(bytes: bytes), layers: layers)
     }
 
     private func layer(_ descriptor: OCIDescriptor, diffID: SHA256Digest) throws -> LayerSource {
