@@ -1,0 +1,27 @@
+# `make demo` and `make test` are all that a new machine needs: each installs what is missing first.
+.PHONY: demo test bench build lint format clean
+
+demo:
+	@Scripts/bootstrap build demo
+	@Scripts/demo
+
+test:
+	@Scripts/bootstrap build test
+	swift test
+
+bench:
+	@Scripts/bootstrap build bench
+	Scripts/bench
+
+build:
+	@Scripts/bootstrap build
+	swift build -c release --product layercache
+
+lint:
+	@Scripts/lint
+
+format:
+	swift format --in-place --parallel --recursive Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Examples
+
+clean:
+	rm -rf .build Benchmarks/.build Examples/*/.build .demo

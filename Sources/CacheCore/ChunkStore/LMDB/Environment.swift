@@ -1,0 +1,79 @@
+internal import CLMDB
+
+/// One open LMDB environment: the map, the tables, and the pool of read transactions.
+///
+/// `@unchecked Sendable`: LMDB environments and table handles may be used by all threads; with `MDB_NOTLS` a read transaction
+/// may move between threads as long as one uses it at a time, which the pool sees to; write transactions are scoped to one call on
+/// the writer's thread. The handles are set once, before anybody else sees the object.
+final class Environment: @unchecked Sendable {
+    let handle: OpaquePointer
+    private(set) var tables: [MDB_dbi] = []
+    /// Where page 0 is mapped; tells the page number of any value in the map.
+    private(set) var mapAddress = UInt(0)
+    let mapBytes: UInt64
+    private var closed = false
+
+    /// Opens `directory`, whose size on disk can never pass `mapBytes`.
+    ///
+    /// - Parameter creating: make the tables; the caller is the only user of the directory.
+    init(directory: String, mapBytes: UInt64, creating: Bool) throws(LMDBFailure) {
+        var created: OpaquePointer?
+        try checked("mdb_env_create", mdb_env_create(&created))
+        guard let handle = created else { throw LMDBFailure(code: MDB_INVALID, call: "mdb_env_create") }
+        self.handle = handle
+        self.mapBytes = mapBytes
+        try checked("mdb_env_set_mapsize", mdb_env_set_mapsize(handle, Int(mapBytes)))
+        try checked("mdb_env_set_maxdbs", mdb_env_set_maxdbs(handle, MDB_dbi(Table.allCases.count)))
+        try checked("mdb_env_set_maxreaders", mdb_env_set_maxreaders(handle, UInt32(StoreBudget.readerSlots)))
+        // Never MDB_NOSYNC: after a power cut the file would be damaged. Without the sync of the meta page the last commit may be
+        // lost, which a cache can bear. No read-ahead: a store is larger than memory and chunks lie anywhere.
+        let flags = UInt32(MDB_NOTLS | MDB_NOMETASYNC | MDB_NORDAHEAD)
+        try checked("mdb_env_open", mdb_env_open(handle, directory, flags, 0o600))
+        var dead: Int32 = 0
+        try checked("mdb_reader_check", mdb_reader_check(handle, &dead))
+        try openTables(creating: creating)
+    }
+
+    deinit { close() }
+
+    /// Unmaps and closes the files. No transaction may be open any more.
+    func close() {
+        if !closed { mdb_env_close(handle) }
+        closed = true
+    }
+
+    private func openTables(creating: Bool) throws(LMDBFailure) {
+        var transaction: OpaquePointer?
+        let flags = creating ? 0 : UInt32(MDB_RDONLY)
+        try checked("mdb_txn_begin", mdb_txn_begin(handle, nil, flags, &transaction))
+        for table in Table.allCases {
+            var index = MDB_dbi(0)
+            let code = table.name.withUTF8Buffer { name in
+                name.withMemoryRebound(to: CChar.self) { name in
+                    mdb_dbi_open(transaction, name.baseAddress, creating ? UInt32(MDB_CREATE) : 0, &index)
+                }
+            }
+            if code != MDB_SUCCESS {
+                mdb_txn_abort(transaction)
+                throw LMDBFailure(code: code, call: "mdb_dbi_open")
+            }
+            tables.append(index)
+        }
+        try checked("mdb_txn_commit", mdb_txn_commit(transaction))
+    }
+
+    /// Learns where the map is from one small value in it: its page's header holds the page number.
+    func locateMap(from value: UnsafeRawBufferPointer) {
+        guard let start = value.baseAddress else { return }
+        let page = UInt(bitPattern: start) & ~UInt(StoreLayout.pageBytes - 1)
+        guard let header = UnsafeRawPointer(bitPattern: page) else { return }
+        let number = header.loadUnaligned(as: UInt.self)
+        mapAddress = page &- number &* UInt(StoreLayout.pageBytes)
+    }
+
+    /// Frees the reader slots of processes that were killed.
+    func clearDeadReaders() {
+        var dead: Int32 = 0
+        _ = mdb_reader_check(handle, &dead)
+    }
+}

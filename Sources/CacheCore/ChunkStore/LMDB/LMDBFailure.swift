@@ -1,0 +1,37 @@
+internal import CLMDB
+
+/// A call into LMDB that failed, with LMDB's words for it. Internal: what leaves the store is a ``CacheError``.
+struct LMDBFailure: Error, CustomStringConvertible {
+    let code: Int32
+    let call: StaticString
+
+    var description: String { "\(call): \(String(cString: mdb_strerror(code)))" }
+
+    /// No page is free for this transaction; pages that it frees itself become usable two commits later.
+    var isMapFull: Bool { code == MDB_MAP_FULL || code == MDB_TXN_FULL }
+    var isReadersFull: Bool { code == MDB_READERS_FULL }
+    /// The environment itself is broken: trying again with it is of no use.
+    var isFatal: Bool {
+        switch code {
+        case MDB_PANIC, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CURSOR_FULL,
+            MDB_PAGE_FULL, MDB_INCOMPATIBLE, MDB_BAD_VALSIZE, MDB_KEYEXIST, MDB_BAD_DBI:
+            return true
+        default: return false
+        }
+    }
+}
+
+/// Throws what `code` stands for, unless it is success.
+@inline(__always)
+func checked(_ call: StaticString, _ code: Int32) throws(LMDBFailure) {
+    if code != MDB_SUCCESS { throw LMDBFailure(code: code, call: call) }
+}
+
+extension MDB_val {
+    /// A value of LMDB that refers to `bytes`; LMDB only reads keys and values that it is given.
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.init(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+    }
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: mv_data, count: mv_size) }
+}

@@ -1,0 +1,103 @@
+internal import CLMDB
+internal import Glibc
+internal import Logging
+
+/// The steps from a directory to an environment that may be used.
+struct OpenedStore {
+    let directory: StoreDirectory
+    let environment: Environment
+    let budget: StoreBudget
+
+    init(_ path: String, _ options: ChunkStore.Options, _ counters: StoreCounters, _ logger: Logger) throws {
+        let wanted = try StoreBudget(capacity: options.capacity)
+        let directory = try StoreDirectory(path)
+        do {
+            (environment, budget) = try directory.opening { shared in
+                let budget = try shared.map(StoreBudget.init(capacity:)) ?? wanted
+                if budget != wanted {
+                    logger.warning(
+                        "chunk store is in use with another capacity, which holds until all have closed it",
+                        metadata: ["directory": "\(path)", "capacity": "\(budget.capacity)"])
+                }
+                let opening = Opening(directory: directory, budget: budget, layout: options.layout)
+                let environment =
+                    try shared == nil ? opening.asOnlyUser(counters, logger) : opening.besideOthers()
+                return ((environment, budget), budget.capacity)
+            }
+        } catch {
+            directory.closing {}
+            throw error
+        }
+        self.directory = directory
+    }
+}
+
+private struct Opening {
+    let directory: StoreDirectory
+    let budget: StoreBudget
+    let layout: StoreLayout
+
+    /// The first opener has checked the files, and LMDB keeps them right from then on.
+    func besideOthers() throws -> Environment {
+        do {
+            let environment = try Environment(
+                directory: directory.path, mapBytes: budget.mapBytes, creating: false)
+            if try locate(environment) { return environment }
+            environment.close()
+            throw CacheError(.unsupported, "chunk store \(directory.path) is in use by another version: end that first")
+        } catch let failure as LMDBFailure {
+            throw CacheError(.io, "open the chunk store \(directory.path)", cause: failure)
+        }
+    }
+
+    func asOnlyUser(_ counters: StoreCounters, _ logger: Logger) throws -> Environment {
+        try directory.removeLockFile()
+        if let reason = try reasonToReset() {
+            counters.resets.count()
+            logger.warning(
+                "chunk store starts empty", metadata: ["directory": "\(directory.path)", "reason": "\(reason)"])
+            try directory.reset()
+        }
+        do {
+            return try create()
+        } catch {
+            throw CacheError(.io, "open the chunk store \(directory.path)", cause: error)
+        }
+    }
+
+    /// Why the files cannot be used as they are; `nil` if they can, or if there are none.
+    private func reasonToReset() throws -> String? {
+        let descriptor = open(directory.dataPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        if descriptor < 0 {
+            if errno == ENOENT { return nil }
+            if errno == ELOOP { return "data.mdb is not a file" }
+            throw CacheError.system("open \(directory.dataPath)")
+        }
+        defer { close(descriptor) }
+        do {
+            try IndexCheck.run(descriptor, layout: layout, mapBytes: budget.mapBytes)
+            return nil
+        } catch {
+            return error.reason
+        }
+    }
+
+    private func create() throws(LMDBFailure) -> Environment {
+        let environment = try Environment(directory: directory.path, mapBytes: budget.mapBytes, creating: true)
+        if try locate(environment) { return environment }
+        try StoreTransaction.createState(environment, layout)
+        if try locate(environment) { return environment }
+        throw LMDBFailure(code: MDB_CORRUPTED, call: "store state")
+    }
+
+    /// Finds the map's address by the store's state; false if there is none that this build knows.
+    private func locate(_ environment: Environment) throws(LMDBFailure) -> Bool {
+        let transaction = try ReadTransaction(environment)
+        defer { transaction.close() }
+        guard let bytes = try transaction.get(.meta, StoreTransaction.stateKey), let state = StoreState(bytes),
+            state.extentPages == UInt32(truncatingIfNeeded: layout.extentPages)
+        else { return false }
+        environment.locateMap(from: bytes)
+        return true
+    }
+}

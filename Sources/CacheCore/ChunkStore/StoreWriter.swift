@@ -1,0 +1,320 @@
+internal import CLMDB
+internal import Glibc
+internal import Logging
+internal import NIOConcurrencyHelpers
+internal import NIOCore
+internal import NIOPosix
+internal import Synchronization
+
+/// The one thread that writes: it takes what waits in a bounded queue, in order, and commits it in groups.
+final class StoreWriter: Sendable {
+    enum Work {
+        case put(ChunkID, ByteBuffer, CheckedContinuation<PutOutcome, any Error>?)
+        case drop(ChunkID)
+        case flush(CheckedContinuation<Void, any Error>)
+
+        var bytes: Int {
+            if case .put(_, let sealed, _) = self { sealed.readableBytes } else { 0 }
+        }
+    }
+
+    private struct Queue {
+        var work = CircularBuffer<Work>()
+        var bytes = 0
+        var draining = false
+        var closed = false
+        /// Chunks that wait to be dropped, so that each is counted once.
+        var dropping: Set<ChunkID> = []
+    }
+
+    /// Eviction is part of a commit; a store that must give up many small chunks does it in several.
+    private static let maximumEvictions = 1024
+    private static let maximumGroupCount = 2048
+    private static let maximumDrops = 4096
+    /// Reads folded into records in one commit; each costs a page.
+    private static let foldedPerCommit = 64
+    /// Above this a group was too large for the disk; half of it is enough to grow again.
+    private static let slowCommitNanoseconds: UInt64 = 60_000_000
+    private static let smallestGroupBytes = ChunkLimits.sealedBytes
+
+    let counters: StoreCounters
+    private let directory: StoreDirectory
+    private let environment: Environment
+    private let layout: StoreLayout
+    private let budget: StoreBudget
+    private let queueLimit: Int
+    private let frequencies: FrequencyTable
+    private let touched: TouchedChunks
+    private let logger: Logger
+    private let thread = NIOThreadPool(numberOfThreads: 1)
+    private let queue = NIOLockedValueBox(Queue())
+    /// Held by the writer's thread for one group at a time; nobody else wants it.
+    private let policy: NIOLockedValueBox<S3FIFO>
+    private let groupBytes: Synchronization.Atomic<Int>
+    private let isBroken = Synchronization.Atomic<Bool>(false)
+    private let isFailing = Synchronization.Atomic<Bool>(false)
+
+    init(
+        directory: StoreDirectory, environment: Environment, layout: StoreLayout, budget: StoreBudget, queueLimit: Int,
+        frequencies: FrequencyTable, touched: TouchedChunks, counters: StoreCounters, logger: Logger
+    ) {
+        self.directory = directory
+        self.environment = environment
+        self.layout = layout
+        self.budget = budget
+        self.queueLimit = queueLimit
+        self.frequencies = frequencies
+        self.touched = touched
+        self.counters = counters
+        self.logger = logger
+        groupBytes = Synchronization.Atomic(budget.groupBytes)
+        // Room for as many as the store holds if chunks are 64 KiB, within 8 MiB of memory.
+        policy = NIOLockedValueBox(S3FIFO(ghosts: min(Int(budget.capacity >> 16), 1 << 20)))
+        thread.start()
+    }
+
+    var queuedBytes: Int { queue.withLockedValue { $0.bytes } }
+
+    /// Appends `work`; throws `.overloaded` if the queue is full and `.closed` after `close`.
+    func submit(_ work: Work) throws {
+        if isBroken.load(ordering: .relaxed) { throw brokenError }
+        let bytes = work.bytes
+        let wake = try queue.withLockedValue { queue in
+            if queue.closed { throw CacheError(.closed, "the chunk store \(directory.path) is closed") }
+            if bytes > 0, queue.bytes + bytes > queueLimit {
+                throw CacheError(.overloaded, "the write queue of the chunk store \(directory.path) is full")
+            }
+            if case .drop(let id) = work {
+                guard queue.dropping.count < Self.maximumDrops, queue.dropping.insert(id).inserted else { return false }
+                counters.corruptDropped.count()
+            }
+            queue.bytes += bytes
+            queue.work.append(work)
+            defer { queue.draining = true }
+            return !queue.draining
+        }
+        if wake { thread.submit { _ in self.drain() } }
+    }
+
+    /// Commits what waits, keeps the reads that were counted, closes the environment. The first call does it; later ones return.
+    func close(_ reads: ReadPool, _ done: @escaping @Sendable () -> Void) {
+        let first = queue.withLockedValue { queue in
+            defer { queue.closed = true }
+            return !queue.closed
+        }
+        guard first else { return done() }
+        // One thread, first in first out: whatever drains before this has taken all there is.
+        thread.submit { _ in
+            self.drain()
+            self.foldAll()
+            self.directory.closing {
+                reads.close()
+                self.environment.close()
+            }
+            self.thread.shutdownGracefully { _ in done() }
+        }
+    }
+
+    /// Notes that LMDB gave up on the environment: no more writes, one line in the log.
+    func breakDown(_ failure: LMDBFailure) {
+        if isBroken.exchange(true, ordering: .relaxed) { return }
+        logger.error(
+            "chunk store turned itself off until it is opened again",
+            metadata: ["directory": "\(directory.path)", "reason": "\(failure)"])
+    }
+
+    private var brokenError: CacheError {
+        CacheError(.io, "the chunk store \(directory.path) turned itself off after damage or an I/O error: open it again")
+    }
+
+    private func drain() {
+        while let group = takeGroup() { write(group) }
+    }
+
+    private func takeGroup() -> [Work]? {
+        let limit = groupBytes.load(ordering: .relaxed)
+        return queue.withLockedValue { queue in
+            var group: [Work] = []
+            var bytes = 0
+            while let next = queue.work.first, group.count < Self.maximumGroupCount {
+                if bytes > 0, bytes + next.bytes > limit { break }
+                bytes += next.bytes
+                if case .drop(let id) = next { queue.dropping.remove(id) }
+                group.append(queue.work.removeFirst())
+            }
+            queue.bytes -= bytes
+            queue.draining = !group.isEmpty
+            return group.isEmpty ? nil : group
+        }
+    }
+
+    /// Writes a group, in as many commits as it takes, and answers all who wait for it.
+    private func write(_ group: [Work]) {
+        var rest = group[...]
+        var retries = 0
+        while !rest.isEmpty {
+            do {
+                let outcomes = try commit(rest)
+                for (work, outcome) in zip(rest, outcomes) { answer(work, .success(outcome)) }
+                rest = rest.dropFirst(outcomes.count)
+                recovered()
+            } catch let failure as LMDBFailure {
+                if failure.isMapFull, retries < 2, makeRoom() {
+                    retries += 1
+                    continue
+                }
+                if failure.isFatal { breakDown(failure) }
+                return refuse(rest, failure)
+            } catch {
+                return refuse(rest, error)
+            }
+        }
+    }
+
+    /// One commit of the first works of `group`: the outcomes of those that are in it.
+    private func commit(_ group: ArraySlice<Work>) throws -> [PutOutcome] {
+        if isBroken.load(ordering: .relaxed) { throw brokenError }
+        let started = Self.nanoseconds()
+        let now = Self.seconds()
+        var outcomes: [PutOutcome] = []
+        var added: [ChunkID] = []
+        var tally = (bytes: 0, ghosts: 0)
+        var transaction = try StoreTransaction(environment, layout: layout)
+        var changed = false
+        try policy.withLockedValue { policy in
+            for work in group {
+                switch work {
+                case .put(let id, let sealed, _):
+                    if try transaction.record(id) != nil {
+                        outcomes.append(.alreadyPresent)
+                        continue
+                    }
+                    guard try makeRoom(for: sealed.readableBytes, in: &transaction, &policy) else {
+                        changed = true
+                        return
+                    }
+                    let queue = policy.admit(id)
+                    if queue == .main { tally.ghosts += 1 }
+                    try sealed.withUnsafeReadableBytes { try transaction.insert(id, $0, queue) }
+                    added.append(id)
+                    tally.bytes += sealed.readableBytes
+                    changed = true
+                case .drop(let id):
+                    if try transaction.remove(id) { changed = true }
+                case .flush:
+                    for id in touched.take(.max) where try transaction.fold(id, frequencies) { changed = true }
+                }
+                outcomes.append(.created)
+            }
+        }
+        if changed {
+            for id in touched.take(Self.foldedPerCommit) { try transaction.fold(id, frequencies) }
+            let evictions = transaction.evictions
+            try transaction.commit()
+            counters.evictions.count(UInt64(evictions))
+            counters.puts.count(UInt64(added.count))
+            counters.bytesPut.count(UInt64(tally.bytes))
+            counters.ghostHits.count(UInt64(tally.ghosts))
+            for id in added { frequencies.reset(id, now: now) }
+            adapt(to: Self.nanoseconds() - started)
+        }
+        return outcomes
+    }
+
+    /// Evicts until a chunk of `length` bytes fits; false if this commit has evicted enough and the next one must go on.
+    private func makeRoom(
+        for length: Int, in transaction: inout StoreTransaction, _ policy: inout S3FIFO
+    ) throws(LMDBFailure) -> Bool {
+        let needed = layout.diskBytes(length)
+        while transaction.state.usedBytes &+ needed > budget.usableBytes {
+            if transaction.evictions >= Self.maximumEvictions { return false }
+            if try !transaction.evictOne(&policy, frequencies) { break }
+        }
+        return true
+    }
+
+    /// After "map full": pages are there but pinned by a reader or in runs that are too short. Gives up two groups' worth of chunks;
+    /// pages freed by one commit are usable in the second one after it.
+    private func makeRoom() -> Bool {
+        do {
+            var transaction = try StoreTransaction(environment, layout: layout)
+            let target = transaction.state.usedBytes - min(transaction.state.usedBytes, 2 * UInt64(budget.groupBytes))
+            try policy.withLockedValue { policy in
+                while transaction.state.usedBytes > target, transaction.evictions < Self.maximumEvictions {
+                    if try !transaction.evictOne(&policy, frequencies) { break }
+                }
+            }
+            let evictions = transaction.evictions
+            try transaction.commit()
+            counters.evictions.count(UInt64(evictions))
+            try StoreTransaction(environment, layout: layout).commit()
+            return true
+        } catch {
+            logger.debug("no room could be made", metadata: ["reason": "\(error)"])
+            return false
+        }
+    }
+
+    private func foldAll() {
+        do {
+            while !isBroken.load(ordering: .relaxed) {
+                let ids = touched.take(Self.maximumGroupCount)
+                if ids.isEmpty { return }
+                var transaction = try StoreTransaction(environment, layout: layout)
+                var changed = false
+                for id in ids where try transaction.fold(id, frequencies) { changed = true }
+                if changed { try transaction.commit() }
+            }
+        } catch {
+            logger.warning(
+                "recency of chunks was not kept", metadata: ["directory": "\(directory.path)", "reason": "\(error)"])
+        }
+    }
+
+    private func answer(_ work: Work, _ result: Result<PutOutcome, any Error>) {
+        switch work {
+        case .put(_, _, let waiting): waiting?.resume(with: result)
+        case .drop: break
+        case .flush(let waiting): waiting.resume(with: result.map { _ in })
+        }
+    }
+
+    private func refuse(_ works: ArraySlice<Work>, _ failure: any Error) {
+        let error = CacheError(.io, "write to the chunk store \(directory.path)", cause: failure)
+        for work in works {
+            if case .put = work { counters.writesRefused.count() }
+            answer(work, .failure(error))
+        }
+        if isFailing.exchange(true, ordering: .relaxed) { return }
+        logger.warning("chunk store cannot write; reads go on", metadata: ["error": "\(error)"])
+    }
+
+    private func recovered() {
+        if isFailing.exchange(false, ordering: .relaxed) {
+            logger.info("chunk store can write again", metadata: ["directory": "\(directory.path)"])
+        }
+    }
+
+    private func adapt(to nanoseconds: UInt64) {
+        counters.committed(nanoseconds: nanoseconds)
+        let current = groupBytes.load(ordering: .relaxed)
+        if nanoseconds > Self.slowCommitNanoseconds {
+            groupBytes.store(max(current / 2, Self.smallestGroupBytes), ordering: .relaxed)
+        } else if nanoseconds < Self.slowCommitNanoseconds / 2 {
+            groupBytes.store(min(current + current / 8, budget.groupBytes), ordering: .relaxed)
+        }
+    }
+
+    private static func nanoseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: time.tv_nsec)
+    }
+
+    /// Seconds of a clock that is cheap to read.
+    static func seconds() -> UInt32 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &time)
+        return UInt32(truncatingIfNeeded: time.tv_sec) & 0x3FFF_FFFF
+    }
+}

@@ -1,0 +1,73 @@
+internal import Glibc
+
+/// A file that appears under its name only when it is complete: written beside it, then renamed.
+///
+/// A device or pipe (`/dev/stdout`) is written directly. There is no `fsync`: what was pulled can be pulled again.
+final class NewFile {
+    let file: OpenFile
+    private let path: String
+    private var temporary: String?
+
+    init(_ path: String) throws {
+        self.path = path
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+            guard status.st_mode & S_IFMT != S_IFDIR else { throw CacheError(.invalidInput, "\(path) is a directory: name a file") }
+            file = try OpenFile.open(path, O_WRONLY)
+            return
+        }
+        let temporary = TemporaryName.beside(path)
+        let descriptor = try retryingInterrupts("write \(path)") {
+            Glibc.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        }
+        self.temporary = temporary
+        file = OpenFile(adopting: descriptor, name: path)
+    }
+
+    /// Gives the file its name.
+    func commit() throws {
+        guard let temporary else { return }
+        try retryingInterrupts("rename to \(path)") { rename(temporary, path) }
+        self.temporary = nil
+    }
+
+    deinit {
+        if let temporary { unlink(temporary) }
+    }
+}
+
+enum TemporaryName {
+    /// A name in the directory of `path` that nobody else uses.
+    static func beside(_ path: String) -> String {
+        var trimmed = path[...]
+        while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
+        let start = trimmed.lastIndex(of: "/").map { trimmed.index(after: $0) } ?? trimmed.startIndex
+        return "\(trimmed[..<start])\(unique())"
+    }
+
+    static func unique() -> String { ".layercache-\(String(UInt64.random(in: 0 ... .max), radix: 36))" }
+}
+
+/// `tar:FILE` and `file:FILE`: the bytes of one layer, as they are.
+final class SingleLayerWriter: ImageWriter {
+    let takesFile: Bool
+    private let output: NewFile
+
+    init(_ path: String, takesFile: Bool) throws {
+        self.takesFile = takesFile
+        output = try NewFile(path)
+    }
+
+    func writeLayer(_ source: any ByteSource, index: Int, diffID: SHA256Digest) throws {
+        guard index == 0 else {
+            throw CacheError(.invalidInput, "a tar holds one layer and this image has more: pull it to oci:DIR:TAG or dir:DIR")
+        }
+        try source.drain { try output.file.write($0) }
+    }
+
+    func finish(configuration: [UInt8]?, layers: [SHA256Digest]) throws -> [String] {
+        guard layers.count == 1 else { throw CacheError(.invalidInput, "this image has no layer that could be written to a tar") }
+        try output.commit()
+        return []
+    }
+}

@@ -1,0 +1,162 @@
+internal import CArchive
+internal import Glibc
+
+/// libarchive, reading entry by entry: a ZIP by its directory, or a tar from front to back.
+///
+/// One thread at a time. `current` is valid until the next call of ``next()``.
+final class ArchiveReader {
+    enum Input {
+        case zip(FileRange)
+        case tar(any ByteSource)
+    }
+
+    /// libarchive holds a ZIP's directory in memory, some 250 bytes an entry; an entry takes 46 bytes of the file at least.
+    private static let zipDirectoryBytes = 32 << 20
+
+    let name: String
+    private let archive: OpaquePointer
+    private let context: Context
+    // Names are converted to the thread's character set: one that holds every name must be set whenever libarchive sees one.
+    private let utf8: locale_t?
+    private(set) var current: OpaquePointer?
+
+    /// What libarchive's callbacks work on.
+    private final class Context {
+        let input: Input
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
+        var position = 0
+        var directoryBudget: Int? = ArchiveReader.zipDirectoryBytes
+        /// What a callback threw: libarchive is only told that there was something.
+        var error: (any Error)?
+
+        init(_ input: Input) { self.input = input }
+        deinit { buffer.deallocate() }
+
+        func read() throws -> Int {
+            switch input {
+            case .tar(let source): return try source.read(into: buffer)
+            case .zip(let range):
+                let count = try range.read(into: buffer, at: position)
+                position += count
+                if let budget = directoryBudget {
+                    guard count <= budget else {
+                        throw CacheError(.limitExceeded, "the ZIP's directory has more than \(ArchiveReader.zipDirectoryBytes) bytes")
+                    }
+                    directoryBudget = budget - count
+                }
+                return count
+            }
+        }
+
+        func seek(_ offset: Int64, _ whence: Int32) -> Int64 {
+            guard case .zip(let range) = input else { return Int64(ARCHIVE_FATAL) }
+            let base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? position : range.size
+            let (target, overflow) = base.addingReportingOverflow(Int(offset))
+            guard !overflow, target >= 0 else { return Int64(ARCHIVE_FATAL) }
+            position = min(target, range.size)
+            return Int64(position)
+        }
+    }
+
+    init(_ input: Input, name: String) throws {
+        self.name = name
+        context = Context(input)
+        guard let archive = archive_read_new() else { throw CacheError(.io, "no memory to read \(name)") }
+        self.archive = archive
+        utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", nil)
+        switch input {
+        case .zip: archive_read_support_format_zip_seekable(archive)
+        case .tar:
+            archive_read_support_format_tar(archive)
+            archive_read_support_format_empty(archive)
+        }
+        archive_read_set_callback_data(archive, Unmanaged.passUnretained(context).toOpaque())
+        archive_read_set_read_callback(archive) { _, data, block in
+            guard let data, let block else { return -1 }
+            let context = Unmanaged<Context>.fromOpaque(data).takeUnretainedValue()
+            do {
+                let count = try context.read()
+                block.pointee = UnsafeRawPointer(context.buffer.baseAddress)
+                return count
+            } catch {
+                context.error = error
+                return -1
+            }
+        }
+        if case .zip = input {
+            archive_read_set_seek_callback(archive) { _, data, offset, whence in
+                guard let data else { return Int64(ARCHIVE_FATAL) }
+                return Unmanaged<Context>.fromOpaque(data).takeUnretainedValue().seek(offset, whence)
+            }
+        }
+        try check(archive_read_open1(archive))
+    }
+
+    deinit {
+        archive_read_free(archive)
+        if let utf8 { freelocale(utf8) }
+    }
+
+    /// Goes to the next entry; `nil` at the end.
+    func next() throws -> OpaquePointer? {
+        current = nil
+        var entry: OpaquePointer?
+        let status = withUTF8 { archive_read_next_header(archive, &entry) }
+        context.directoryBudget = nil
+        if status == ARCHIVE_EOF {
+            if let error = context.error { throw error }
+            return nil
+        }
+        // A warning is a name that cannot be read, or fields that contradict one another: no entry to trust.
+        try check(status)
+        current = entry
+        return entry
+    }
+
+    /// Contents of the current entry, with zeros in its holes; 0 at its end.
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let count = archive_read_data(archive, buffer.baseAddress, buffer.count)
+        if count < 0 { try check(Int32(count)) }
+        return count
+    }
+
+    /// The next piece of the current entry and its place in it, holes left out; `nil` at its end.
+    func nextBlock() throws -> (bytes: UnsafeRawBufferPointer, offset: Int)? {
+        var start: UnsafeRawPointer?
+        var count = 0
+        var offset: Int64 = 0
+        let status = archive_read_data_block(archive, &start, &count, &offset)
+        if status == ARCHIVE_EOF { return nil }
+        try check(status)
+        return (UnsafeRawBufferPointer(start: start, count: count), Int(offset))
+    }
+
+    // MARK: The current entry
+
+    /// A text that libarchive returns for the current entry: its bytes, whatever encoding the archive had.
+    func text(_ get: (OpaquePointer) -> UnsafePointer<CChar>?) -> FileName? {
+        guard let current else { return nil }
+        return withUTF8 {
+            get(current).map { text in
+                text.withMemoryRebound(to: UInt8.self, capacity: strlen(text)) {
+                    FileName(bytes: UnsafeBufferPointer(start: $0, count: strlen(text)))
+                }
+            }
+        }
+    }
+
+    private func withUTF8<Result>(_ body: () -> Result) -> Result {
+        guard let utf8 else { return body() }
+        let before = uselocale(utf8)
+        defer { uselocale(before) }
+        return body()
+    }
+
+    private func check(_ status: Int32) throws {
+        guard status != ARCHIVE_OK else { return }
+        if let error = context.error { throw error }
+        let reason = archive_error_string(archive).map { String(cString: $0) } ?? "it is damaged"
+        let entry = text(archive_entry_pathname).map { ", at '\($0)'" } ?? ""
+        throw CacheError(.invalidInput, "\(name) cannot be read\(entry): \(reason)")
+    }
+}

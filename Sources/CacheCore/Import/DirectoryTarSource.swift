@@ -1,0 +1,214 @@
+internal import CArchive
+internal import Glibc
+
+/// A directory tree as a tar: the same bytes for the same tree, its names in byte order.
+///
+/// It never follows a symbolic link and never leaves the tree. Sockets are left out; labels that belong to the host are too.
+/// A file that changes while it is read is an error, as the result would be a file that never was.
+final class DirectoryTarSource: ByteSource {
+    /// Extended attributes that the host gives to files, and that make no sense on another one.
+    private static let hostAttributes = ["security.selinux", "security.ima", "security.evm"]
+    private static let hostAttributePrefix = "trusted.overlay."
+
+    private struct Level {
+        let directory: OpenFile
+        /// From the root of the tree, with a slash at its end; empty for the root.
+        let path: [UInt8]
+        var names: ArraySlice<FileName>
+    }
+
+    private struct Contents {
+        let file: OpenFile
+        let before: stat
+        var remaining: Int
+    }
+
+    private struct Identity: Hashable {
+        let device: dev_t
+        let inode: ino_t
+    }
+
+    private let root: OpenFile
+    private let limits: ImportLimits
+    private let note: (String) -> Void
+    private var levels: [Level] = []
+    private var pending: ArraySlice<UInt8> = []
+    private var contents: Contents?
+    private var firstPaths: [Identity: FileName] = [:]
+    private var phase = Phase.start
+
+    private enum Phase {
+        case start
+        case entries
+        case ended
+    }
+
+    init(_ root: OpenFile, limits: ImportLimits, note: @escaping (String) -> Void) {
+        self.root = root
+        self.limits = limits
+        self.note = note
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        while true {
+            if !pending.isEmpty {
+                let count = min(pending.count, buffer.count)
+                buffer.copyBytes(from: pending.prefix(count))
+                pending = pending.dropFirst(count)
+                return count
+            }
+            if contents != nil {
+                let count = try readContents(into: buffer)
+                if count > 0 { return count }
+                continue
+            }
+            switch phase {
+            case .start:
+                try enter(root, path: [])
+                phase = .entries
+            case .entries: try nextEntry()
+            case .ended: return 0
+            }
+        }
+    }
+
+    // MARK: Entries
+
+    private func nextEntry() throws {
+        guard let level = levels.last else {
+            pending = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)[...]
+            phase = .ended
+            return
+        }
+        guard let name = level.names.first else {
+            levels.removeLast()
+            return
+        }
+        levels[levels.count - 1].names.removeFirst()
+        let path = level.path + name.bytes
+        guard path.count < limits.pathBytes else {
+            throw CacheError(.limitExceeded, "\(level.directory.name)/\(name): the path has more than \(limits.pathBytes) bytes")
+        }
+        guard let status = try level.directory.statusOfEntry(name) else {
+            throw CacheError(.io, "\(level.directory.name)/\(name) vanished while the directory was read")
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR: try enter(level.directory.openEntry(name, O_RDONLY | O_DIRECTORY), path: path + [UInt8(ascii: "/")])
+        case S_IFREG: try begin(level.directory.openEntry(name, O_RDONLY | O_NONBLOCK), path: FileName(bytes: path))
+        case S_IFSOCK: note("\(level.directory.name)/\(name) is a socket and was left out")
+        default: try emitSpecial(name, in: level.directory, path: FileName(bytes: path), status)
+        }
+    }
+
+    private func enter(_ directory: OpenFile, path: [UInt8]) throws {
+        guard levels.count < limits.directoryDepth else {
+            throw CacheError(.limitExceeded, "\(directory.name) is more than \(limits.directoryDepth) directories deep")
+        }
+        let name = FileName(bytes: path.isEmpty ? Array("./".utf8) : path)
+        var entry = Self.entry(name, .directory, try directory.status())
+        entry.attributes = try attributes(of: directory)
+        pending = entry.encoded()[...]
+        let names = try directory.entryNames(atMost: limits.directoryEntries).sorted()
+        levels.append(Level(directory: directory, path: path, names: names[...]))
+    }
+
+    private func begin(_ file: OpenFile, path: FileName) throws {
+        let status = try file.status()
+        guard status.st_mode & S_IFMT == S_IFREG else { throw changed(file) }
+        if status.st_nlink > 1 {
+            let identity = Identity(device: status.st_dev, inode: status.st_ino)
+            if let first = firstPaths[identity] {
+                var entry = Self.entry(path, .hardLink, status)
+                entry.link = first
+                pending = entry.encoded()[...]
+                return
+            }
+            firstPaths[identity] = path
+        }
+        var entry = Self.entry(path, .file, status)
+        entry.size = Int(status.st_size)
+        entry.attributes = try attributes(of: file)
+        pending = entry.encoded()[...]
+        contents = Contents(file: file, before: status, remaining: entry.size)
+    }
+
+    private func emitSpecial(_ name: FileName, in directory: OpenFile, path: FileName, _ status: stat) throws {
+        let kind: NewTarEntry.Kind
+        switch status.st_mode & S_IFMT {
+        case S_IFLNK: kind = .symbolicLink
+        case S_IFCHR: kind = .characterDevice
+        case S_IFBLK: kind = .blockDevice
+        case S_IFIFO: kind = .fifo
+        default: throw CacheError(.unsupported, "\(directory.name)/\(name) is of a type that a tar cannot hold")
+        }
+        var entry = Self.entry(path, kind, status)
+        if kind == .symbolicLink { entry.link = try directory.linkTarget(of: name) }
+        if kind == .characterDevice || kind == .blockDevice {
+            entry.deviceMajor = Int(gnu_dev_major(status.st_rdev))
+            entry.deviceMinor = Int(gnu_dev_minor(status.st_rdev))
+        }
+        pending = entry.encoded()[...]
+    }
+
+    private static func entry(_ path: FileName, _ kind: NewTarEntry.Kind, _ status: stat) -> NewTarEntry {
+        var entry = NewTarEntry(path: path, kind: kind, mode: status.st_mode & 0o7777)
+        entry.userID = Int(status.st_uid)
+        entry.groupID = Int(status.st_gid)
+        entry.seconds = status.st_mtim.tv_sec
+        entry.nanoseconds = status.st_mtim.tv_nsec
+        return entry
+    }
+
+    // MARK: Contents
+
+    private func readContents(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        guard var current = contents else { return 0 }
+        if current.remaining == 0 {
+            let after = try current.file.status()
+            guard after.st_size == current.before.st_size, after.st_mtim.tv_sec == current.before.st_mtim.tv_sec,
+                after.st_mtim.tv_nsec == current.before.st_mtim.tv_nsec
+            else { throw changed(current.file) }
+            pending = [UInt8](repeating: 0, count: NewTarEntry.padding(after: Int(current.before.st_size)))[...]
+            contents = nil
+            return 0
+        }
+        let wanted = min(buffer.count, current.remaining)
+        let count = try retryingInterrupts("read \(current.file.name)") {
+            Glibc.read(current.file.descriptor, buffer.baseAddress, wanted)
+        }
+        guard count > 0 else { throw changed(current.file) }
+        current.remaining -= count
+        contents = current
+        return count
+    }
+
+    private func changed(_ file: OpenFile) -> CacheError {
+        CacheError(.conflict, "\(file.name) changed while it was read: push it again when nobody writes to it")
+    }
+
+    private func attributes(of file: OpenFile) throws -> [(name: FileName, value: [UInt8])] {
+        var attributes: [(name: FileName, value: [UInt8])] = []
+        for name in try file.attributeNames() {
+            let text = name.description
+            if Self.hostAttributes.contains(text) || text.hasPrefix(Self.hostAttributePrefix) { continue }
+            if name.bytes.contains(UInt8(ascii: "=")) || FileName(text) != name {
+                note("\(file.name): the extended attribute '\(text)' was left out, as a tar cannot hold its name")
+                continue
+            }
+            if let value = try file.attribute(name) { attributes.append((name, value)) }
+        }
+        return attributes
+    }
+}
+
+extension LayerSource {
+    /// A directory tree, as one layer; the same tree gives the same bytes.
+    static func directory(
+        _ path: String, limits: ImportLimits, note: @escaping @Sendable (String) -> Void
+    ) throws -> LayerSource {
+        let root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
+        return LayerSource(name: path, compressedSize: nil) {
+            LimitedSource(DirectoryTarSource(root, limits: limits, note: note), name: path, limit: limits.layerBytes)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+public import NIOCore
+
+/// What a push reads: layers, and what an image's configuration says about running it.
+public struct ImageSource: Sendable {
+    /// The OCI or docker configuration, byte for byte, so that its digest survives; `nil` for what is no image (tar, ZIP, directory, file).
+    public let configuration: ByteBuffer?
+    /// Lowest first.
+    public let layers: [LayerSource]
+
+    package init(configuration: ByteBuffer?, layers: [LayerSource]) {
+        self.configuration = configuration
+        self.layers = layers
+    }
+
+    /// Opens a source and reads all of its documents, but no layer yet. Blocks.
+    ///
+    /// - Parameters:
+    ///   - reference: what to read.
+    ///   - limits: beyond which input is refused.
+    ///   - note: told about what cannot be part of an image and is left out, such as a socket in a directory; called on the thread that reads.
+    /// - Throws: ``CacheError``: `.missing` where a file or tag does not exist, `.corrupt` where a document is not what its digest says,
+    ///   `.invalidInput`, `.limitExceeded` or `.unsupported` where one cannot be used.
+    public static func open(
+        _ reference: SourceReference, limits: ImportLimits = ImportLimits(),
+        note: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws -> ImageSource {
+        switch reference {
+        case .ociLayout(let directory, let tag):
+            return try OCIImageReader(files: .directory(directory), limits: limits).image(tag: tag)
+        case .ociArchive(let file, let tag):
+            return try OCIImageReader(files: .archive(file, limits: limits), limits: limits).image(tag: tag)
+        case .dockerArchive(let file, let reference):
+            return try DockerArchiveReader(files: .archive(file, limits: limits), limits: limits).image(reference)
+        case .tar(let path):
+            return single(try LayerSource.tar(path, limits: limits))
+        case .zip(let path):
+            return single(try LayerSource.zip(path, limits: limits))
+        case .directory(let path):
+            return single(try LayerSource.directory(path, limits: limits, note: note))
+        case .file(let path):
+            return single(try LayerSource.file(path, limits: limits))
+        }
+    }
+
+    private static func single(_ layer: LayerSource) -> ImageSource {
+        ImageSource(configuration: nil, layers: [layer])
+    }
+}
+
+extension LayerSource {
+    /// A tar, plain or compressed; from a pipe it can be opened once.
+    static func tar(_ path: String, limits: ImportLimits) throws -> LayerSource {
+        let (size, open) = try bytes(of: path)
+        return LayerSource(name: path, compressedSize: size) {
+            try CompressionFormat.decompress(open(), name: path, compressedSize: size, limits: limits)
+        }
+    }
+
+    static func file(_ path: String, limits: ImportLimits) throws -> LayerSource {
+        let (size, open) = try bytes(of: path)
+        if let size, size > limits.layerBytes {
+            throw CacheError(.limitExceeded, "\(path) has \(size) bytes, more than the limit of \(limits.layerBytes)")
+        }
+        return LayerSource(name: path, isFile: true, compressedSize: size) {
+            LimitedSource(try open(), name: path, limit: limits.layerBytes)
+        }
+    }
+
+    /// How to read `path`: a file or block device at any place, anything else from front to back.
+    private static func bytes(of path: String) throws -> (size: Int?, open: @Sendable () throws -> any ByteSource) {
+        let file = try OpenFile.open(path)
+        switch try file.kind() {
+        case .bytes:
+            let range = try file.wholeRange()
+            return (range.size, { FileRangeSource(range) })
+        case .stream: return (nil, { PipeSource(file) })
+        case .directory:
+            throw CacheError(.invalidInput, "\(path) is a directory: write dir:\(path) to push its files")
+        }
+    }
+}

@@ -1,0 +1,110 @@
+internal import FoundationEssentials
+
+/// JSON from outside: held to a size and a depth before a parser sees it.
+enum JSONDocument {
+    /// Parses `bytes` as `type`; `name` is what messages call the document.
+    static func decode<Value: Decodable>(
+        _ type: Value.Type, from bytes: [UInt8], name: String, limits: ImportLimits
+    ) throws -> Value {
+        guard bytes.count <= limits.documentBytes else {
+            throw CacheError(.limitExceeded, "\(name) has more than \(limits.documentBytes) bytes")
+        }
+        guard depth(of: bytes) <= limits.documentDepth else {
+            throw CacheError(.limitExceeded, "\(name) nests deeper than \(limits.documentDepth) levels")
+        }
+        do {
+            return try JSONDecoder().decode(type, from: Data(bytes))
+        } catch let error as DecodingError {
+            throw CacheError(.invalidInput, "\(name) is not what it should be: \(reason(error))")
+        }
+    }
+
+    /// The same bytes for the same value on every machine: sorted keys, no white space.
+    static func encode(_ value: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return try [UInt8](encoder.encode(value))
+    }
+
+    /// How deep arrays and objects nest. A recursive parser would use stack for each level, and stacks are small.
+    private static func depth(of bytes: [UInt8]) -> Int {
+        bytes.withUnsafeBufferPointer { bytes in
+            var depth = 0
+            var deepest = 0
+            var inString = false
+            var index = 0
+            while index < bytes.count {
+                let byte = bytes[index]
+                if inString {
+                    if byte == UInt8(ascii: "\\") { index += 1 }
+                    if byte == UInt8(ascii: "\"") { inString = false }
+                } else if byte == UInt8(ascii: "\"") {
+                    inString = true
+                } else if byte == UInt8(ascii: "[") || byte == UInt8(ascii: "{") {
+                    depth += 1
+                    deepest = max(deepest, depth)
+                } else if byte == UInt8(ascii: "]") || byte == UInt8(ascii: "}") {
+                    depth -= 1
+                }
+                index += 1
+            }
+            return deepest
+        }
+    }
+
+    private static func reason(_ error: DecodingError) -> String {
+        func place(_ context: DecodingError.Context) -> String {
+            let path = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }
+            return path.isEmpty ? "at its top" : "at \(path.joined(separator: "."))"
+        }
+        return switch error {
+        case .keyNotFound(let key, let context): "'\(key.stringValue)' is missing \(place(context))"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context): "wrong type of value \(place(context))"
+        case .dataCorrupted(let context): "malformed JSON \(place(context))"
+        @unknown default: "malformed JSON"
+        }
+    }
+}
+
+/// Any JSON, for documents of which we change a part and keep the rest.
+indirect enum JSONValue: Codable, Equatable {
+    case null
+    case bool(Bool)
+    case integer(Int64)
+    case number(Double)
+    case string(String)
+    case array([JSONValue])
+    case object([String: JSONValue])
+
+    init(from decoder: any Decoder) throws {
+        let value = try decoder.singleValueContainer()
+        if value.decodeNil() {
+            self = .null
+        } else if let bool = try? value.decode(Bool.self) {
+            self = .bool(bool)
+        } else if let integer = try? value.decode(Int64.self) {
+            self = .integer(integer)
+        } else if let number = try? value.decode(Double.self) {
+            self = .number(number)
+        } else if let string = try? value.decode(String.self) {
+            self = .string(string)
+        } else if let array = try? value.decode([JSONValue].self) {
+            self = .array(array)
+        } else {
+            self = .object(try value.decode([String: JSONValue].self))
+        }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .null: try container.encodeNil()
+        case .bool(let value): try container.encode(value)
+        case .integer(let value): try container.encode(value)
+        case .number(let value): try container.encode(value)
+        case .string(let value): try container.encode(value)
+        case .array(let value): try container.encode(value)
+        case .object(let value): try container.encode(value)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+internal import Glibc
+
+/// The files of an OCI layout or docker archive, by their path in it: a directory, or members of a tar.
+///
+/// A path comes from JSON that a stranger wrote. It can name nothing outside, and in a directory never goes through a symbolic link.
+package enum LayoutFiles: Sendable {
+    case directory(OpenFile)
+    case archive(ArchiveIndex, name: String)
+
+    package static func directory(_ path: String) throws -> LayoutFiles {
+        .directory(try OpenFile.open(path, O_RDONLY | O_DIRECTORY))
+    }
+
+    /// Indexes an archive; one that is compressed is first unpacked into a nameless temporary file, as there is no seeking in it.
+    package static func archive(_ path: String, limits: ImportLimits) throws -> LayoutFiles {
+        let file = try OpenFile.open(path)
+        let range = try file.wholeRange()
+        var magic = [UInt8](repeating: 0, count: CompressionFormat.magicLength)
+        let filled = try magic.withUnsafeMutableBytes { try range.read(into: $0, at: 0) }
+        let format = magic.withUnsafeBytes { CompressionFormat(magic: UnsafeRawBufferPointer(rebasing: $0[..<filled])) }
+        let plain: FileRange
+        switch format {
+        case .none: plain = range
+        case .gzip, .zstd:
+            let source = try CompressionFormat.decompress(
+                FileRangeSource(range), name: path, compressedSize: range.size, limits: limits)
+            plain = try TemporaryFile.spool(source, name: path)
+        }
+        return .archive(try ArchiveIndex(plain, limits: limits), name: path)
+    }
+
+    package var name: String {
+        switch self {
+        case .directory(let directory): directory.name
+        case .archive(_, let name): name
+        }
+    }
+
+    /// The file at `path`; `nil` if there is none.
+    package func find(_ path: String) throws -> FileRange? {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        guard !path.utf8.contains(0), parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else {
+            throw CacheError(.invalidInput, "\(name) refers to '\(path)', which is not a path inside it")
+        }
+        switch self {
+        case .archive(let index, _): return try index.find(path)
+        case .directory(var directory):
+            for (index, part) in parts.enumerated() {
+                let isLast = index == parts.count - 1
+                let flags = isLast ? O_RDONLY | O_NONBLOCK : O_RDONLY | O_DIRECTORY
+                do {
+                    directory = try directory.openEntry(String(part), flags)
+                } catch {
+                    if faccessat(directory.descriptor, String(part), F_OK, AT_SYMLINK_NOFOLLOW) != 0, errno == ENOENT {
+                        return nil
+                    }
+                    throw error
+                }
+            }
+            return try directory.wholeRange()
+        }
+    }
+
+    /// The file at `path`, which must be there.
+    package func require(_ path: String) throws -> FileRange {
+        guard let range = try find(path) else { throw CacheError(.missing, "\(name) has no \(path)") }
+        return range
+    }
+}
+
+/// A file without a name: it goes away with its last descriptor, however the process ends.
+enum TemporaryFile {
+    /// Writes all of `source` into one, in `TMPDIR` or `/tmp`.
+    static func spool(_ source: any ByteSource, name: String) throws -> FileRange {
+        let directory = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        let path = "\(directory)/\(TemporaryName.unique())"
+        let descriptor = try retryingInterrupts("make a temporary file in \(directory)") {
+            open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        }
+        unlink(path)
+        let file = OpenFile(adopting: descriptor, name: name)
+        let size = try source.drain { try file.write($0) }
+        return FileRange(file: file, offset: 0, size: size)
+    }
+}
+
+extension ByteSource {
+    /// Hands all that is left to `body`, piece by piece; returns the count of bytes.
+    @discardableResult
+    package func drain(_ body: (UnsafeRawBufferPointer) throws -> Void) throws -> Int {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { buffer.deallocate() }
+        var total = 0
+        while true {
+            let count = try read(into: buffer)
+            if count == 0 { return total }
+            try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            total += count
+        }
+    }
+}
+
+extension OpenFile {
+    /// Writes all of `bytes` where the descriptor stands.
+    package func write(_ bytes: UnsafeRawBufferPointer) throws {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let part = UnsafeRawBufferPointer(rebasing: rest)
+            let count = try retryingInterrupts("write \(name)") {
+                Glibc.write(descriptor, part.baseAddress, part.count)
+            }
+            rest = rest.dropFirst(count)
+        }
+    }
+}

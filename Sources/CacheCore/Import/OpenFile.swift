@@ -1,0 +1,128 @@
+package import Glibc
+
+/// A file descriptor, with the name that messages call it by; closed when the last one lets go of it.
+package final class OpenFile: Sendable {
+    package let descriptor: Int32
+    package let name: String
+
+    /// Takes over `descriptor`.
+    package init(adopting descriptor: Int32, name: String) {
+        self.descriptor = descriptor
+        self.name = name
+    }
+
+    deinit { close(descriptor) }
+
+    /// Opens `path`, following symbolic links: only for paths that the user gave.
+    package static func open(_ path: String, _ flags: Int32 = O_RDONLY) throws -> OpenFile {
+        let descriptor = try retryingInterrupts("open \(path)") { Glibc.open(path, flags | O_CLOEXEC) }
+        return OpenFile(adopting: descriptor, name: path)
+    }
+
+    /// Opens one entry of this directory, and never a symbolic link.
+    package func openEntry(_ entry: String, _ flags: Int32) throws -> OpenFile {
+        let path = "\(name)/\(entry)"
+        let descriptor = try retryingInterrupts("open \(path)") {
+            openat(self.descriptor, entry, flags | O_NOFOLLOW | O_CLOEXEC)
+        }
+        return OpenFile(adopting: descriptor, name: path)
+    }
+
+    package func status() throws -> stat {
+        var status = stat()
+        try retryingInterrupts("stat \(name)") { fstat(descriptor, &status) }
+        return status
+    }
+
+    package enum Kind {
+        /// Can be read at any place.
+        case bytes
+        /// Can be read from front to back only.
+        case stream
+        case directory
+    }
+
+    package func kind() throws -> Kind {
+        switch try status().st_mode & S_IFMT {
+        case S_IFREG, S_IFBLK: .bytes
+        case S_IFDIR: .directory
+        default: .stream
+        }
+    }
+
+    /// All of a regular file or block device, as a range of bytes.
+    package func wholeRange() throws -> FileRange {
+        let status = try status()
+        switch status.st_mode & S_IFMT {
+        case S_IFREG:
+            return FileRange(file: self, offset: 0, size: Int(status.st_size))
+        case S_IFBLK:
+            let end = try retryingInterrupts("find the size of \(name)") { lseek(descriptor, 0, SEEK_END) }
+            return FileRange(file: self, offset: 0, size: end)
+        default:
+            throw CacheError(.invalidInput, "\(name) is not a regular file")
+        }
+    }
+}
+
+/// Bytes of a file that stay where they are: a whole file, or a member of an archive.
+package struct FileRange: Sendable {
+    package let file: OpenFile
+    package let offset: Int
+    package let size: Int
+
+    package init(file: OpenFile, offset: Int, size: Int) {
+        self.file = file
+        self.offset = offset
+        self.size = size
+    }
+
+    /// Reads at `position` of the range; 0 at its end.
+    /// - Throws: ``CacheError`` `.io`, also when the file has become shorter than the range.
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int) throws -> Int {
+        let wanted = min(buffer.count, size - position)
+        guard wanted > 0 else { return 0 }
+        let count = try retryingInterrupts("read \(file.name)") {
+            pread(file.descriptor, buffer.baseAddress, wanted, offset + position)
+        }
+        guard count > 0 else { throw CacheError(.io, "\(file.name) became shorter while it was read") }
+        return count
+    }
+
+    /// All bytes of a document that must be small.
+    package func readAll(atMost limit: Int) throws -> [UInt8] {
+        guard size <= limit else {
+            throw CacheError(.limitExceeded, "\(file.name) has \(size) bytes, more than the limit of \(limit)")
+        }
+        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
+            while filled < size {
+                filled += try read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]), at: filled)
+            }
+        }
+    }
+}
+
+/// A ``FileRange`` from front to back; several may read one file at the same time.
+package final class FileRangeSource: ByteSource {
+    private let range: FileRange
+    private var position = 0
+
+    package init(_ range: FileRange) { self.range = range }
+
+    package func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let count = try range.read(into: buffer, at: position)
+        position += count
+        return count
+    }
+}
+
+/// What can only be read once: a pipe, a terminal, standard input.
+package final class PipeSource: ByteSource {
+    private let file: OpenFile
+
+    package init(_ file: OpenFile) { self.file = file }
+
+    package func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        try retryingInterrupts("read \(file.name)") { Glibc.read(file.descriptor, buffer.baseAddress, buffer.count) }
+    }
+}

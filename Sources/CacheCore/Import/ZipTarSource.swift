@@ -1,0 +1,137 @@
+internal import CArchive
+internal import Glibc
+
+/// The entries of a ZIP as a tar, in the order in which they lie in the file.
+///
+/// Times without a time zone, which is all that plain DOS fields have, are taken in the zone of this process (`TZ`), as `unzip` does.
+final class ZipTarSource: ByteSource {
+    private let reader: ArchiveReader
+    private let limits: ImportLimits
+    private let limit: Int
+    private var total = 0
+    private var pending: ArraySlice<UInt8> = []
+    /// What the current entry has yet to deliver.
+    private var remaining = 0
+    private var inEntry = false
+    private var ended = false
+
+    init(_ range: FileRange, name: String, limits: ImportLimits) throws {
+        reader = try ArchiveReader(.zip(range), name: name)
+        self.limits = limits
+        limit = limits.uncompressedBytes(from: range.size)
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        while true {
+            if !pending.isEmpty {
+                let count = min(pending.count, buffer.count)
+                buffer.copyBytes(from: pending.prefix(count))
+                pending = pending.dropFirst(count)
+                return count
+            }
+            if inEntry {
+                let count = try readContents(into: buffer)
+                if count > 0 { return count }
+                continue
+            }
+            if ended { return 0 }
+            try nextEntry()
+        }
+    }
+
+    private func nextEntry() throws {
+        guard let header = try reader.next() else {
+            pending = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)[...]
+            ended = true
+            return
+        }
+        let path = try checkedPath()
+        guard archive_entry_is_encrypted(header) == 0 else {
+            throw CacheError(.unsupported, "\(reader.name) is encrypted (entry '\(path)'): decrypt it first")
+        }
+        var entry = NewTarEntry(path: path, kind: .file, mode: UInt32(archive_entry_perm(header)) & 0o7777)
+        entry.userID = Int(archive_entry_uid(header))
+        entry.groupID = Int(archive_entry_gid(header))
+        entry.seconds = archive_entry_mtime(header)
+        entry.nanoseconds = archive_entry_mtime_nsec(header)
+        switch archive_entry_filetype(header) {
+        case S_IFREG:
+            guard archive_entry_size_is_set(header) != 0 else {
+                throw CacheError(.invalidInput, "\(reader.name): the size of '\(path)' is not known")
+            }
+            entry.size = Int(archive_entry_size(header))
+            try reserve(entry.size)
+            remaining = entry.size
+            inEntry = true
+        case S_IFDIR:
+            entry.kind = .directory
+            if path.bytes.last != UInt8(ascii: "/") { entry.path = FileName(bytes: path.bytes + [UInt8(ascii: "/")]) }
+        case S_IFLNK:
+            guard let target = reader.text(archive_entry_symlink), !target.bytes.isEmpty else {
+                throw CacheError(.invalidInput, "\(reader.name): the symbolic link '\(path)' has no target")
+            }
+            entry.kind = .symbolicLink
+            entry.link = target
+        default:
+            throw CacheError(.unsupported, "\(reader.name): '\(path)' is neither file, directory nor symbolic link")
+        }
+        try reserve(NewTarEntry.block)
+        pending = entry.encoded()[...]
+    }
+
+    private func checkedPath() throws -> FileName {
+        guard let path = reader.text(archive_entry_pathname), !path.bytes.isEmpty else {
+            throw CacheError(.invalidInput, "\(reader.name) has an entry whose name cannot be read")
+        }
+        guard path.bytes.count <= limits.pathBytes else {
+            throw CacheError(.limitExceeded, "\(reader.name) has an entry whose name is longer than \(limits.pathBytes) bytes")
+        }
+        let parts = path.bytes.split(separator: UInt8(ascii: "/"))
+        guard path.bytes.first != UInt8(ascii: "/"), !parts.contains(where: { $0.elementsEqual("..".utf8) }) else {
+            throw CacheError(.invalidInput, "\(reader.name) has an entry that leads out of it: '\(path)'")
+        }
+        return path
+    }
+
+    private func reserve(_ count: Int) throws {
+        guard count >= 0, count <= limit - total else {
+            throw CacheError(
+                .limitExceeded, "\(reader.name) expands to more than the \(limit) bytes that its size allows: a decompression bomb?")
+        }
+        total += count
+    }
+
+    private func readContents(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        if remaining > 0 {
+            let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, remaining)])
+            let count = try reader.read(into: part)
+            guard count > 0 else { throw wrongSize() }
+            remaining -= count
+            return count
+        }
+        // Asking once more makes libarchive compare checksum and size.
+        let beyond = try withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { try reader.read(into: $0) }
+        guard beyond == 0 else { throw wrongSize() }
+        inEntry = false
+        pending = [UInt8](repeating: 0, count: NewTarEntry.padding(after: entrySize))[...]
+        return 0
+    }
+
+    private var entrySize: Int { reader.current.map { Int(archive_entry_size($0)) } ?? 0 }
+
+    private func wrongSize() -> CacheError {
+        CacheError(.corrupt, "\(reader.name): '\(reader.text(archive_entry_pathname)?.description ?? "")' has not the size that the ZIP says")
+    }
+}
+
+extension LayerSource {
+    /// The entries of a ZIP, as one layer.
+    static func zip(_ path: String, limits: ImportLimits) throws -> LayerSource {
+        let range = try OpenFile.open(path).wholeRange()
+        return LayerSource(name: path, compressedSize: range.size) {
+            LimitedSource(
+                try ZipTarSource(range, name: path, limits: limits), name: path,
+                limit: limits.layerBytes)
+        }
+    }
+}

@@ -1,0 +1,152 @@
+/// What the writer and the reader of an entry table share.
+///
+/// A record: its length, a byte of flags and kind, the path as bytes shared with the path before it and the rest, then the fields. A length of
+/// 0 ends the table; the count of its entries follows.
+enum EntryRecord {
+    static let magic: [UInt8] = Array("LCET".utf8) + [1]
+    /// The longest record; what ``LayerLimits`` lets through is shorter.
+    static let mostBytes: UInt64 = 4 << 20
+
+    static let kindMask: UInt8 = 0x0F
+    /// Mode, uid and gid follow; without it they are those of the last entry of the same kind.
+    static let owner: UInt8 = 0x10
+    /// The content's address follows; without it the content follows on the one before.
+    static let address: UInt8 = 0x20
+    static let nanoseconds: UInt8 = 0x40
+    /// Extended attributes and the sparse map follow.
+    static let extras: UInt8 = 0x80
+
+    /// Mode, uid and gid of the last entry of each kind.
+    struct Owners {
+        private var last = [Owner](repeating: Owner(), count: 8)
+
+        struct Owner: Equatable {
+            var mode: UInt16 = 0
+            var uid: UInt32 = 0
+            var gid: UInt32 = 0
+        }
+
+        subscript(kind: LayerEntry.Kind) -> Owner {
+            get { last[Int(kind.rawValue)] }
+            set { last[Int(kind.rawValue)] = newValue }
+        }
+    }
+}
+
+/// Writes the entry table of a layer: about 30 bytes an entry.
+struct EntryTableWriter {
+    private var stream = StreamWriter(.entries, magic: EntryRecord.magic)
+    private var addresses = RunAddressCoder()
+    private var owners = EntryRecord.Owners()
+    private var path: [UInt8] = []
+    private var mtime: Int64 = 0
+    private var record: [UInt8] = []
+    private var length: [UInt8] = []
+    private(set) var count = 0
+
+    var slots: Int { stream.slots }
+
+    mutating func append(_ entry: LayerEntry, queue: inout ChunkQueue) {
+        record.removeAll(keepingCapacity: true)
+        record.append(entry.kind.rawValue)
+        var flags: UInt8 = 0
+
+        let shared = Self.sharedPrefix(path, entry.path)
+        record.appendVarint(UInt64(shared))
+        record.appendVarint(UInt64(entry.path.count - shared))
+        record.append(contentsOf: entry.path[shared...])
+        path = entry.path
+
+        let owner = EntryRecord.Owners.Owner(mode: entry.mode, uid: entry.uid, gid: entry.gid)
+        if owner != owners[entry.kind] {
+            flags |= EntryRecord.owner
+            record.appendVarint(UInt64(owner.mode))
+            record.appendVarint(UInt64(owner.uid))
+            record.appendVarint(UInt64(owner.gid))
+            owners[entry.kind] = owner
+        }
+        record.appendVarint(signed: entry.mtimeSeconds &- mtime)
+        mtime = entry.mtimeSeconds
+        if entry.mtimeNanoseconds != 0 {
+            flags |= EntryRecord.nanoseconds
+            record.appendVarint(UInt64(entry.mtimeNanoseconds))
+        }
+        switch entry.kind {
+        case .symbolicLink, .hardLink: record.appendCounted(entry.linkTarget)
+        case .characterDevice, .blockDevice:
+            record.appendVarint(UInt64(entry.deviceMajor))
+            record.appendVarint(UInt64(entry.deviceMinor))
+        case .file, .directory, .fifo: break
+        }
+        if entry.kind == .file || entry.kind == .hardLink {
+            record.appendVarint(entry.content?.length ?? 0)
+            if let run = entry.content, !addresses.isExpected(run, appendingElseTo: &record) {
+                flags |= EntryRecord.address
+            }
+        }
+        if !entry.xattrs.isEmpty || entry.segments != nil {
+            flags |= EntryRecord.extras
+            appendExtras(of: entry)
+        }
+        record[0] |= flags
+
+        length.removeAll(keepingCapacity: true)
+        length.appendVarint(UInt64(record.count))
+        stream.write(length, to: &queue)
+        stream.write(record, to: &queue)
+        count += 1
+    }
+
+    private mutating func appendExtras(of entry: LayerEntry) {
+        record.appendVarint(UInt64(entry.xattrs.count))
+        for attribute in entry.xattrs {
+            record.appendCounted(attribute.name)
+            record.appendCounted(attribute.value)
+        }
+        guard let segments = entry.segments else {
+            record.append(0)
+            return
+        }
+        record.append(1)
+        record.appendVarint(entry.size)
+        record.appendVarint(UInt64(segments.count))
+        var end: UInt64 = 0
+        for segment in segments {
+            record.appendVarint(segment.offset - end)
+            record.appendVarint(segment.length)
+            end = segment.offset + segment.length
+        }
+    }
+
+    /// Ends the stream; the table of a layer without entries is empty.
+    mutating func finish(queue: inout ChunkQueue) {
+        guard stream.isStarted else { return }
+        record.removeAll(keepingCapacity: true)
+        record.append(0)
+        record.appendVarint(UInt64(count))
+        stream.write(record, to: &queue)
+        stream.flush(to: &queue)
+    }
+
+    private static func sharedPrefix(_ a: [UInt8], _ b: [UInt8]) -> Int {
+        a.withUnsafeBytes { a in
+            b.withUnsafeBytes { b in
+                let most = min(a.count, b.count)
+                var position = 0
+                while position + 8 <= most,
+                    a.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+                        == b.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+                { position += 8 }
+                while position < most, a[position] == b[position] { position += 1 }
+                return position
+            }
+        }
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func appendCounted(_ bytes: [UInt8]) {
+        appendVarint(UInt64(bytes.count))
+        append(contentsOf: bytes)
+    }
+}

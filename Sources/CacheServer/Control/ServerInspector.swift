@@ -1,0 +1,115 @@
+internal import CacheCore
+internal import FoundationEssentials
+internal import NIOConcurrencyHelpers
+internal import NIOCore
+internal import Synchronization
+
+/// Looks at the running daemon from the control plane: sums the counters of all event loops when somebody asks.
+final class ServerInspector: Sendable {
+    private let configuration: ServerConfiguration
+    private let state: ServerState
+    private let tiers: ChunkTiers
+    private let started = NIODeadline.now()
+    private let lanes = NIOLockedValueBox<[NIOLoopBound<Lane>]>([])
+
+    init(configuration: ServerConfiguration, state: ServerState, tiers: ChunkTiers) {
+        self.configuration = configuration
+        self.state = state
+        self.tiers = tiers
+    }
+
+    func watch(_ lanes: [NIOLoopBound<Lane>]) {
+        self.lanes.withLockedValue { $0 = lanes }
+    }
+
+    var isReady: Bool { state.isReady.load(ordering: .relaxed) }
+
+    private func requestMetrics() async throws -> RequestMetrics {
+        var sum = RequestMetrics()
+        for lane in lanes.withLockedValue({ $0 }) {
+            sum.add(try await lane.eventLoop.submit { lane.value.snapshot }.get())
+        }
+        return sum
+    }
+
+    func statistics() async throws -> ServerStatistics {
+        let requests = try await requestMetrics()
+        let memory = tiers.memory.usage
+        let disk = tiers.store.statistics
+        return ServerStatistics(
+            uptimeSeconds: Double((NIODeadline.now() - started).nanoseconds) / 1e9,
+            memory: .init(
+                chunks: memory.chunks, bytes: memory.bytes, capacity: configuration.memoryBytes,
+                hits: requests.memoryHits,
+                evictions: memory.evictions),
+            disk: .init(
+                chunks: Int(disk.chunks), bytes: Int(disk.bytesUsed), capacity: Int(clamping: disk.capacity),
+                hits: requests.diskHits, evictions: Int(disk.evictions)),
+            misses: requests.misses, repairs: requests.damaged,
+            puts: .init(
+                stored: requests.stored, alreadyPresent: requests.alreadyPresent, refused: requests.refusedPuts),
+            requests: requests.totalResponses, refusals: requests.refusals, bytesIn: requests.bytesIn,
+            bytesOut: requests.bytesOut, bytesInFlight: requests.bytesInFlight,
+            connections: .init(
+                open: requests.openConnections, accepted: requests.connectionsAccepted,
+                refused: requests.refusedConnections, timedOut: requests.timeouts))
+    }
+
+    func prometheusText() async throws -> String {
+        let requests = try await requestMetrics()
+        let statistics = try await statistics()
+        var out = PrometheusText()
+        out.family("layercache_requests_total", "counter", "Responses by request method and status class.")
+        for (row, method) in RequestMetrics.methods.enumerated() {
+            for (column, status) in RequestMetrics.statusClasses.enumerated() {
+                out.sample(
+                    "layercache_requests_total", "{method=\"\(method)\",status=\"\(status)\"}",
+                    requests.responses(method: row, statusClass: column))
+            }
+        }
+        out.counter("layercache_received_bytes_total", "Bytes of request bodies.", requests.bytesIn)
+        out.counter("layercache_sent_bytes_total", "Bytes of response bodies.", requests.bytesOut)
+        out.counter(
+            "layercache_chunk_hits_total", "Chunks asked for and found, by tier.", label: "tier",
+            [("memory", requests.memoryHits), ("disk", requests.diskHits)])
+        out.counter("layercache_chunk_misses_total", "Chunks asked for and found in no tier.", requests.misses)
+        out.counter("layercache_chunk_repairs_total", "Damaged chunks found, dropped and announced.", requests.damaged)
+        out.counter(
+            "layercache_chunk_puts_total", "Chunks put, by outcome.", label: "outcome",
+            [("stored", requests.stored), ("present", requests.alreadyPresent), ("refused", requests.refusedPuts)])
+        out.counter("layercache_ids_asked_total", "Ids in requests for what is missing.", requests.idsAsked)
+        out.counter("layercache_refusals_total", "Requests answered with a status of 500 or above.", requests.refusals)
+        out.counter("layercache_waits_total", "Requests that stood in line for room in flight.", requests.waits)
+        out.counter("layercache_timeouts_total", "Connections and requests whose time was over.", requests.timeouts)
+        out.counter(
+            "layercache_malformed_total", "Connections ended because what came was not HTTP.", requests.malformed)
+        out.counter(
+            "layercache_evictions_total", "Chunks dropped to make room, by tier.", label: "tier",
+            [("memory", statistics.memory.evictions), ("disk", statistics.disk.evictions)])
+        out.gauge("layercache_store_chunks", "Chunks in the store.", statistics.disk.chunks)
+        out.gauge("layercache_store_bytes", "Bytes that the store takes on disk.", statistics.disk.bytes)
+        out.gauge("layercache_store_capacity_bytes", "Bytes that the store may take.", statistics.disk.capacity)
+        out.gauge("layercache_memory_chunks", "Chunks in memory.", statistics.memory.chunks)
+        out.gauge("layercache_memory_bytes", "Bytes of chunks in memory.", statistics.memory.bytes)
+        out.gauge(
+            "layercache_memory_capacity_bytes", "Bytes of chunks that memory may hold.", statistics.memory.capacity)
+        out.gauge("layercache_connections", "Connections that are open.", requests.openConnections)
+        out.counter("layercache_connections_total", "Connections accepted.", requests.connectionsAccepted)
+        out.counter(
+            "layercache_connections_refused_total", "Connections beyond the limit.", requests.refusedConnections)
+        out.gauge("layercache_in_flight_bytes", "Bytes of chunks held for requests.", requests.bytesInFlight)
+        out.gauge("layercache_in_flight_requests", "Requests that hold room in flight.", requests.requestsInFlight)
+        out.histogram(
+            "layercache_request_seconds", "Time of successful chunk requests, first byte in to last byte out.",
+            [("GET", requests.getSeconds), ("PUT", requests.putSeconds)])
+        return out.text
+    }
+}
+
+extension ServerStatistics {
+    func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+    }
+}

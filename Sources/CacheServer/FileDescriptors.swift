@@ -1,0 +1,23 @@
+internal import Glibc
+internal import Logging
+
+/// The process's limit of open files, which every connection counts against.
+enum FileDescriptors {
+    /// What the store, the event loops and the log need beside the connections.
+    private static let others = 128
+
+    /// Raises the soft limit as far as `connections` (and those that are only told to go away) need and the hard limit lets it.
+    static func provide(for connections: Int, logger: Logger) {
+        let needed = rlim_t(connections + connections / 8 + others)
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
+            return
+        }
+        limit.rlim_cur = min(needed, limit.rlim_max)
+        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 || limit.rlim_cur < needed {
+            logger.warning(
+                "the limit of open files is too low for all connections: raise it (ulimit -n)",
+                metadata: ["open files": "\(limit.rlim_cur)", "needed": "\(needed)"])
+        }
+    }
+}

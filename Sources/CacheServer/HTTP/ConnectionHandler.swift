@@ -1,0 +1,357 @@
+internal import CacheCore
+internal import Logging
+internal import NIOCore
+internal import NIOHTTP1
+
+/// One HTTP/1 connection: takes requests one after the other, has each carried out, writes its response.
+///
+/// What is read while a request is under way waits in `pending`, and nothing more is read from the socket until it is
+/// answered and the client has taken the answer: so a connection holds one request's bytes and what one read of
+/// the socket brought. A chunk that is in memory is answered without leaving the event loop and without a copy.
+final class ConnectionHandler: ChannelDuplexHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    enum Phase {
+        /// Between two requests.
+        case idle
+        /// A head has come; its body or its end has not yet.
+        case receiving
+        /// In line for room in flight.
+        case waiting
+        /// The store, a thread or the control plane is busy with the request.
+        case working
+        /// The response is written, and the client is slow to take it.
+        case draining
+        /// The last response is written: what comes now is read and dropped, so that closing does not cut the response off.
+        case closing
+        case closed
+    }
+
+    let lane: Lane
+    var phase = Phase.idle
+    var plan: RequestPlan?
+    var body = ByteBuffer()
+    /// When this connection has had its time in the present phase.
+    private(set) var deadline = NIODeadline.distantFuture
+    /// Bytes that this connection is in line for.
+    private(set) var wantedRoom = 0
+
+    private(set) var context: ChannelHandlerContext?
+    private var pending = CircularBuffer<HTTPServerRequestPart>()
+    private var isProcessing = false
+    /// What is wrong with the input after all that is pending.
+    private var failure: Refusal?
+    private var started = NIODeadline.distantPast
+    /// When the first bytes of a head came that is not complete yet.
+    private var headStarted: NIODeadline?
+    private var sawPart = false
+    private var holdsRead = false
+    private var inputClosed = false
+    private var outputClosed = false
+    private var heldRoom: Int?
+    private var status = HTTPResponseStatus.ok
+
+    init(lane: Lane) {
+        self.lane = lane
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        deadline = .now() + TimeAmount(lane.limits.idleTime)
+        switch lane.add(self) {
+        case .serve: break
+        case .refuse: refuse(.busy("too many connections"), closing: true)
+        case .drop: context.close(promise: nil)
+        }
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if phase == .waiting { lane.leaveLine(self) }
+        // What a thread still works on keeps its room until the thread is done with it.
+        if phase != .working { giveRoom() }
+        phase = .closed
+        pending.removeAll()
+        body = ByteBuffer()
+        lane.remove(self)
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        sawPart = true
+        headStarted = phase == .idle ? headStarted : nil
+        let part = unwrapInboundIn(data)
+        switch phase {
+        case .idle, .receiving: handle(part)
+        case .waiting, .working, .draining: enqueue(part)
+        case .closing, .closed: break
+        }
+    }
+
+    /// The parser says nothing until a head is complete; bytes that came without a part are the beginning of one.
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if phase == .idle, !sawPart, headStarted == nil {
+            let now = NIODeadline.now()
+            headStarted = now
+            deadline = min(deadline, now + TimeAmount(lane.limits.requestTime))
+        }
+        sawPart = false
+        context.fireChannelReadComplete()
+    }
+
+    func read(context: ChannelHandlerContext) {
+        switch phase {
+        case .waiting, .working, .draining: holdsRead = true
+        case .idle, .receiving, .closing, .closed: context.read()
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if phase == .draining, context.channel.isWritable { finish() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed? = event as? ChannelEvent {
+            inputClosed = true
+            if phase == .idle || (phase == .closing && outputClosed) { context.close(promise: nil) }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard phase != .closing, phase != .closed, context.channel.isActive, failure == nil else { return }
+        if let error = error as? HTTPParserError {
+            lane.metrics.malformed += 1
+            failure = Refusal(error)
+            processPending()
+        } else {
+            lane.logger.debug("connection failed", metadata: ["error": "\(error)"])
+            context.close(promise: nil)
+        }
+    }
+
+    // MARK: Requests
+
+    private func enqueue(_ part: HTTPServerRequestPart) {
+        guard failure == nil else { return }
+        if pending.count < lane.limits.pipelinedParts {
+            pending.append(part)
+        } else {
+            failure = .busy("too many requests at a time on one connection")
+        }
+    }
+
+    private func processPending() {
+        guard !isProcessing else { return }
+        isProcessing = true
+        while phase == .idle || phase == .receiving, let part = pending.popFirst() { handle(part) }
+        isProcessing = false
+        switch phase {
+        case .idle, .receiving:
+            if let failure {
+                refuse(failure, closing: true)
+            } else if phase == .idle, inputClosed || lane.isDraining {
+                context?.close(promise: nil)
+            } else {
+                readAgain()
+            }
+        case .waiting, .working, .draining, .closing, .closed: break
+        }
+    }
+
+    private func readAgain() {
+        guard holdsRead else { return }
+        holdsRead = false
+        context?.read()
+    }
+
+    private func handle(_ part: HTTPServerRequestPart) {
+        switch part {
+        case .head(let head): begin(head)
+        case .body(let bytes): append(bytes)
+        case .end: perform()
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead) {
+        let plan = RequestPlan(head, limits: lane.limits)
+        self.plan = plan
+        started = headStarted ?? .now()
+        headStarted = nil
+        deadline = started + TimeAmount(lane.limits.requestTime)
+        phase = .receiving
+        guard plan.hasBody else { return }
+        if case .refuse(let refusal) = plan.operation {
+            refuse(refusal, closing: true)
+        } else if takeRoom(plan.declaredLength ?? plan.bodyLimit) {
+            welcomeBody(plan)
+        }
+    }
+
+    private func welcomeBody(_ plan: RequestPlan) {
+        guard let context else { return }
+        body = context.channel.allocator.buffer(capacity: plan.declaredLength ?? 0)
+        if plan.awaitsContinue {
+            context.writeAndFlush(
+                wrapOutboundOut(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
+        }
+    }
+
+    private func append(_ bytes: ByteBuffer) {
+        guard let plan else { return }
+        lane.metrics.bytesIn += bytes.readableBytes
+        guard body.readableBytes + bytes.readableBytes <= plan.bodyLimit else {
+            refuse(.tooLarge("the body", limit: plan.bodyLimit), closing: true)
+            return
+        }
+        body.writeImmutableBuffer(bytes)
+    }
+
+    // MARK: Room in flight
+
+    /// Takes room for the request, or puts it in line; then ``roomGranted()`` goes on with it.
+    func takeRoom(_ bytes: Int, orInLineFor wanted: Int? = nil) -> Bool {
+        if heldRoom != nil { return true }
+        if lane.takeRoom(bytes, for: self) {
+            heldRoom = bytes
+            return true
+        }
+        wantedRoom = wanted ?? bytes
+        phase = .waiting
+        deadline = min(deadline, .now() + TimeAmount(lane.limits.waitTime))
+        return false
+    }
+
+    func enterWithoutLine() {
+        lane.enterWithoutLine()
+        heldRoom = 0
+    }
+
+    func roomGranted() {
+        heldRoom = wantedRoom
+        deadline = started + TimeAmount(lane.limits.requestTime)
+        phase = .receiving
+        if let plan, plan.hasBody {
+            welcomeBody(plan)
+        } else {
+            perform()
+        }
+        processPending()
+    }
+
+    func shrinkRoom(to bytes: Int) {
+        guard let held = heldRoom, bytes < held else { return }
+        heldRoom = bytes
+        lane.shrinkRoom(held - bytes)
+    }
+
+    func giveRoom() {
+        guard let held = heldRoom else { return }
+        heldRoom = nil
+        lane.giveRoom(held)
+    }
+
+    // MARK: Responses
+
+    /// Writes a response in one flush. `content` is left out for a HEAD; `closing` ends the connection after it.
+    func respond(_ head: ResponseHead, _ content: ByteBuffer, closing: Bool = false) {
+        guard let context else { return }
+        let keepAlive = !closing && plan?.keepAlive == true && !lane.isDraining
+        status = head.status
+        lane.metrics.countResponse(plan?.method ?? .RAW(value: "-"), head.status)
+        var out = context.channel.allocator.buffer(capacity: 256)
+        head.write(
+            to: &out, date: lane.date,
+            connection: keepAlive ? (plan?.isVersion10 == true ? "keep-alive" : nil) : "close")
+        let sendsContent = plan?.method != .HEAD && content.readableBytes > 0
+        context.write(wrapOutboundOut(out), promise: nil)
+        if sendsContent {
+            lane.metrics.bytesOut += content.readableBytes
+            context.write(wrapOutboundOut(content), promise: nil)
+        }
+        context.flush()
+        if !keepAlive {
+            close(after: context)
+        } else if context.channel.isWritable {  // the watermark is one byte: the kernel has taken everything
+            finish()
+        } else {
+            phase = .draining
+        }
+    }
+
+    func refuse(_ refusal: Refusal, closing: Bool = false) {
+        if refusal.status.code >= 500 { lane.metrics.refusals += 1 }
+        let line = ByteBuffer(string: refusal.message + "\n")
+        var head = ResponseHead.text(refusal.status, length: line.readableBytes)
+        if refusal.retry { head.fields.append(("Retry-After", "1")) }
+        if let allow = refusal.allow { head.fields.append(("Allow", allow)) }
+        respond(head, line, closing: closing)
+    }
+
+    /// Ends the output once all is written, and goes on reading for a while: closing a socket that has unread input resets the
+    /// connection, and the client may never see the response.
+    private func close(after context: ChannelHandlerContext) {
+        phase = .closing
+        pending.removeAll()
+        context.close(mode: .output).assumeIsolated().whenComplete { [self] result in
+            recordTime()
+            giveRoom()
+            outputClosed = true
+            deadline = .now() + TimeAmount(lane.limits.lingerTime)
+            if inputClosed || (try? result.get()) == nil { self.context?.close(promise: nil) }
+        }
+        readAgain()
+    }
+
+    /// The kernel has the response: on to the next request.
+    private func finish() {
+        recordTime()
+        giveRoom()
+        plan = nil
+        phase = .idle
+        deadline = .now() + TimeAmount(lane.limits.idleTime)
+        processPending()
+    }
+
+    private func recordTime() {
+        guard status.code < 300, let plan else { return }
+        let nanoseconds = (NIODeadline.now() - started).nanoseconds
+        switch plan.operation {
+        case .get: lane.metrics.getSeconds.record(nanoseconds: nanoseconds)
+        case .put: lane.metrics.putSeconds.record(nanoseconds: nanoseconds)
+        case .head, .missing, .control, .refuse: break
+        }
+    }
+
+    // MARK: Time
+
+    /// The time of the present phase is over; `force` says that the daemon's is, too.
+    func expire(force: Bool) {
+        switch phase {
+        case _ where force: context?.close(promise: nil)
+        case .idle where headStarted != nil, .receiving:
+            refuse(Refusal(status: .requestTimeout, message: "the request took too long to arrive"), closing: true)
+        case .waiting:
+            lane.leaveLine(self)
+            refuse(.busy("too many requests or bytes in flight"), closing: plan?.hasBody == true)
+        case .idle, .working, .draining, .closing, .closed: context?.close(promise: nil)
+        }
+    }
+
+    /// The daemon stops: an idle connection ends now, another one after its request.
+    func drain() {
+        if phase == .idle { context?.close(promise: nil) }
+    }
+}

@@ -1,0 +1,191 @@
+internal import CacheCore
+internal import Logging
+internal import NIOCore
+internal import Synchronization
+
+/// One event loop's connections and what they share: room in flight, counters, deadlines, reads under way.
+///
+/// Confined to its event loop, so nothing here is locked. One sweep a tick looks after all deadlines: scheduling and
+/// cancelling a timer for each request costs more than serving a chunk from memory.
+final class Lane {
+    let eventLoop: any EventLoop
+    let limits: ServerLimits
+    let tiers: ChunkTiers
+    let control: ControlPlane
+    let logger: Logger
+    var metrics = RequestMetrics()
+    /// The present for `Date` fields, right to the tick.
+    private(set) var date = HTTPDate.now()
+    private(set) var isDraining = false
+
+    private let state: ServerState
+    private var room: Room
+    private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
+    private var waiting = CircularBuffer<ConnectionHandler>()
+    private var isGranting = false
+    private var reads: [ChunkID: [ConnectionHandler]] = [:]
+    private var failures = 0
+    private var firstFailure = ""
+    private var sweeper: RepeatedTask?
+    private var drained: EventLoopPromise<Void>?
+    private var settled: EventLoopPromise<Void>?
+    private var drainDeadline = NIODeadline.distantFuture
+
+    /// - Parameter share: how many lanes there are; each gets an even part of what is in flight.
+    init(
+        on eventLoop: any EventLoop, share: Int, limits: ServerLimits, tiers: ChunkTiers, control: ControlPlane,
+        state: ServerState, logger: Logger
+    ) {
+        self.eventLoop = eventLoop
+        self.limits = limits
+        self.tiers = tiers
+        self.control = control
+        self.state = state
+        self.logger = logger
+        room = Room(
+            bytes: max(limits.bytesInFlight / share, limits.largestBody),
+            requests: max(limits.requestsInFlight / share, 1))
+    }
+
+    func start() {
+        let tick = limits.tick
+        let lane = NIOLoopBound(self, eventLoop: eventLoop)
+        sweeper = eventLoop.scheduleRepeatedTask(initialDelay: tick, delay: tick) { _ in lane.value.sweep(.now()) }
+    }
+
+    func stop() {
+        sweeper?.cancel()
+    }
+
+    /// The counters, with the present filled in.
+    var snapshot: RequestMetrics {
+        var metrics = metrics
+        metrics.openConnections = connections.count
+        metrics.bytesInFlight = room.bytes
+        metrics.requestsInFlight = room.requests
+        return metrics
+    }
+
+    // MARK: Connections
+
+    enum Admission { case serve, refuse, drop }
+
+    func add(_ connection: ConnectionHandler) -> Admission {
+        connections[ObjectIdentifier(connection)] = connection
+        let open = state.openConnections.wrappingAdd(1, ordering: .relaxed).newValue
+        metrics.connectionsAccepted += 1
+        if isDraining { return .drop }
+        if open <= limits.connections { return .serve }
+        metrics.refusedConnections += 1
+        return open <= limits.connections + limits.connections / 8 + 1 ? .refuse : .drop
+    }
+
+    func remove(_ connection: ConnectionHandler) {
+        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        state.openConnections.wrappingSubtract(1, ordering: .relaxed)
+        finishDraining()
+    }
+
+    private func sweep(_ now: NIODeadline) {
+        date = HTTPDate.now()
+        for connection in Array(connections.values) where connection.deadline <= now || drainDeadline <= now {
+            metrics.timeouts += 1
+            connection.expire(force: drainDeadline <= now)
+        }
+        if failures > 0 {
+            logger.warning("the store failed", metadata: ["requests": "\(failures)", "error": "\(firstFailure)"])
+            failures = 0
+        }
+    }
+
+    /// Notes a failure of the store: an operator gets one line a tick, however many there are.
+    func report(_ error: any Error) {
+        if failures == 0 { firstFailure = "\(error)" }
+        failures += 1
+    }
+
+    // MARK: Room in flight
+
+    /// Takes room for a request, or puts it in line: then `connection.roomGranted` is called when its turn comes.
+    func takeRoom(_ bytes: Int, for connection: ConnectionHandler) -> Bool {
+        if waiting.isEmpty, room.take(bytes: bytes) { return true }
+        metrics.waits += 1
+        waiting.append(connection)
+        return false
+    }
+
+    func enterWithoutLine() {
+        room.enter()
+    }
+
+    func leaveLine(_ connection: ConnectionHandler) {
+        waiting.removeAll { $0 === connection }
+        grant()
+    }
+
+    func shrinkRoom(_ bytes: Int) {
+        room.shrink(bytes: bytes)
+        grant()
+    }
+
+    func giveRoom(_ bytes: Int) {
+        room.give(bytes: bytes)
+        grant()
+        finishSettling()
+    }
+
+    private func grant() {
+        guard !isGranting else { return }
+        isGranting = true
+        while let first = waiting.first, room.take(bytes: first.wantedRoom) {
+            waiting.removeFirst()
+            first.roomGranted()
+        }
+        isGranting = false
+    }
+
+    // MARK: Reads
+
+    /// Reads a chunk from the store once, however many connections ask for it meanwhile.
+    func read(_ id: ChunkID, for connection: ConnectionHandler) {
+        if reads[id]?.append(connection) != nil { return }
+        reads[id] = [connection]
+        tiers.read(id, on: eventLoop).assumeIsolated().whenComplete { [self] result in
+            for connection in reads.removeValue(forKey: id) ?? [] { connection.completeRead(result) }
+        }
+    }
+
+    // MARK: Shutdown
+
+    /// Ends idle connections now and the others after the request that they have under way, at the latest when `time` is over.
+    /// - Returns: what succeeds when no connection is left.
+    func drain(within time: Duration) -> EventLoopFuture<Void> {
+        let promise = eventLoop.makePromise(of: Void.self)
+        drained = promise
+        isDraining = true
+        drainDeadline = .now() + TimeAmount(time)
+        for connection in Array(connections.values) { connection.drain() }
+        finishDraining()
+        return promise.futureResult
+    }
+
+    private func finishDraining() {
+        guard connections.isEmpty else { return }
+        drained?.succeed()
+        drained = nil
+    }
+
+    /// What succeeds when no thread or task works for this lane any more, also not for a connection that is gone.
+    func settle() -> EventLoopFuture<Void> {
+        let promise = eventLoop.makePromise(of: Void.self)
+        settled = promise
+        finishSettling()
+        return promise.futureResult
+    }
+
+    private func finishSettling() {
+        guard room.requests == 0 else { return }
+        settled?.succeed()
+        settled = nil
+    }
+}

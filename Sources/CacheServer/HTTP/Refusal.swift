@@ -1,0 +1,62 @@
+internal import CacheCore
+internal import NIOHTTP1
+
+/// An answer that says no: a status and one line for people.
+struct Refusal: Error, Hashable {
+    let status: HTTPResponseStatus
+    let message: String
+    /// The methods that would be allowed, for a 405.
+    var allow: String?
+    /// Whether the client may try again soon: adds `Retry-After`.
+    var retry = false
+
+    static func badRequest(_ message: String) -> Refusal { Refusal(status: .badRequest, message: message) }
+
+    static func busy(_ message: String) -> Refusal {
+        Refusal(status: .serviceUnavailable, message: message, retry: true)
+    }
+
+    static func notAllowed(_ allow: String) -> Refusal {
+        Refusal(status: .methodNotAllowed, message: "method not allowed; use \(allow)", allow: allow)
+    }
+
+    static func tooLarge(_ what: String, limit: Int) -> Refusal {
+        Refusal(status: .payloadTooLarge, message: "\(what) is longer than \(limit) bytes")
+    }
+
+    /// What a failure of the store looks like from outside.
+    /// - Parameter writing: whether it failed to take a chunk: then a failing disk is a full one to the client.
+    init(_ error: any Error, writing: Bool) {
+        switch (error as? CacheError)?.code {
+        case .overloaded, .closed, .timedOut, .conflict:
+            self = .busy("the store is busy or closing: try again")
+        case .io where writing, .limitExceeded where writing:
+            self.init(
+                status: .insufficientStorage, message: "the store cannot take the chunk: its disk is full or failing")
+        default:
+            self.init(status: .internalServerError, message: "the store failed; its log says why")
+        }
+    }
+
+    /// What the request parser found wrong.
+    init(_ error: HTTPParserError) {
+        switch error {
+        case .headerOverflow:
+            self.init(
+                status: .requestHeaderFieldsTooLarge, message: "the request line or the header fields are too long")
+        case .invalidVersion:
+            self.init(status: .httpVersionNotSupported, message: "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        case .invalidEOFState:
+            self = .badRequest("the request ends before its declared length")
+        default:
+            self = .badRequest("malformed HTTP request")
+        }
+    }
+
+    init(status: HTTPResponseStatus, message: String, allow: String? = nil, retry: Bool = false) {
+        self.status = status
+        self.message = message
+        self.allow = allow
+        self.retry = retry
+    }
+}

@@ -1,0 +1,61 @@
+internal import Glibc
+internal import NIOCore
+internal import NIOHTTP1
+
+/// The head of a response, written straight into the bytes that go out.
+struct ResponseHead {
+    var status: HTTPResponseStatus
+    var contentType: String
+    var contentLength: Int
+    /// Further fields, each name with its value. They come from this program, never from a client.
+    var fields: [(name: String, value: String)] = []
+
+    static func chunk(length: Int) -> ResponseHead {
+        ResponseHead(status: .ok, contentType: "application/octet-stream", contentLength: length)
+    }
+
+    static func text(_ status: HTTPResponseStatus, length: Int) -> ResponseHead {
+        ResponseHead(status: status, contentType: "text/plain; charset=utf-8", contentLength: length)
+    }
+
+    /// - Parameters:
+    ///   - date: the present, as ``HTTPDate`` writes it.
+    ///   - connection: the value of the `Connection` field, if it must be there.
+    func write(to buffer: inout ByteBuffer, date: String, connection: StaticString?) {
+        if status == .ok {
+            buffer.writeStaticString("HTTP/1.1 200 OK\r\nContent-Type: ")
+        } else {
+            buffer.writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\nContent-Type: ")
+        }
+        buffer.writeString(contentType)
+        buffer.writeStaticString("\r\nContent-Length: ")
+        buffer.writeString(String(contentLength))
+        buffer.writeStaticString("\r\nDate: ")
+        buffer.writeString(date)
+        for field in fields {
+            buffer.writeString("\r\n\(field.name): \(field.value)")
+        }
+        if let connection {
+            buffer.writeStaticString("\r\nConnection: ")
+            buffer.writeStaticString(connection)
+        }
+        buffer.writeStaticString("\r\n\r\n")
+    }
+}
+
+/// The form of a date that RFC 9110 section 5.6.7 demands, e.g. `Sun, 06 Nov 1994 08:49:37 GMT`.
+enum HTTPDate {
+    static func now() -> String { format(time(nil)) }
+
+    static func format(_ seconds: time_t) -> String {
+        let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        var seconds = seconds
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        return
+            "\(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) \(1900 + parts.tm_year) "
+            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT"
+    }
+}

@@ -1,0 +1,45 @@
+internal import CacheCore
+
+/// Where a request target leads. Targets are compared byte by byte and never decoded, so there is one way to name a chunk.
+enum Route: Hashable {
+    /// `/v1/chunks/{id}`
+    case chunk(ChunkID)
+    /// `/v1/chunks/missing`
+    case missing
+    /// Below `/v1/chunks/`, but neither an id nor `missing`.
+    case malformed(String)
+    /// Everything else: statistics, health, metrics, and later the dashboard.
+    case control(path: String)
+
+    private static let chunks = "/v1/chunks/"
+
+    /// Takes origin-form (`/path`) and absolute-form (`http://host/path`), as RFC 9112 section 3.2 demands.
+    init(target: String) {
+        let path = Self.originForm(target)
+        guard path.utf8.starts(with: Self.chunks.utf8) else {
+            self = .control(path: String(path))
+            return
+        }
+        let name = Substring(path.utf8.dropFirst(Self.chunks.utf8.count))
+        if let id = ChunkID(hex: name) {
+            self = .chunk(id)
+        } else if name == "missing" {
+            self = .missing
+        } else if name.utf8.contains(UInt8(ascii: "?")) {
+            self = .malformed("unknown query: chunks take none")
+        } else {
+            self = .malformed("malformed id: a chunk's name is 64 hexadecimal digits in lower case")
+        }
+    }
+
+    private static func originForm(_ target: String) -> Substring {
+        guard target.utf8.first != UInt8(ascii: "/") else { return target[...] }
+        let scheme = "http://"
+        guard target.utf8.prefix(scheme.utf8.count).elementsEqual(scheme.utf8, by: { $0 | 0x20 == $1 | 0x20 }) else {
+            return target[...]
+        }
+        let rest = target.utf8.dropFirst(scheme.utf8.count)
+        guard let slash = rest.firstIndex(of: UInt8(ascii: "/")) else { return "/" }
+        return Substring(rest[slash...])
+    }
+}

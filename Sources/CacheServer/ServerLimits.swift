@@ -1,0 +1,55 @@
+internal import CacheCore
+internal import NIOCore
+
+/// Every bound that the daemon keeps towards its clients, and what one sees who goes beyond it.
+///
+/// The defaults hold the daemon's memory within `--memory` + 100 MiB: what is not the memory tier is bounded by
+/// ``bytesInFlight`` and by ``connections`` times the few KiB that an idle connection costs.
+public struct ServerLimits: Sendable, Hashable {
+    /// Bytes of one header field, of the request line, and of all of them together. Beyond: 431, and the connection ends.
+    public var headerBytes = 16 * 1024
+    /// Header fields of one request. Beyond: 431, and the connection ends.
+    public var headerFields = 64
+    /// Bytes of a request target. Beyond: 414.
+    public var targetBytes = 2 * 1024
+    /// Bytes of a chunk in a PUT, declared or sent. Beyond: 413, before the body is read.
+    public var chunkBytes = ChunkLimits.sealedBytes
+    /// Ids in one `POST /v1/chunks/missing`. Beyond: 413, before the body is read.
+    public var missingIDs = 10_000
+    /// Connections at a time. One beyond gets 503 with `Retry-After` and is closed; when an eighth as many again
+    /// stand there to be told so, further ones are closed without a word.
+    public var connections = 1_000
+    /// Parts (heads, pieces of bodies, ends) that a client may send ahead while one of its requests is being answered.
+    /// Beyond: what came before is answered, then 503, and the connection ends.
+    public var pipelinedParts = 256
+    /// Requests that read or write the store at a time. One beyond waits its turn for up to ``waitTime``, then gets
+    /// 503 with `Retry-After`.
+    public var requestsInFlight = 512
+    /// Bytes of chunks held for requests at a time: PUT bodies that arrive or are being stored, and GET bodies until the kernel
+    /// has taken them. Shared evenly by the event loops, at least one chunk each. Who goes beyond waits as above.
+    public var bytesInFlight = 64 * 1024 * 1024
+    /// How long a request stands in line for ``bytesInFlight`` and ``requestsInFlight``.
+    public var waitTime: Duration = .seconds(2)
+    /// How long a connection may stay open between two requests.
+    public var idleTime: Duration = .seconds(60)
+    /// How long one request may take, from its first byte until the kernel has taken the last byte of the response. A request
+    /// that is not complete by then gets 408; a response that nobody reads is cut off.
+    public var requestTime: Duration = .seconds(15)
+    /// How long a connection that the server has ended waits for the client to read the last response and close, too.
+    public var lingerTime: Duration = .seconds(2)
+    /// How long requests under way may take to finish once the daemon is told to stop.
+    public var drainTime: Duration = .seconds(10)
+
+    public init() {}
+}
+
+extension ServerLimits {
+    /// The most bytes that one request can ever hold: less room than this in flight would let it wait for ever.
+    var largestBody: Int { max(chunkBytes, ChunkLimits.sealedBytes, missingIDs * SHA256Digest.byteCount) }
+
+    /// How often deadlines are looked at: four times in the shortest of them, at most once in 5 ms, at least once a second.
+    var tick: TimeAmount {
+        let shortest = min(waitTime, idleTime, requestTime, lingerTime, drainTime)
+        return min(max(TimeAmount(shortest / 4), .milliseconds(5)), .seconds(1))
+    }
+}

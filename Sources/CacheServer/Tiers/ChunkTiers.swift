@@ -1,0 +1,95 @@
+internal import CacheCore
+internal import Glibc
+internal import NIOCore
+internal import NIOPosix
+
+/// The two tiers inside L2: chunks in memory above the chunk store. What blocks or hashes runs on threads of its own.
+final class ChunkTiers: Sendable {
+    let memory: MemoryTier
+    let store: ChunkStore
+    private let threads: NIOThreadPool
+
+    enum Found: Sendable {
+        case chunk(ByteBuffer)
+        case miss
+        /// It was there, but not what its name says; the store drops it.
+        case damaged
+    }
+
+    enum Taken: Sendable {
+        case stored
+        case alreadyPresent
+        case notThatChunk
+    }
+
+    init(memory: MemoryTier, store: ChunkStore, threads: NIOThreadPool) {
+        self.memory = memory
+        self.store = store
+        self.threads = threads
+    }
+
+    /// Reads a chunk that is not in memory: one submission to the threads. The store has verified it, so memory may keep it.
+    func read(_ id: ChunkID, on eventLoop: any EventLoop) -> EventLoopFuture<Found> {
+        threads.runIfActive(eventLoop: eventLoop) { [memory, store] in
+            do {
+                guard let chunk = try store.read(id, touch: true) else { return .miss }
+                memory.insert(id, chunk)
+                return .chunk(chunk)
+            } catch let error as CacheError where error.code == .corrupt {
+                return .damaged
+            }
+        }
+    }
+
+    /// The bytes that a chunk in the store has; `nil` for a miss. Nothing is read of the chunk itself, so nothing is verified.
+    func length(of id: ChunkID, on eventLoop: any EventLoop) -> EventLoopFuture<Int?> {
+        threads.runIfActive(eventLoop: eventLoop) { [store] in
+            do {
+                return try store.withSealedPieces(id, touch: false) { pieces in pieces.reduce(0) { $0 + $1.count } }
+            } catch let error as CacheError where error.code == .corrupt {
+                return nil  // being dropped: a GET would not find it either
+            }
+        }
+    }
+
+    /// Verifies and stores a chunk; the future succeeds after the commit that holds it.
+    ///
+    /// A verified chunk is kept in memory even if the store cannot take it: readers gain, and nobody is promised anything.
+    func put(_ id: ChunkID, _ body: ByteBuffer, on eventLoop: any EventLoop) -> EventLoopFuture<Taken> {
+        eventLoop.makeFutureWithTask { [memory, store, threads] in
+            let isThatChunk = try await threads.runIfActive { body.withUnsafeReadableBytes { Self.isChunk($0, id) } }
+            guard isThatChunk else { return .notThatChunk }
+            memory.insert(id, body)
+            return switch try await store.put(id, body) {
+            case .created: .stored
+            case .alreadyPresent: .alreadyPresent
+            }
+        }
+    }
+
+    /// Zero bytes are sealed nowhere: such a body is a hole in a file or a proxy's mistake, whatever its hash.
+    private static func isChunk(_ bytes: UnsafeRawBufferPointer, _ id: ChunkID) -> Bool {
+        guard let start = bytes.baseAddress, bytes.count > 0 else { return false }
+        let isZero = bytes[0] == 0 && memcmp(start, start + 1, bytes.count - 1) == 0
+        return !isZero && ChunkID(ofSealed: bytes) == id
+    }
+
+    /// Answers which of the ids in `list`, 32 bytes each, are not in the store: bit `i % 8` (the lowest is 0) of byte `i / 8` is 1
+    /// if id `i` is missing; bits beyond the last id are 0.
+    func missing(_ list: ByteBuffer, on eventLoop: any EventLoop) -> EventLoopFuture<ByteBuffer> {
+        threads.runIfActive(eventLoop: eventLoop) { [store] in
+            let answer = try store.missing(Self.ids(in: list))
+            var bits = [UInt8](repeating: 0, count: (answer.count + 7) / 8)
+            for (index, isMissing) in answer.enumerated() where isMissing { bits[index / 8] |= 1 << (index % 8) }
+            return ByteBuffer(bytes: bits)
+        }
+    }
+
+    private static func ids(in list: ByteBuffer) -> [ChunkID] {
+        list.withUnsafeReadableBytes { bytes in
+            stride(from: 0, to: bytes.count, by: SHA256Digest.byteCount).compactMap { start in
+                SHA256Digest(bytes: .init(rebasing: bytes[start..<start + SHA256Digest.byteCount])).map(ChunkID.init)
+            }
+        }
+    }
+}

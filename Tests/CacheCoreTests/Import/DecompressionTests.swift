@@ -1,0 +1,127 @@
+import CacheCore
+import Foundation
+import Testing
+
+@Suite struct DecompressionTests {
+    private func decompress(_ path: String, limits: ImportLimits = ImportLimits()) throws -> [UInt8] {
+        try ImageSource.open(.tar(file: path), limits: limits).layers[0].open().readAll()
+    }
+
+    @Test(arguments: ["gzip -1", "gzip -9", "zstd -3", "zstd -19", "cat"])
+    func whatToolsCompress(_ tool: String) throws {
+        let fixture = try ImportFixture()
+        try fixture.shell(
+            "{ seq 1 200000; head -c 300000 /dev/urandom; head -c 3000000 /dev/zero; } > plain; \(tool) < plain > packed")
+        #expect(try decompress(fixture("packed")) == fileBytes(fixture("plain")))
+    }
+
+    @Test(arguments: ["gzip", "zstd"])
+    func concatenatedMembers(_ tool: String) throws {
+        let fixture = try ImportFixture()
+        try fixture.shell(
+            """
+            for i in 1 2 3 4 5; do seq $i 5000 > part$i; cat part$i >> plain; \(tool) -c part$i >> packed; done
+            : > empty; \(tool) -c empty >> packed
+            \(tool == "gzip" ? "head -c 10240 /dev/zero >> packed" : ":")
+            """)
+        #expect(try decompress(fixture("packed")) == fileBytes(fixture("plain")))
+    }
+
+    @Test func gzipMembersAtEveryPlaceOfTheInputBuffer() throws {
+        let fixture = try ImportFixture()
+        try fixture.python(
+            "open('packed','wb').write(b''.join(gzip.compress(bytes([i]) * i, mtime=0) for i in range(200)))")
+        let packed = try fileBytes(fixture("packed"))
+        let expected = (0..<200).flatMap { [UInt8](repeating: UInt8($0), count: $0) }
+        for piece in [1, 2, 3, 7, 19] {
+            let source = GzipByteSource(PiecewiseSource(packed, piece: piece), name: "pieces of \(piece)")
+            #expect(try source.readAll() == expected)
+        }
+    }
+
+    @Test func gzipHeaderWithEveryField() throws {
+        let fixture = try ImportFixture()
+        try fixture.python(
+            """
+            body = gzip.compress(b'hello' * 1000, mtime=0)[10:]
+            head = b'\\x1f\\x8b\\x08' + bytes([2|4|8|16]) + bytes(6) + struct.pack('<H', 300) + bytes(300) + b'a name\\0' + b'a comment\\0'
+            head += struct.pack('<H', zlib.crc32(head) & 0xffff)
+            open('packed','wb').write(head + body)
+            """)
+        #expect(try decompress(fixture("packed")) == Array(String(repeating: "hello", count: 1000).utf8))
+    }
+
+    @Test(arguments: ["gzip", "zstd"])
+    func truncationIsAnErrorEverywhere(_ tool: String) throws {
+        let fixture = try ImportFixture()
+        try fixture.shell("{ seq 1 3000; head -c 300 /dev/urandom; } | \(tool) -c > packed")
+        let packed = try fileBytes(fixture("packed"))
+        for length in stride(from: 5, to: packed.count, by: 37) + [packed.count - 1, packed.count - 7, packed.count - 8] {
+            let source: any ByteSource =
+                tool == "gzip"
+                ? GzipByteSource(PiecewiseSource(Array(packed[..<length])), name: "cut")
+                : try ZstdByteSource(PiecewiseSource(Array(packed[..<length])), name: "cut")
+            let error = cacheError { _ = try source.readAll() }
+            #expect(error?.code == .corrupt, "\(length) of \(packed.count) bytes")
+        }
+    }
+
+    @Test(arguments: ["gzip", "zstd --check"])
+    func flippedBitsAreAnError(_ tool: String) throws {
+        let fixture = try ImportFixture()
+        try fixture.shell("{ seq 1 3000; head -c 300 /dev/urandom; } | \(tool) -c > packed")
+        let packed = try fileBytes(fixture("packed"))
+        // Behind the header, whose times and names no checksum covers.
+        for place in stride(from: 12, to: packed.count, by: 29) {
+            var damaged = packed
+            damaged[place] ^= 0x10
+            let source: any ByteSource =
+                tool == "gzip"
+                ? GzipByteSource(PiecewiseSource(damaged), name: "damaged")
+                : try ZstdByteSource(PiecewiseSource(damaged), name: "damaged")
+            #expect(cacheError { _ = try source.readAll() } != nil, "at \(place)")
+        }
+    }
+
+    @Test func garbageBehindGzipIsAnError() throws {
+        let fixture = try ImportFixture()
+        try fixture.shell("{ seq 1 3000 | gzip -c; echo garbage; } > packed")
+        #expect(cacheError { _ = try decompress(fixture("packed")) }?.message.contains("garbage") == true)
+    }
+
+    @Test(arguments: ["gzip -9", "zstd"])
+    func bombsStopAtTheLimit(_ tool: String) throws {
+        let fixture = try ImportFixture()
+        try fixture.shell("head -c 300000000 /dev/zero | \(tool) -c > bomb")
+        let source = try ImageSource.open(.tar(file: fixture("bomb"))).layers[0].open()
+        var total = 0
+        let error = cacheError { try source.drain { total += $0.count } }
+        #expect(error?.code == .limitExceeded)
+        #expect(total <= ImportLimits().expansionFloor)
+    }
+
+    @Test func zstdWindowsAreBounded() throws {
+        let fixture = try ImportFixture()
+        // The window counts, not the size: it is what a decoder must hold.
+        try fixture.python(
+            """
+            # A frame header alone: magic, descriptor without content size, window of 2^31.
+            open('wide', 'wb').write(bytes.fromhex('28b52ffd') + b'\\x00' + bytes([21 << 3]) + bytes(100))
+            """)
+        #expect(cacheError { _ = try decompress(fixture("wide")) }?.code == .corrupt)
+    }
+
+    @Test func limitOfALayer() throws {
+        let fixture = try ImportFixture()
+        try fixture.shell("head -c 5000 /dev/zero > plain")
+        var limits = ImportLimits()
+        limits.layerBytes = 4999
+        #expect(cacheError { _ = try decompress(fixture("plain"), limits: limits) }?.code == .limitExceeded)
+    }
+
+    @Test func aPipeIsReadFromFrontToBack() throws {
+        let fixture = try ImportFixture()
+        try fixture.shell("seq 1 1000 > plain; mkfifo pipe; (gzip -c plain > pipe) >/dev/null 2>&1 &")
+        #expect(try decompress(fixture("pipe")) == fileBytes(fixture("plain")))
+    }
+}

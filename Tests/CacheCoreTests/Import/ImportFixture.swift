@@ -1,0 +1,148 @@
+import CacheCore
+import Foundation
+import Glibc
+
+/// A directory for one test, with the shell and Python to fill it; removed at the end.
+final class ImportFixture {
+    let path: String
+
+    init() throws {
+        let template = FileManager.default.temporaryDirectory.path + "/layercache-import-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: template, withIntermediateDirectories: true)
+        path = template
+    }
+
+    deinit {
+        // Trees with unreadable directories are among what is tested.
+        _ = try? shell("chmod -R u+rwx . 2>/dev/null; rm -rf -- '\(path)'")
+    }
+
+    func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
+
+    @discardableResult
+    func shell(_ script: String) throws -> String { try run("/bin/bash", ["-euo", "pipefail", "-c", script]) }
+
+    @discardableResult
+    func python(_ script: String) throws -> String { try run("/usr/bin/env", ["python3", "-c", Self.pythonPrelude + script]) }
+
+    static func isInstalled(_ tool: String) -> Bool {
+        ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin"].contains {
+            FileManager.default.isExecutableFile(atPath: "\($0)/\(tool)")
+        }
+    }
+
+    /// Not Foundation's `Process`: that waits in a run loop, which threads of the cooperative pool do not have.
+    private func run(_ program: String, _ arguments: [String]) throws -> String {
+        let outputPath = "\(path).out"
+        defer { unlink(outputPath) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        // The one shell that runs before the program is there to change the directory.
+        let enter = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", path, program] + arguments
+        var pointers = enter.map { strdup($0) } + [nil]
+        defer { pointers.forEach { free($0) } }
+        var child: pid_t = 0
+        let number = posix_spawn(&child, "/bin/sh", &actions, nil, &pointers, environ)
+        guard number == 0 else { throw ToolFailure(output: String(cString: strerror(number)), status: number) }
+        var status: Int32 = 0
+        while waitpid(child, &status, 0) == -1, errno == EINTR {}
+        let output = String(decoding: try fileBytes(outputPath), as: UTF8.self)
+        guard status == 0 else { throw ToolFailure(output: output, status: status) }
+        return output
+    }
+
+    struct ToolFailure: Error, CustomStringConvertible {
+        let output: String
+        let status: Int32
+        var description: String { "exit \(status): \(output)" }
+    }
+
+    /// `oci(directory, [(tag, [layer bytes or (media type suffix, bytes)])])` builds a layout independently of the code under test.
+    private static let pythonPrelude = #"""
+        import gzip, hashlib, io, json, os, random, struct, subprocess, sys, tarfile, zipfile, zlib
+        def sha(b): return hashlib.sha256(b).hexdigest()
+        def tar(*names, fmt=tarfile.GNU_FORMAT, big=0):
+            out = io.BytesIO()
+            with tarfile.open(fileobj=out, mode='w', format=fmt) as t:
+                for n in names:
+                    data = (n * 1000).encode() + os.urandom(big)
+                    info = tarfile.TarInfo(n); info.size = len(data); info.mtime = 1700000000
+                    t.addfile(info, io.BytesIO(data))
+            return out.getvalue()
+        def zstd(b): return subprocess.run(['zstd', '-qc'], input=b, stdout=subprocess.PIPE, check=True).stdout
+        M = 'application/vnd.oci.image.'
+        def put(d, b):
+            os.makedirs(d + '/blobs/sha256', exist_ok=True)
+            open(d + '/blobs/sha256/' + sha(b), 'wb').write(b)
+            return {'digest': 'sha256:' + sha(b), 'size': len(b)}
+        def image(d, layers, config_extra={}, suffixes=None, manifest_type=M + 'manifest.v1+json', layer_type=M + 'layer.v1.tar'):
+            """layers: uncompressed tars; suffixes: '' '+gzip' '+zstd' for each."""
+            suffixes = suffixes or [''] * len(layers)
+            packed = [{'': lambda b: b, '+gzip': gzip.compress, '.gzip': gzip.compress, '+zstd': zstd}[s](l) for s, l in zip(suffixes, layers)]
+            config = {'architecture': 'amd64', 'os': 'linux', 'created': '2020-01-01T00:00:00Z',
+                      'rootfs': {'type': 'layers', 'diff_ids': ['sha256:' + sha(l) for l in layers]}}
+            config.update(config_extra)
+            manifest = {'schemaVersion': 2, 'mediaType': manifest_type,
+                'config': dict(put(d, json.dumps(config, indent=3).encode()), mediaType=M + 'config.v1+json'),
+                'layers': [dict(put(d, p), mediaType=layer_type + s) for s, p in zip(suffixes, packed)]}
+            return dict(put(d, json.dumps(manifest).encode()), mediaType=manifest_type)
+        def layout(d, manifests):
+            open(d + '/oci-layout', 'w').write('{"imageLayoutVersion": "1.0.0"}')
+            open(d + '/index.json', 'w').write(json.dumps({'schemaVersion': 2, 'manifests': manifests}))
+        def tagged(m, tag): return dict(m, annotations={'org.opencontainers.image.ref.name': tag})
+
+        """#
+}
+
+extension ByteSource {
+    /// All that is left, read in pieces of odd sizes.
+    func readAll() throws -> [UInt8] {
+        var result: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 100_003)
+        while true {
+            let count = try buffer.withUnsafeMutableBytes { try read(into: $0) }
+            if count == 0 { return result }
+            result.append(contentsOf: buffer[..<count])
+        }
+    }
+}
+
+extension SHA256Digest {
+    init(of bytes: [UInt8]) { self = bytes.withUnsafeBytes { SHA256Digest(hashing: $0) } }
+}
+
+/// Bytes in memory as a source, in pieces of at most `piece`.
+final class PiecewiseSource: ByteSource {
+    private var rest: ArraySlice<UInt8>
+    private let piece: Int
+
+    init(_ bytes: [UInt8], piece: Int = 1 << 20) {
+        rest = bytes[...]
+        self.piece = piece
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let count = min(piece, buffer.count, rest.count)
+        buffer.copyBytes(from: rest.prefix(count))
+        rest = rest.dropFirst(count)
+        return count
+    }
+}
+
+func fileBytes(_ path: String) throws -> [UInt8] { try [UInt8](Data(contentsOf: URL(fileURLWithPath: path))) }
+
+/// The error that `body` throws, which must be a ``CacheError`` of one line.
+func cacheError(_ body: () throws -> Void) -> CacheError? {
+    do {
+        try body()
+        return nil
+    } catch let error as CacheError {
+        return error.description.contains("\n") ? nil : error
+    } catch {
+        return nil
+    }
+}

@@ -1,0 +1,156 @@
+import CacheCore
+import Testing
+
+/// What is no tar, or a broken one, is refused in one line that says where.
+@Suite struct TarFaultTests {
+    private func expectFault(
+        _ tar: [UInt8], _ code: CacheError.Code = .invalidInput, containing text: String,
+        limits: LayerLimits = LayerLimits(),
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        let error = #expect(throws: CacheError.self, sourceLocation: sourceLocation) {
+            try SplitLayer(PieceSource(tar), limits: limits)
+        }
+        #expect(error?.code == code, sourceLocation: sourceLocation)
+        #expect(
+            error?.description.contains(text) == true, "\(String(describing: error))", sourceLocation: sourceLocation)
+        #expect(error?.description.contains("\n") == false, sourceLocation: sourceLocation)
+    }
+
+    private func tar(_ build: (inout TarBuilder) -> Void) -> [UInt8] {
+        var tar = TarBuilder()
+        tar.file("before", [1, 2, 3])
+        build(&tar)
+        return tar.bytes
+    }
+
+    @Test func whatIsNoTar() {
+        var random = SeededRandom(seed: 3)
+        expectFault(random.bytes(4096), containing: "at byte 0")
+        expectFault(Array("short".utf8), containing: "ends inside a header")
+        expectFault(tar { $0.header("x", checksum: .wrong) }, containing: "at byte 1024: no tar header")
+        expectFault(tar { $0.bytes += random.bytes(100) }, containing: "at byte 1024")
+    }
+
+    @Test func whatIsCutOff() {
+        expectFault(
+            tar { $0.header("cut", size: 10) }, containing: "'cut' at byte 1024: the archive ends inside its content")
+        expectFault(
+            tar {
+                $0.header("big", size: 2_000_000); $0.bytes += [UInt8](repeating: 1, count: 1_999_999)
+            }, containing: "'big'")
+        expectFault(tar { $0.header("x", type: "x", size: 100) }, containing: "ends inside an extended header")
+        expectFault(tar { $0.header("L", type: "L", size: 100) }, containing: "ends inside an extended header")
+    }
+
+    @Test func numbersThatCannotBe() {
+        let most = [UInt8](repeating: 0x7F, count: 12)
+        expectFault(
+            tar { $0.header("n", fields: [124: Array("9".utf8)]) },
+            containing: "'n' at byte 1024: a malformed number in the field size")
+        expectFault(tar { $0.header("n", fields: [124: [0x80] + most.dropFirst()]) }, containing: "field size")
+        expectFault(
+            tar { $0.header("n", fields: [124: [UInt8](repeating: 0xFF, count: 12)]) },
+            containing: "an impossible size of -1")
+        expectFault(tar { $0.header("n", fields: [108: [0x80, 0, 0, 1, 0, 0, 0, 0]]) }, containing: "uid")
+        expectFault(
+            tar { $0.header("n", fields: [124: [0x80, 0, 0, 0, 0, 0, 1] + [UInt8](repeating: 0, count: 5)]) },
+            .limitExceeded, containing: "bytes")
+        for value in ["-1", "", "1x", "99999999999999999999999", "9999999999999999999"] where !value.isEmpty {
+            expectFault(
+                tar {
+                    $0.pax("size", value); $0.header("n")
+                }, containing: "size")
+        }
+        for value in ["x", "1.x", ".5", "--1"] {
+            expectFault(
+                tar {
+                    $0.pax("mtime", value); $0.header("n")
+                }, containing: "mtime")
+        }
+    }
+
+    @Test func paxRecordsThatCannotBe() {
+        for text in [
+            "5 a=b", "9 a=b\n", "0 a=b\n", "x", "6 a=b", "99999999999999999999 a=b\n", "6 =bb\n", "6 abc\n", "3\n",
+            "2 \n",
+        ] {
+            expectFault(
+                tar {
+                    $0.header("x", type: "x", size: text.utf8.count)
+                    $0.content(Array(text.utf8))
+                    $0.header("n")
+                }, containing: "pax")
+        }
+        expectFault(
+            tar {
+                $0.pax("path", "a\u{0}b"); $0.header("n")
+            }, containing: "NUL")
+        expectFault(
+            tar {
+                $0.pax("LIBARCHIVE.xattr.a", "*"); $0.header("n")
+            }, containing: "extended attribute")
+        expectFault(
+            tar {
+                $0.pax("LIBARCHIVE.xattr.a%4", "aa"); $0.header("n")
+            }, containing: "extended attribute")
+    }
+
+    @Test func whatIsTooMuch() {
+        expectFault(
+            tar {
+                $0.header("x", type: "x", size: 2 << 20); $0.zeros(4096)
+            }, containing: "extended headers of more than 1048576 bytes")
+        expectFault(
+            tar { for _ in 0..<3000 { $0.header("x", type: "x") } }, containing: "extended headers of more than")
+        let long = [UInt8](repeating: 0x61, count: 70_000)
+        expectFault(
+            tar {
+                $0.pax([("path", long)]); $0.header("n")
+            }, containing: "a path of more than 65536 bytes")
+        expectFault(
+            tar {
+                $0.header("L", type: "K", size: 70_000); $0.content(long); $0.header("n", type: "2")
+            }, containing: "a link target")
+        expectFault(
+            tar {
+                $0.pax((0..<1100).map { ("SCHILY.xattr.user.\($0)", [1]) }); $0.header("n")
+            }, containing: "extended attributes")
+        var limits = LayerLimits()
+        limits.entries = 1
+        expectFault(tar { $0.file("second", []) }, .limitExceeded, containing: "more than 1 entries", limits: limits)
+        limits = LayerLimits()
+        limits.layerBytes = 1000
+        expectFault(tar { $0.file("second", []) }, .limitExceeded, containing: "longer than 1000 bytes", limits: limits)
+    }
+
+    @Test func sparseMapsThatCannotBe() {
+        for map in ["0,1,0,1", "5,1", "0", "0,2", "0,1,9,1", "a,b", "0,1,", "0,18446744073709551615"] {
+            expectFault(
+                tar {
+                    $0.pax([("GNU.sparse.size", Array("5".utf8)), ("GNU.sparse.map", Array(map.utf8))])
+                    $0.header("n", size: 1)
+                    $0.content([1])
+                }, containing: "sparse")
+        }
+        for text in ["1\n0\n", "x\n", "9999999\n", "18446744073709551615\n", "\n", "1\n0\n512\n", "1\n0\n-1\n"] {
+            expectFault(
+                tar {
+                    $0.pax([
+                        ("GNU.sparse.major", [0x31]), ("GNU.sparse.minor", [0x30]), ("GNU.sparse.realsize", [0x35]),
+                    ])
+                    $0.header("n", size: 512)
+                    $0.content(Array(text.utf8))
+                }, containing: "sparse")
+        }
+        expectFault(
+            tar {
+                $0.pax("GNU.sparse.numbytes", "5"); $0.header("n")
+            }, containing: "sparse")
+    }
+
+    @Test func anErrorStays() throws {
+        let splitter = LayerSplitter(PieceSource(Array("garbage".utf8)), kind: .tar)
+        for _ in 0..<2 { #expect(throws: CacheError.self) { try splitter.next() } }
+    }
+}

@@ -1,0 +1,179 @@
+import CacheCore
+import Testing
+
+/// Archives that are odd but legal to someone: the same bytes come back, and the entry table says what most readers would.
+@Suite struct TarOddityTests {
+    private func paths(_ layer: SplitLayer) throws -> [String] { try layer.entries().map(\.displayPath) }
+
+    @Test func emptyArchives() throws {
+        let none = try expectRoundTrip([])
+        #expect(none.summary.slots == [0, 0, 0])
+        for count in [1, 511, 512, 1024, 10240, 1_000_001] {
+            let layer = try expectRoundTrip([UInt8](repeating: 0, count: count))
+            #expect(layer.summary.entryCount == 0)
+            #expect(layer.summary.slots == [0, 1, 0])
+            #expect(layer.skeleton.count < 40)
+        }
+    }
+
+    @Test func endsOfAllKinds() throws {
+        var tar = TarBuilder()
+        tar.file("a", Array("hello".utf8))
+        tar.file("b", [UInt8](repeating: 7, count: 1024))
+        var random = SeededRandom(seed: 1)
+        let garbage = random.bytes(3000)
+        let much = random.bytes(900_001)
+        let zeros = [UInt8](repeating: 0, count: 1024)
+        let endings: [[UInt8]] = [
+            [], Array(zeros[..<512]), zeros, Array(zeros[..<700]), zeros + garbage,
+            zeros + zeros + garbage + zeros + garbage,
+            Array(zeros[..<512]) + garbage, zeros + much + zeros, Array(zeros[..<100]),
+        ]
+        for (index, ending) in endings.enumerated() {
+            let layer = try expectRoundTrip(tar.bytes + ending, "ending \(index)")
+            #expect(try paths(layer) == ["a", "b"], "ending \(index)")
+        }
+        let long = try expectRoundTrip(tar.bytes + zeros + much)
+        #expect(long.skeleton.count < 100_000, "long garbage belongs to the data region")
+    }
+
+    @Test func archivesAfterTheEndAreKeptButNotListed() throws {
+        var first = TarBuilder()
+        first.file("first", [1, 2, 3])
+        var second = TarBuilder()
+        second.file("second", [4, 5, 6])
+        let layer = try expectRoundTrip(first.finished() + second.finished())
+        #expect(try paths(layer) == ["first"])
+    }
+
+    @Test func paddingOfTheLastFileMayBeMissingOrNotZero() throws {
+        var tar = TarBuilder()
+        tar.header("a", size: 5)
+        try expectRoundTrip(tar.bytes + Array("hello".utf8))
+        try expectRoundTrip(tar.bytes + Array("hello".utf8) + [0, 0, 0])
+        tar.bytes += Array("hello".utf8) + [UInt8](repeating: 0xEE, count: 507)
+        tar.file("b", [1])
+        let layer = try expectRoundTrip(tar.finished())
+        #expect(try paths(layer) == ["a", "b"])
+        #expect(try layer.content(of: layer.entries()[0]) == Array("hello".utf8))
+    }
+
+    @Test func sizesOfWhatHasNoContentAreIgnored() throws {
+        for type in "23456" {
+            var tar = TarBuilder()
+            tar.header("odd", type: type, size: 4096, link: "target")
+            tar.file("next", [9])
+            let layer = try expectRoundTrip(tar.finished(), "type \(type)")
+            #expect(try paths(layer) == ["odd", "next"], "type \(type)")
+            let entry = try layer.entries()[0]
+            #expect(entry.size == 0 && entry.content == nil)
+        }
+    }
+
+    @Test func linksAndDirectoriesMayHaveContentNevertheless() throws {
+        let content = Array("not a header".utf8) + [UInt8](repeating: 65, count: 5000)
+        for type in "125D" {
+            var tar = TarBuilder()
+            tar.header("odd", type: type, size: content.count, link: "target")
+            tar.content(content)
+            tar.file("next", [9])
+            let layer = try expectRoundTrip(tar.finished(), "type \(type)")
+            #expect(try paths(layer) == ["odd", "next"], "type \(type)")
+            let entry = try layer.entries()[0]
+            if type == "1" {
+                #expect(try layer.content(of: entry) == content)
+            } else {
+                #expect(entry.content == nil)
+            }
+        }
+    }
+
+    @Test func typesNobodyKnowsAreFiles() throws {
+        var tar = TarBuilder()
+        for type in "7Zz9A" {
+            tar.header("type\(type)", type: type, size: 3)
+            tar.content([1, 2, 3])
+        }
+        tar.header("old", type: "\u{0}", size: 1, magic: "")
+        tar.content([5])
+        tar.header("olddir/", type: "\u{0}", magic: "")
+        let layer = try expectRoundTrip(tar.finished())
+        let entries = try layer.entries()
+        #expect(entries.map(\.kind) == [.file, .file, .file, .file, .file, .file, .directory])
+        #expect(try entries.prefix(5).allSatisfy { try layer.content(of: $0) == [1, 2, 3] })
+    }
+
+    @Test func labelsAndVolumesAreNoEntries() throws {
+        var tar = TarBuilder()
+        tar.header("a label", type: "V")
+        tar.header("rest of a file", type: "M", size: 1000)
+        tar.content([UInt8](repeating: 3, count: 1000))
+        tar.file("a", [1])
+        #expect(try paths(expectRoundTrip(tar.finished())) == ["a"])
+    }
+
+    @Test func checksumsOfAllKinds() throws {
+        var tar = TarBuilder()
+        tar.header("na\u{EF}ve", checksum: .signed)
+        tar.header("plain")
+        var block = Array(tar.bytes[512...])
+        // Seven digits without the blank, and blanks in front, as some programs write it.
+        let sum = block[148..<154]
+        block.replaceSubrange(148..<156, with: [0x30] + sum + [0])
+        let seven = block
+        block.replaceSubrange(
+            148..<156, with: [0x20, 0x20] + sum.drop { $0 == 0x30 } + [UInt8](repeating: 0, count: 6))
+        block.removeSubrange(512...)
+        let layer = try expectRoundTrip(tar.bytes + seven + block + [UInt8](repeating: 0, count: 1024))
+        #expect(layer.summary.entryCount == 4)
+    }
+
+    @Test func numbersInBase256AndPax() throws {
+        var tar = TarBuilder()
+        let minusOne = [UInt8](repeating: 0xFF, count: 12)
+        tar.header("a", fields: [136: minusOne, 108: [0x80, 0, 0, 0, 0xB2, 0xD0, 0x5E, 0]])
+        tar.header("b", size: 0, fields: [124: [0x80] + [UInt8](repeating: 0, count: 9) + [2, 1]])
+        tar.content([UInt8](repeating: 1, count: 513))
+        tar.pax([
+            ("size", Array("3".utf8)), ("mtime", Array("-1.25".utf8)), ("uid", Array("4294967295".utf8)),
+            ("path", Array("p/q".utf8)),
+        ])
+        tar.header("c", size: 7)
+        tar.content([1, 2, 3])
+        let entries = try expectRoundTrip(tar.finished()).entries()
+        #expect(entries.map(\.displayPath) == ["a", "b", "p/q"])
+        #expect(entries.map(\.mtimeSeconds) == [-1, 1_700_000_000, -2])
+        #expect(entries.map(\.mtimeNanoseconds) == [0, 0, 750_000_000])
+        #expect(entries.map(\.uid) == [3_000_000_000, 1000, .max])
+        #expect(entries.map(\.size) == [0, 513, 3])
+    }
+
+    @Test func extendedAttributesOfBothWriters() throws {
+        var tar = TarBuilder()
+        let capability: [UInt8] = [1, 0, 0, 2, 0, 0x0A, 0x3D, 0xFF]
+        tar.pax([
+            ("SCHILY.xattr.security.capability", capability), ("LIBARCHIVE.xattr.user.a%3Db", Array("aGVsbG8".utf8)),
+            ("LIBARCHIVE.xattr.security.capability", Array("AAAA".utf8)), ("comment", [1, 2, 3]),
+        ])
+        tar.file("a", [1])
+        tar.file("b", [1])
+        let entries = try expectRoundTrip(tar.finished()).entries()
+        #expect(
+            entries[0].xattrs == [
+                LayerEntry.ExtendedAttribute(name: Array("security.capability".utf8), value: capability),
+                LayerEntry.ExtendedAttribute(name: Array("user.a=b".utf8), value: Array("hello".utf8)),
+            ])
+        #expect(entries[1].xattrs.isEmpty)
+    }
+
+    @Test func globalHeadersGiveOwnersAndTimesOnly() throws {
+        var tar = TarBuilder()
+        tar.pax([("uid", Array("7".utf8)), ("size", Array("99".utf8)), ("path", Array("no".utf8))], type: "g")
+        tar.file("a", [1])
+        tar.pax("uid", "8")
+        tar.file("b", [1])
+        let entries = try expectRoundTrip(tar.finished()).entries()
+        #expect(entries.map(\.uid) == [7, 8])
+        #expect(entries.map(\.displayPath) == ["a", "b"])
+    }
+}
