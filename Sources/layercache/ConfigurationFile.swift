@@ -11,7 +11,7 @@ enum ConfigurationFile {
 
     /// - Throws: ``CacheError`` naming the file if it is too large, no JSON object, or has a name that means nothing here.
     static func read(_ path: String) throws -> [AbsoluteConfigKey: ConfigValue] {
-        let bytes = try BoundedFile.read(path, limit: maximumBytes)
+        let bytes = try OpenFile.open(path).wholeRange().readAll(atMost: maximumBytes)
         var limits = ImportLimits()
         limits.documentDepth = 2
         let values = try JSONDocument.decode(

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CacheClient
 import CacheCore
+import NIOCore
 
 struct InspectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

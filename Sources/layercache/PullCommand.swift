@@ -31,7 +31,7 @@ struct PullCommand: AsyncParsableCommand {
         // What was read is for the next one, too: the tiers above have it before this ends.
         try await cache.close()
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        let report = PullJSON(image, repairedL1: cache.storeRepairs, seconds: seconds)
+        let report = PullJSON(image, repairedL1: cache.l1Resets, seconds: seconds)
         try options.report(report) {
             print("\(reference): \(report.bytes.inBytes) in \(String(report.seconds)) s")
             Terminal.printTable(

@@ -3,6 +3,7 @@ import CacheCore
 import CacheServer
 import Logging
 import ServiceLifecycle
+import UnixSignals
 
 struct ServerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -10,8 +10,10 @@ public struct KeyID: Hashable, Sendable, CustomStringConvertible {
         var purpose = purpose
         let code = purpose.withUTF8 { HMACSHA256.authenticate(key: key.bytes, UnsafeRawBufferPointer($0)) }
         (high, low) = code.withUnsafeBytes {
-            (UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)),
-             UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+            (
+                UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)),
+                UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            )
         }
     }
 

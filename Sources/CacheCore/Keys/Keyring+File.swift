@@ -36,7 +36,8 @@ extension Keyring {
         let key = SecureRandom.key()
         try update(path) { keyring in
             guard keyring.masterKeys.updateValue(key, forKey: tenant) == nil else {
-                throw CacheError(.conflict, "keyring \(path) already has a key for tenant \(tenant), which was not changed")
+                throw CacheError(
+                    .conflict, "keyring \(path) already has a key for tenant \(tenant), which was not changed")
             }
             switch deployment {
             case .none: break

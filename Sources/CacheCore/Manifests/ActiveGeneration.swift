@@ -21,7 +21,8 @@ public struct ActiveGeneration: Sendable {
             throw CacheError(.missing, "the object store has no active generation: push to it first")
         }
         guard let next = Generation((known.last?.number ?? 0) + 1) else {
-            throw CacheError(.limitExceeded, "the object store has had all \(Generation.maximum) generations it can have")
+            throw CacheError(
+                .limitExceeded, "the object store has had all \(Generation.maximum) generations it can have")
         }
         let state = GenerationState.seal(
             GenerationSalt(SecureRandom.key().bytes), generation: next, status: .active, createdAt: now,

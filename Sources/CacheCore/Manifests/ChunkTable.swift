@@ -65,7 +65,8 @@ struct ChunkTable {
     ) throws -> [[ChunkRef]] {
         guard counts.reduce(0, +) <= LayerManifest.maximumChunks else {
             throw CacheError(
-                .limitExceeded, "\(reader.what) has more chunks than the \(LayerManifest.maximumChunks) that are allowed")
+                .limitExceeded,
+                "\(reader.what) has more chunks than the \(LayerManifest.maximumChunks) that are allowed")
         }
         let table = try decodeTable(chunks, &reader)
         return try counts.map { count in

@@ -25,7 +25,7 @@ public struct ImageManifest: Sendable, Equatable {
         public let name: String
 
         public init(
-            manifest: ManifestID, diffID: SHA256Digest, byteCount: UInt64, sharedBytes: UInt64, name: String
+            manifest: ManifestID, diffID: SHA256Digest, byteCount: UInt64, sharedBytes: UInt64 = 0, name: String
         ) {
             self.manifest = manifest
             self.diffID = diffID

@@ -33,14 +33,16 @@ public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
     /// As above, from its parts.
     public init(tenant: TenantName, name: String, tag: String = "latest") throws {
         try self.init(tenant: tenant, name: name, tag: tag) { why in
-            CacheError(.invalidInput, "\("\(tenant)/\(name):\(tag)".debugDescription.prefix(300)) is not a reference: \(why)")
+            CacheError(
+                .invalidInput, "\("\(tenant)/\(name):\(tag)".debugDescription.prefix(300)) is not a reference: \(why)")
         }
     }
 
     private init(tenant: TenantName, name: String, tag: String, _ malformed: (String) -> CacheError) throws {
         guard Self.isName(name) else {
             throw malformed(
-                "a name is components of a-z 0-9, with . _ or - between them, joined by /, at most \(Self.maximumNameBytes) bytes")
+                "a name is components of a-z 0-9, with . _ or - between them, joined by /, at most \(Self.maximumNameBytes) bytes"
+            )
         }
         guard Self.isTag(tag) else {
             throw malformed("a tag is 1 to 128 of A-Z a-z 0-9 _ . -, and begins with neither . nor -")

@@ -17,7 +17,8 @@ enum ManifestEnvelope {
         guard total <= ManifestHeader.maximumBytes else {
             throw CacheError(
                 .limitExceeded,
-                "a manifest would have \(total) bytes; at most \(ManifestHeader.maximumBytes) are allowed: split the layer")
+                "a manifest would have \(total) bytes; at most \(ManifestHeader.maximumBytes) are allowed: split the layer"
+            )
         }
         sealed.reserveCapacity(total)
         let dataKey = SecureRandom.key()

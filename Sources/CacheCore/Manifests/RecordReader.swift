@@ -40,7 +40,9 @@ struct RecordReader {
     }
 
     mutating func string(_ count: Int) throws -> String {
-        guard let text = String(validating: try take(count), as: UTF8.self) else { throw malformed("text is not UTF-8") }
+        guard let text = String(validating: try take(count), as: UTF8.self) else {
+            throw malformed("text is not UTF-8")
+        }
         return text
     }
 
@@ -62,7 +64,8 @@ struct RecordReader {
         let number: UInt16 = try integer()
         guard number == version else {
             throw CacheError(
-                .unsupported, "\(what) has format version \(number); this build knows version \(version): use a newer one")
+                .unsupported,
+                "\(what) has format version \(number); this build knows version \(version): use a newer one")
         }
     }
 }

@@ -13,12 +13,14 @@ public enum ObjectStoreLocation: Sendable, Hashable {
         switch text[..<scheme.lowerBound] {
         case "file":
             guard rest.hasPrefix("/") else {
-                throw CacheError(.invalidInput, "\(text) is no file URL: an absolute path has three slashes, file:///PATH")
+                throw CacheError(
+                    .invalidInput, "\(text) is no file URL: an absolute path has three slashes, file:///PATH")
             }
             return .directory(try percentDecoded(rest, of: text))
         case "s3":
             throw CacheError(
-                .unsupported, "\(text): S3 stores come later; use a directory, file:///PATH, which may be a mounted one")
+                .unsupported, "\(text): S3 stores come later; use a directory, file:///PATH, which may be a mounted one"
+            )
         case let other:
             throw CacheError(.unsupported, "\(text): unknown kind of object store \(other)://; use file:///PATH")
         }
