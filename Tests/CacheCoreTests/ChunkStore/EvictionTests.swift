@@ -40,7 +40,8 @@ private struct PolicyModel<Policy: EvictionPolicy> {
 
     private mutating func evict() {
         let occupancy = QueueOccupancy(
-            smallBytes: UInt64(queues[0].count), mainBytes: UInt64(queues[1].count), mainChunks: UInt64(queues[1].count))
+            smallBytes: UInt64(queues[0].count), mainBytes: UInt64(queues[1].count), mainChunks: UInt64(queues[1].count)
+        )
         let queue = policy.examine(occupancy)
         let id = queues[Int(queue.rawValue)].removeFirst()
         switch policy.judge(id, in: queue, frequency: frequency[id] ?? 0, occupancy) {
