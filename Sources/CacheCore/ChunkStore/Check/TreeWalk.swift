@@ -6,26 +6,8 @@ struct WalkState {
     var seen: PageSet
 }
 
-/// A leaf entry as the walk found it; the bytes are valid until the visitor returns.
-struct TreeEntry {
-    static let bigData = 0x01
-    static let subData = 0x02
-
-    let key: UnsafeRawBufferPointer
-    let flags: Int
-    /// The value's size, wherever it lies.
-    let size: Int
-    /// The value if it lies in the leaf.
-    let value: UnsafeRawBufferPointer
-    /// The first page of the value if it has pages of its own.
-    let page: UInt64
-    /// How many pages those are.
-    var pages: UInt64 {
-        UInt64((StoreLayout.overflowHeaderBytes - 1 + size) / StoreLayout.pageBytes + 1)
-    }
-}
-
-/// Checks one B+tree of LMDB 0.9, page by page, in the order of its keys: everything that LMDB takes on trust when it reads or changes it.
+/// Checks one B+tree of LMDB 0.9, page by page, in the order of its keys: everything that LMDB takes on trust when it
+/// reads or changes it.
 struct TreeWalk {
     private static let branchFlag = 0x01
     private static let leafFlag = 0x02
@@ -183,7 +165,8 @@ struct TreeWalk {
             key: key, flags: flags, size: size, value: page.slice(start, isBig ? 0 : size),
             page: isBig ? page.u64(start) : 0)
         if isBig {
-            try require(state.seen.add(entry.page, count: entry.pages), "a value's pages are out of range or used twice")
+            try require(
+                state.seen.add(entry.page, count: entry.pages), "a value's pages are out of range or used twice")
             overflowPages += entry.pages
         }
         entries += 1
