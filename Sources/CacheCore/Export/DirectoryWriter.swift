@@ -17,7 +17,9 @@ final class DirectoryWriter: ImageWriter {
         var status = stat()
         if stat(path, &status) == 0 {
             temporary = nil
-            guard status.st_mode & S_IFMT == S_IFDIR else { throw CacheError(.invalidInput, "\(path) is not a directory") }
+            guard status.st_mode & S_IFMT == S_IFDIR else {
+                throw CacheError(.invalidInput, "\(path) is not a directory")
+            }
             root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
             guard try root.entryNames(atMost: Int.max).isEmpty else {
                 throw CacheError(.invalidInput, "\(path) is not empty: name a directory that is, or a new one")

@@ -38,7 +38,9 @@ public final class ImageDestination {
         precondition(index == layers.count, "layers are written in order")
         if isFile != writer.takesFile {
             throw CacheError(
-                .invalidInput, isFile ? "this is a raw file: pull it to file:FILE" : "this is no raw file: pull it to tar:, dir: or oci:")
+                .invalidInput,
+                isFile
+                    ? "this is a raw file: pull it to file:FILE" : "this is no raw file: pull it to tar:, dir: or oci:")
         }
         let checked = CheckedSource(source, digest: diffID, name: "layer \(index)")
         try writer.writeLayer(checked, index: index, diffID: diffID)

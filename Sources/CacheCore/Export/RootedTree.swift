@@ -53,7 +53,9 @@ final class RootedTree {
                 directories.append(directory)
             case .link(let target):
                 linksLeft -= 1
-                guard linksLeft >= 0 else { throw CacheError(.invalidInput, "\(parent.name)/\(name): too many symbolic links") }
+                guard linksLeft >= 0 else {
+                    throw CacheError(.invalidInput, "\(parent.name)/\(name): too many symbolic links")
+                }
                 if target.bytes.first == UInt8(ascii: "/") {
                     names.removeAll()
                     directories.removeLast(directories.count - 1)
@@ -62,7 +64,8 @@ final class RootedTree {
             case .nothing: return nil
             case .other:
                 if !create { return nil }
-                throw CacheError(.invalidInput, "\(parent.name)/\(name) is not a directory, but the image has entries in it")
+                throw CacheError(
+                    .invalidInput, "\(parent.name)/\(name) is not a directory, but the image has entries in it")
             }
         }
         let place = Place(directory: directories[names.count], path: names)
@@ -72,7 +75,9 @@ final class RootedTree {
 
     /// The names of a path; `..` stays in, for who must refuse it.
     static func components(_ path: FileName) -> [FileName] {
-        path.bytes.split(separator: UInt8(ascii: "/")).filter { !$0.elementsEqual(".".utf8) }.map { FileName(bytes: $0) }
+        path.bytes.split(separator: UInt8(ascii: "/")).filter { !$0.elementsEqual(".".utf8) }.map {
+            FileName(bytes: $0)
+        }
     }
 
     private enum Step {

@@ -30,13 +30,16 @@ struct TreeEntry {
         symbolicLink = reader.text(archive_entry_symlink)
         type = archive_entry_filetype(header)
         mode = archive_entry_perm(header) & 0o7777
-        guard let userID = uid_t(exactly: archive_entry_uid(header)), let groupID = gid_t(exactly: archive_entry_gid(header))
+        guard let userID = uid_t(exactly: archive_entry_uid(header)),
+            let groupID = gid_t(exactly: archive_entry_gid(header))
         else { throw CacheError(.invalidInput, "\(reader.name): the owner of '\(path)' is no user or group number") }
         self.userID = userID
         self.groupID = groupID
         size = Int(archive_entry_size(header))
         guard size >= 0, size <= limits.layerBytes else {
-            throw CacheError(.limitExceeded, "\(reader.name): '\(path)' has \(size) bytes, more than the limit of \(limits.layerBytes)")
+            throw CacheError(
+                .limitExceeded,
+                "\(reader.name): '\(path)' has \(size) bytes, more than the limit of \(limits.layerBytes)")
         }
         modified = timespec(tv_sec: archive_entry_mtime(header), tv_nsec: archive_entry_mtime_nsec(header))
         device = archive_entry_rdev(header)
@@ -47,7 +50,8 @@ struct TreeEntry {
         var count = 0
         while archive_entry_xattr_next(header, &name, &value, &count) == ARCHIVE_OK {
             guard let name else { continue }
-            attributes.append((FileName(String(cString: name)), Array(UnsafeRawBufferPointer(start: value, count: count))))
+            attributes.append(
+                (FileName(String(cString: name)), Array(UnsafeRawBufferPointer(start: value, count: count))))
         }
         self.attributes = attributes
         let lists = ARCHIVE_ENTRY_ACL_TYPE_ACCESS | ARCHIVE_ENTRY_ACL_TYPE_DEFAULT
@@ -57,7 +61,9 @@ struct TreeEntry {
     /// The names of a path that stays inside; an absolute one counts from the root of the image.
     static func checked(_ path: FileName, of layer: String, limits: ImportLimits) throws -> [FileName] {
         guard path.bytes.count <= limits.pathBytes else {
-            throw CacheError(.limitExceeded, "\(layer) has a path of \(path.bytes.count) bytes, more than the limit of \(limits.pathBytes)")
+            throw CacheError(
+                .limitExceeded,
+                "\(layer) has a path of \(path.bytes.count) bytes, more than the limit of \(limits.pathBytes)")
         }
         let components = RootedTree.components(path)
         guard !components.contains(where: { $0.bytes.elementsEqual("..".utf8) }) else {

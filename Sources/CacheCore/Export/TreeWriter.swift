@@ -74,7 +74,8 @@ struct TreeWriter {
         try contents.insert(name, in: parent.directory)
     }
 
-    private func remove(_ name: FileName, _ parentPath: [FileName], _ entry: TreeEntry, contents: LayerContents) throws {
+    private func remove(_ name: FileName, _ parentPath: [FileName], _ entry: TreeEntry, contents: LayerContents) throws
+    {
         // What else begins so is the bookkeeping of a union filesystem of old.
         guard name.bytes == Self.opaque || !name.bytes.starts(with: Self.reserved) else { return }
         guard let parent = try tree.place(parentPath, create: false) else { return }
@@ -163,7 +164,8 @@ struct TreeWriter {
         _ entry: TreeEntry, to target: FileName, as name: FileName, in parent: RootedTree.Place, layer: String
     ) throws -> Bool {
         let components = try TreeEntry.checked(target, of: layer, limits: limits)
-        let missing = CacheError(.invalidInput, "\(layer): '\(entry.path)' is a hard link to '\(target)', which is not there")
+        let missing = CacheError(
+            .invalidInput, "\(layer): '\(entry.path)' is a hard link to '\(target)', which is not there")
         guard let targetName = components.last,
             let place = try tree.place(Array(components.dropLast()), create: false),
             let status = try place.directory.statusOfEntry(targetName)

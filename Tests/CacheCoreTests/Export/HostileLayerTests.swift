@@ -11,7 +11,10 @@ import Testing
         ("absolute", ["[('@/secret', F, 'x')]"]),
         ("link, then through it", ["[('l', L, '@'), ('l/secret', F, 'x'), ('l/new', F, 'x')]"]),
         ("relative link, then through it", ["[('l', L, '../outside'), ('l/secret', F, 'x')]"]),
-        ("link in a lower layer", ["[('l', L, '@')]", "[('l/secret', F, 'x'), ('l/.wh.secret', F, ''), ('l/.wh..wh..opq', F, '')]"]),
+        (
+            "link in a lower layer",
+            ["[('l', L, '@')]", "[('l/secret', F, 'x'), ('l/.wh.secret', F, ''), ('l/.wh..wh..opq', F, '')]"]
+        ),
         ("links to links", ["[('a', L, 'b'), ('b', L, 'c/..'), ('c', L, '/../../outside'), ('a/secret', F, 'x')]"]),
         ("links in a circle", ["[('a', L, 'b'), ('b', L, 'a'), ('a/x', F, 'x')]"]),
         ("file over a link", ["[('l', L, '@/secret'), ('l', F, 'overwritten')]"]),
@@ -41,7 +44,12 @@ import Testing
         ("long path", ["[('n/' * 3000 + 'n', F, 'x')]"]),
         ("deep path", ["[('n/' * 1000 + 'n', F, 'x')]"]),
         ("unending links", ["[('l' + str(i), L, 'l' + str(i + 1)) for i in range(200)] + [('l0/x', F, 'x')]"]),
-        ("links that multiply", ["[('a', D, '')] + [('a/' + str(i), L, ('/a/' + str(i + 1)) + '/.' * 900) for i in range(50)] + [('a/0/x', F, 'x')]"]),
+        (
+            "links that multiply",
+            [
+                "[('a', D, '')] + [('a/' + str(i), L, ('/a/' + str(i + 1)) + '/.' * 900) for i in range(50)] + [('a/0/x', F, 'x')]"
+            ]
+        ),
     ]
 
     @Test(arguments: attacks.indices)
@@ -49,7 +57,8 @@ import Testing
         let attack = Self.attacks[index]
         let fixture = try ImportFixture()
         try fixture.shell(
-            "mkdir outside; echo secret > outside/secret; chmod 600 outside/secret; chmod 751 outside; touch -d @1000000000 outside/secret outside")
+            "mkdir outside; echo secret > outside/secret; chmod 600 outside/secret; chmod 751 outside; touch -d @1000000000 outside/secret outside"
+        )
         for (number, layer) in attack.layers.enumerated() {
             try fixture.python(
                 """
@@ -75,7 +84,9 @@ import Testing
     }
 
     private func state(of fixture: ImportFixture) throws -> String {
-        try fixture.shell("find outside -printf '%p %y %m %U %G %s %T@ %C@ %n %i\\n' | sort; cat outside/secret; ls -A | grep -v ^destination$")
+        try fixture.shell(
+            "find outside -printf '%p %y %m %U %G %s %T@ %C@ %n %i\\n' | sort; cat outside/secret; ls -A | grep -v ^destination$"
+        )
     }
 
     @Test func aSizeThatLies() throws {

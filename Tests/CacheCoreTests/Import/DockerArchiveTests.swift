@@ -38,7 +38,9 @@ import Testing
         }
         #expect(try ImageSource.open(.dockerArchive(file: fixture("in.tar"), reference: "other:1")).layers.count == 1)
         for name in [nil, "x:1", "busybox:2"] {
-            let error = cacheError { _ = try ImageSource.open(.dockerArchive(file: fixture("in.tar"), reference: name)) }
+            let error = cacheError {
+                _ = try ImageSource.open(.dockerArchive(file: fixture("in.tar"), reference: name))
+            }
             #expect(error?.message.contains("busybox:latest, quay.io/x:1, other:1") == true)
         }
     }
@@ -58,7 +60,11 @@ import Testing
     @Test func damagedConfiguration() throws {
         let fixture = try ImportFixture()
         try fixture.python(
-            Self.build + "c = config(a); archive('in.tar', [{'Config': sha(c) + '.json', 'Layers': ['a']}], [(sha(c) + '.json', c + b' '), ('a', a)])")
-        #expect(cacheError { _ = try ImageSource.open(.dockerArchive(file: fixture("in.tar"), reference: nil)) }?.code == .corrupt)
+            Self.build
+                + "c = config(a); archive('in.tar', [{'Config': sha(c) + '.json', 'Layers': ['a']}], [(sha(c) + '.json', c + b' '), ('a', a)])"
+        )
+        #expect(
+            cacheError { _ = try ImageSource.open(.dockerArchive(file: fixture("in.tar"), reference: nil)) }?.code
+                == .corrupt)
     }
 }

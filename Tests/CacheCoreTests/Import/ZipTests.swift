@@ -112,7 +112,9 @@ import Testing
             var total = 0
             let error = cacheError { try source.drain { total += $0.count } }
             // libarchive may refuse entries that share their bytes before we count them.
-            #expect(error?.code == .limitExceeded || name == "overlap.zip" && (error != nil || total < 32 << 20), "\(name): \(String(describing: error)) after \(total)")
+            #expect(
+                error?.code == .limitExceeded || name == "overlap.zip" && (error != nil || total < 32 << 20),
+                "\(name): \(String(describing: error)) after \(total)")
             #expect(total <= 2_200_000_000)
         }
     }
