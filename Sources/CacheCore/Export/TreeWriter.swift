@@ -34,7 +34,6 @@ struct TreeWriter {
 
     private let tree: RootedTree
     private let limits: ImportLimits
-    private let isPrivileged = geteuid() == 0
     private var directories: [ino_t: FinalState] = [:]
     private(set) var omissions = Omissions()
 
@@ -154,8 +153,8 @@ struct TreeWriter {
             end = offset + bytes.count
         }
         if end < entry.size { try retryingInterrupts("write \(path)") { ftruncate(descriptor, entry.size) } }
-        try setOwnerAndAttributes(file, entry)
-        try retryingInterrupts("set the mode of \(path)") { fchmod(descriptor, allowedMode(entry)) }
+        let mode = try setOwnerAndAttributes(file, entry)
+        try retryingInterrupts("set the mode of \(path)") { fchmod(descriptor, mode) }
         try setTime(of: file, entry.modified)
     }
 
@@ -190,26 +189,19 @@ struct TreeWriter {
     // MARK: What entries are like
 
     private mutating func describe(_ directory: OpenFile, at path: [FileName], as entry: TreeEntry) throws {
-        try setOwnerAndAttributes(directory, entry)
-        directories[try directory.status().st_ino] = FinalState(
-            path: path, mode: allowedMode(entry), modified: entry.modified)
+        let mode = try setOwnerAndAttributes(directory, entry)
+        directories[try directory.status().st_ino] = FinalState(path: path, mode: mode, modified: entry.modified)
     }
 
     /// For what cannot be opened: links, devices, pipes.
     private mutating func describe(_ name: FileName, in directory: OpenFile, as entry: TreeEntry) throws {
         let path = "\(directory.name)/\(name)"
-        if isPrivileged {
-            try retryingInterrupts("give away \(path)") {
-                name.withCString {
-                    fchownat(directory.descriptor, $0, entry.userID, entry.groupID, AT_SYMLINK_NOFOLLOW)
-                }
-            }
-        } else {
-            countOwner(entry)
+        let mode = try setOwner(path, entry) {
+            name.withCString { fchownat(directory.descriptor, $0, entry.userID, entry.groupID, AT_SYMLINK_NOFOLLOW) }
         }
         if entry.type != S_IFLNK {
             try retryingInterrupts("set the mode of \(path)") {
-                name.withCString { fchmodat(directory.descriptor, $0, allowedMode(entry), 0) }
+                name.withCString { fchmodat(directory.descriptor, $0, mode, 0) }
             }
         }
         omissions.attributes += entry.attributes.count
@@ -219,26 +211,25 @@ struct TreeWriter {
         }
     }
 
-    /// The owner first: changing it takes setuid bits and capabilities away.
-    private mutating func setOwnerAndAttributes(_ file: OpenFile, _ entry: TreeEntry) throws {
-        if isPrivileged {
-            try retryingInterrupts("give away \(file.name)") { fchown(file.descriptor, entry.userID, entry.groupID) }
-        } else {
-            countOwner(entry)
-        }
+    /// The owner first: changing it takes setuid bits and capabilities away. Returns the mode to set.
+    private mutating func setOwnerAndAttributes(_ file: OpenFile, _ entry: TreeEntry) throws -> mode_t {
+        let mode = try setOwner(file.name, entry) { fchown(file.descriptor, entry.userID, entry.groupID) }
         for (name, value) in entry.attributes {
             let isSet = try value.withUnsafeBytes { try file.setAttribute(name, $0) }
             if !isSet { omissions.attributes += 1 }
         }
         if entry.hasAccessList { omissions.accessLists += 1 }
+        return mode
     }
 
-    private mutating func countOwner(_ entry: TreeEntry) {
-        if entry.userID != geteuid() || entry.groupID != getegid() { omissions.skippedOwners += 1 }
+    /// Gives an entry to its owner, as far as our rights go (in a user namespace, as far as its numbers are mapped).
+    /// - Returns: the mode to set. Without its owner, a setuid program would run with our rights instead of its own.
+    private mutating func setOwner(_ path: String, _ entry: TreeEntry, _ change: () -> Int32) throws -> mode_t {
+        if change() == 0 { return entry.mode }
+        guard errno == EPERM || errno == EINVAL else { throw CacheError.system("give away \(path)") }
+        omissions.skippedOwners += 1
+        return entry.mode & 0o1777
     }
-
-    /// Without its owner, a setuid program would run with our rights instead of its own.
-    private func allowedMode(_ entry: TreeEntry) -> mode_t { isPrivileged ? entry.mode : entry.mode & 0o1777 }
 
     private func setTime(of file: OpenFile, _ time: timespec) throws {
         try retryingInterrupts("set the time of \(file.name)") { futimens(file.descriptor, [time, time]) }

@@ -116,8 +116,9 @@ private struct ArchiveScan {
             case UInt8(ascii: "g"):
                 try skip(stored)
             default:
-                let isFile = type == UInt8(ascii: "0") || type == 0 || type == UInt8(ascii: "7")
-                let contents = isFile ? size ?? stored : 0
+                // Links, devices, directories and pipes have no contents, whatever their size field says.
+                let isBare = (UInt8(ascii: "1")...UInt8(ascii: "6")).contains(type)
+                let contents = isBare ? 0 : size ?? stored
                 guard contents >= 0, contents <= range.size - position else {
                     throw malformed("a member reaches beyond its end")
                 }

@@ -8,12 +8,14 @@ struct DockerArchiveReader {
     private struct Item: Decodable {
         var configuration: String
         var tags: [String]?
-        var layers: [String]
+        /// Absent or null where an image has none.
+        var layerPaths: [String]?
+        var layers: [String] { layerPaths ?? [] }
 
         enum CodingKeys: String, CodingKey {
             case configuration = "Config"
             case tags = "RepoTags"
-            case layers = "Layers"
+            case layerPaths = "Layers"
         }
     }
 

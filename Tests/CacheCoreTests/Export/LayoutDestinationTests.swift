@@ -102,6 +102,14 @@ import Testing
             try output.writeLayer(index: 0, diffID: .zero, source: PiecewiseSource(layer))
         }
         #expect(wrong?.code == .corrupt)
+        let closed = cacheError {
+            let output = try ImageDestination.open(reference)
+            #expect(throws: CacheError.self) {
+                try output.writeLayer(index: 0, diffID: .zero, source: PiecewiseSource(layer))
+            }
+            _ = try output.finish(configuration: nil)
+        }
+        #expect(closed?.code == .closed)
         #expect(try fixture.shell("find . -type f | sort | xargs sha256sum") == before)
         // Dropped half-way, as when the connection goes.
         let cut = cacheError {
