@@ -77,8 +77,13 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // The tests' other process: uses a chunk store beside the tests, is killed by them, and tries damaged stores.
+        .executableTarget(
+            name: "store-exerciser", dependencies: ["CacheCore", nioCore, logging], path: "Tests/StoreExerciser",
+            swiftSettings: settings),
         .testTarget(
-            name: "CacheCoreTests", dependencies: ["CacheCore", nioCore, nioPosix, logging], swiftSettings: settings),
+            name: "CacheCoreTests", dependencies: ["CacheCore", "store-exerciser", nioCore, nioPosix, logging],
+            swiftSettings: settings),
         .testTarget(
             name: "CacheServerTests",
             dependencies: ["CacheServer", "CacheCore", nioCore, nioPosix, logging, httpClient, lifecycle],
