@@ -41,7 +41,7 @@ struct IndexCheck {
         guard walk.seen.add(0, count: 2) else { throw IndexDamage("the file is too short") }
         var tables: [TreeRecord?] = Array(repeating: nil, count: Table.allCases.count)
         try TreeWalk.run(meta.main, "main", &walk) { (entry, _) throws(IndexDamage) in
-            guard let table = Table.allCases.first(where: { $0.matches(entry.key) }), entry.flags == TreeEntry.subData,
+            guard let table = Table.allCases.first(where: { $0.matches(entry.key) }), entry.flags == IndexEntry.subData,
                 entry.size == TreeRecord.byteCount
             else { throw IndexDamage("an unknown table") }
             tables[table.rawValue] = TreeRecord(PageBytes(bytes: entry.value), at: 0)
@@ -75,7 +75,7 @@ struct IndexCheck {
         self = check
     }
 
-    private mutating func chunk(_ entry: TreeEntry) throws(IndexDamage) {
+    private mutating func chunk(_ entry: IndexEntry) throws(IndexDamage) {
         guard entry.key.count == SHA256Digest.byteCount, entry.flags == 0,
             let record = ChunkRecord(entry.value, layout: layout), record.frequency <= S3FIFO.maximumFrequency,
             let digest = SHA256Digest(bytes: entry.key)
@@ -90,21 +90,21 @@ struct IndexCheck {
         found.nextNumber = max(found.nextNumber, record.base, record.sequence)
     }
 
-    private mutating func extent(_ entry: TreeEntry) throws(IndexDamage) {
-        guard entry.key.count == 8, entry.flags == TreeEntry.bigData, entry.size == layout.extentBytes else {
+    private mutating func extent(_ entry: IndexEntry) throws(IndexDamage) {
+        guard entry.key.count == 8, entry.flags == IndexEntry.bigData, entry.size == layout.extentBytes else {
             throw IndexDamage("an extent is impossible")
         }
         extents.add(NumberKey.number(entry.key), 0)
     }
 
-    private mutating func place(_ entry: TreeEntry, _ queue: StoreQueue) throws(IndexDamage) {
+    private mutating func place(_ entry: IndexEntry, _ queue: StoreQueue) throws(IndexDamage) {
         guard entry.key.count == 8, entry.flags == 0, let digest = SHA256Digest(bytes: entry.value) else {
             throw IndexDamage("a place in a queue is impossible")
         }
         places.add(NumberKey.number(entry.key) << 1 | UInt64(queue.rawValue), ChunkID(digest).hashWord)
     }
 
-    private mutating func storeState(_ entry: TreeEntry) throws(IndexDamage) {
+    private mutating func storeState(_ entry: IndexEntry) throws(IndexDamage) {
         guard entry.flags == 0, entry.key.elementsEqual(StoreTransaction.stateKey) else {
             throw IndexDamage("an unknown record")
         }
@@ -123,7 +123,7 @@ struct IndexCheck {
         var free = PageSet(pages: meta.lastPage + 1)
         try TreeWalk.run(meta.free, "free list", integerKeys: true, &walk) { (entry, _) throws(IndexDamage) in
             let key = entry.key.loadUnaligned(as: UInt64.self)
-            guard key >= 1, key <= transaction, entry.flags & ~TreeEntry.bigData == 0, entry.size >= 8,
+            guard key >= 1, key <= transaction, entry.flags & ~IndexEntry.bigData == 0, entry.size >= 8,
                 entry.size % 8 == 0, UInt64(entry.size) <= mostBytes
             else { throw IndexDamage("a free list is impossible") }
             if entry.flags == 0 { return try Self.freePages(entry.value, &free) }

@@ -36,14 +36,14 @@ struct TreeWalk {
     /// - Parameter visit: checks what only the owner of the tree can: the key's and the value's meaning.
     static func run(
         _ tree: TreeRecord, _ name: StaticString, integerKeys: Bool = false, _ state: inout WalkState,
-        _ visit: (TreeEntry, inout WalkState) throws(IndexDamage) -> Void
+        _ visit: (IndexEntry, inout WalkState) throws(IndexDamage) -> Void
     ) throws(IndexDamage) {
         var walk = TreeWalk(tree, name, integerKeys: integerKeys)
         try walk.run(&state, visit)
     }
 
     private mutating func run(
-        _ state: inout WalkState, _ visit: (TreeEntry, inout WalkState) throws(IndexDamage) -> Void
+        _ state: inout WalkState, _ visit: (IndexEntry, inout WalkState) throws(IndexDamage) -> Void
     ) throws(IndexDamage) {
         if tree.root == TreeRecord.noRoot {
             try require(tree.depth == 0, "an empty tree has a depth")
@@ -62,7 +62,7 @@ struct TreeWalk {
 
     private mutating func page(
         _ number: UInt64, level: Int, _ state: inout WalkState,
-        _ visit: (TreeEntry, inout WalkState) throws(IndexDamage) -> Void
+        _ visit: (IndexEntry, inout WalkState) throws(IndexDamage) -> Void
     ) throws(IndexDamage) {
         try require(state.seen.add(number), "a page is out of range or used twice")
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: StoreLayout.pageBytes, alignment: 8)
@@ -132,7 +132,7 @@ struct TreeWalk {
     private func nodeBytes(_ page: PageBytes, _ offset: Int, _ isLeaf: Bool) -> Int {
         let key = page.u16(offset + 6)
         guard isLeaf else { return (Self.nodeHeader + key + 1) & ~1 }
-        let value = page.u16(offset + 4) & TreeEntry.bigData != 0 ? 8 : page.u32(offset)
+        let value = page.u16(offset + 4) & IndexEntry.bigData != 0 ? 8 : page.u32(offset)
         return (Self.nodeHeader + key + value + 1) & ~1
     }
 
@@ -150,7 +150,7 @@ struct TreeWalk {
 
     private mutating func entry(
         _ page: PageBytes, _ index: Int, _ state: inout WalkState,
-        _ visit: (TreeEntry, inout WalkState) throws(IndexDamage) -> Void
+        _ visit: (IndexEntry, inout WalkState) throws(IndexDamage) -> Void
     ) throws(IndexDamage) {
         let offset = node(page, index)
         let keyBytes = page.u16(offset + 6)
@@ -159,9 +159,9 @@ struct TreeWalk {
         setFloor(key, inclusive: false)
         let flags = page.u16(offset + 4)
         let size = page.u32(offset)
-        let isBig = flags & TreeEntry.bigData != 0
+        let isBig = flags & IndexEntry.bigData != 0
         let start = offset + Self.nodeHeader + keyBytes
-        let entry = TreeEntry(
+        let entry = IndexEntry(
             key: key, flags: flags, size: size, value: page.slice(start, isBig ? 0 : size),
             page: isBig ? page.u64(start) : 0)
         if isBig {

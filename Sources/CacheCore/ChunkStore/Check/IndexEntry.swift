@@ -1,5 +1,5 @@
 /// A leaf entry as the walk found it; the bytes are valid until the visitor returns.
-struct TreeEntry {
+struct IndexEntry {
     static let bigData = 0x01
     static let subData = 0x02
 
