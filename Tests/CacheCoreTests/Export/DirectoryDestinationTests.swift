@@ -102,7 +102,8 @@ func extract(_ tars: [[UInt8]], to destination: String, limits: ImportLimits = I
             layer('l2', ('lib/.wh.x', ''), ('lib', None), ('lib/own', 'o'))
             """)
         let layers = try (0..<3).map { try fileBytes(fixture("l\($0)")) }
-        #expect(try extract(layers, to: fixture("out")).isEmpty)
+        let notes = try extract(layers, to: fixture("out"))
+        #expect(notes.isEmpty || !Self.isRoot && notes.allSatisfy { $0.contains("belong to the user") })
         let files = try fixture.shell("cd out; find . ! -type d -printf '%p %l\\n' | sort")
         #expect(
             files == """
