@@ -82,8 +82,13 @@ let package = Package(
         .executableTarget(
             name: "store-exerciser", dependencies: ["CacheCore", nioCore, logging], path: "Tests/StoreExerciser",
             swiftSettings: settings),
+        // The same for object stores and keyrings.
+        .executableTarget(
+            name: "object-exerciser", dependencies: ["CacheCore", nioCore], path: "Tests/ObjectExerciser",
+            swiftSettings: settings),
         .testTarget(
-            name: "CacheCoreTests", dependencies: ["CacheCore", "CZstd", "store-exerciser", nioCore, nioPosix, logging],
+            name: "CacheCoreTests",
+            dependencies: ["CacheCore", "CZstd", "store-exerciser", "object-exerciser", nioCore, nioPosix, logging],
             swiftSettings: settings),
         .testTarget(
             name: "CacheServerTests",

@@ -42,7 +42,7 @@ public struct RefStore: Sendable {
         return (Self.lastComponents(page).compactMap { TenantName($0) }, page.next)
     }
 
-    /// One page of the image names of a tenant.
+    /// One page of the image names of a tenant, in the order of their objects: `/` comes after all letters.
     public func names(
         of tenant: TenantName, after: String? = nil, limit: Int = 1000
     ) async throws -> (names: [String], next: String?) {
