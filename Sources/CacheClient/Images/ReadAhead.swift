@@ -7,8 +7,10 @@ struct ReadAhead {
     private let refs: [ChunkRef]
     private let depth: Int
     private let flights = Flights()
+    private static let keptChunks = 4
     private var nextToStart = 0
-    /// Chunks that were asked for with `keep`, the last two: a pack is read again after each big file beside it.
+    /// Chunks that were asked for with `keep`, the last ones used at the end: several packs are open at a time, and each is read again
+    /// after the files beside it.
     private var kept: [(slot: Int, bytes: ByteBuffer)] = []
 
     init(layer: CachedLayer, refs: [ChunkRef], depth: Int) {
@@ -26,7 +28,11 @@ struct ReadAhead {
         guard refs.indices.contains(slot) else {
             throw CacheError(.corrupt, "a layer names slot \(slot) of \(refs.count)")
         }
-        if let hit = kept.first(where: { $0.slot == slot }) { return hit.bytes }
+        if let index = kept.firstIndex(where: { $0.slot == slot }) {
+            let hit = kept.remove(at: index)
+            kept.append(hit)
+            return hit.bytes
+        }
         start(from: slot, upTo: min(last ?? refs.count - 1, refs.count - 1))
         let bytes: ByteBuffer
         if let flight = flights.take(slot) {
@@ -35,7 +41,7 @@ struct ReadAhead {
             bytes = try await layer.chunk(refs[slot])
         }
         if keep {
-            if kept.count == 2 { kept.removeFirst() }
+            if kept.count == Self.keptChunks { kept.removeFirst() }
             kept.append((slot, bytes))
         }
         return bytes
