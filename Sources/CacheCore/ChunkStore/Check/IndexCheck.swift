@@ -82,9 +82,9 @@ struct IndexCheck {
         else { throw IndexDamage("a chunk's record is impossible") }
         let length = Int(record.sealedLength)
         for index in 0..<layout.extentCount(length) {
-            expectedExtents.add(ExtentKey.number(base: record.base, index: index), 0)
+            expectedExtents.add(ExtentKey.number(base: record.base, index: index))
         }
-        expectedPlaces.add(record.sequence << 1 | UInt64(record.queue.rawValue), ChunkID(digest).hashWord)
+        expectedPlaces.add(record.sequence << 1 | UInt64(record.queue.rawValue), digest)
         found.add(layout.diskBytes(length), to: record.queue)
         found.sealedBytes &+= UInt64(length)
         found.nextNumber = max(found.nextNumber, record.base, record.sequence)
@@ -94,14 +94,14 @@ struct IndexCheck {
         guard entry.key.count == 8, entry.flags == IndexEntry.bigData, entry.size == layout.extentBytes else {
             throw IndexDamage("an extent is impossible")
         }
-        extents.add(NumberKey.number(entry.key), 0)
+        extents.add(NumberKey.number(entry.key))
     }
 
     private mutating func place(_ entry: IndexEntry, _ queue: StoreQueue) throws(IndexDamage) {
         guard entry.key.count == 8, entry.flags == 0, let digest = SHA256Digest(bytes: entry.value) else {
             throw IndexDamage("a place in a queue is impossible")
         }
-        places.add(NumberKey.number(entry.key) << 1 | UInt64(queue.rawValue), ChunkID(digest).hashWord)
+        places.add(NumberKey.number(entry.key) << 1 | UInt64(queue.rawValue), digest)
     }
 
     private mutating func storeState(_ entry: IndexEntry) throws(IndexDamage) {
@@ -185,9 +185,19 @@ private struct EntrySum: Equatable {
     private var count = UInt64(0)
     private var sum = UInt64(0)
 
-    mutating func add(_ first: UInt64, _ second: UInt64) {
+    mutating func add(_ number: UInt64) {
         count &+= 1
-        sum &+= Self.mix(Self.mix(first) ^ second)
+        sum &+= Self.mix(number)
+    }
+
+    /// All of the name counts: a queue that names a chunk that is not there would leave the right one without a place.
+    mutating func add(_ number: UInt64, _ digest: SHA256Digest) {
+        count &+= 1
+        sum &+= digest.withUnsafeBytes { bytes in
+            stride(from: 0, to: SHA256Digest.byteCount, by: 8).reduce(Self.mix(number)) { mixed, offset in
+                Self.mix(mixed ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            }
+        }
     }
 
     /// The finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
