@@ -92,7 +92,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "CacheServerTests",
-            dependencies: ["CacheServer", "CacheCore", nioCore, nioPosix, logging, httpClient, lifecycle],
+            dependencies: ["CacheServer", "CacheCore", nioCore, nioPosix, nioHTTP1, logging, httpClient, lifecycle],
             swiftSettings: settings),
         .testTarget(
             name: "CacheClientTests",
