@@ -18,7 +18,7 @@ struct ServerCommand: AsyncParsableCommand {
     var capacity: String?
     @Option(help: ArgumentHelp("Most bytes of chunks in memory (256MiB).", valueName: "size"))
     var memory: String?
-    @Option(help: ArgumentHelp("Threads that serve the network (one a core).", valueName: "count"))
+    @Option(help: ArgumentHelp("Threads that serve the network (1).", valueName: "count"))
     var threads: String?
     @OptionGroup var options: CommonOptions
 
