@@ -22,7 +22,8 @@ struct BarChart {
         for (number, bar) in bars.enumerated() {
             let y = upper + rowHeight * Double(number)
             svg.text(bar.name, x: left - 12, y: y + 22, anchor: "end")
-            svg.rectangle(left, y + 6, max(x(bar.value) - left, 1), rowHeight - 12, classes: bar.isOurs ? "ours" : "other")
+            svg.rectangle(
+                left, y + 6, max(x(bar.value) - left, 1), rowHeight - 12, classes: bar.isOurs ? "ours" : "other")
             svg.text("\(bar.value.short) \(unit)", x: x(bar.value) + 8, y: y + 22, classes: "value")
         }
         return svg.document

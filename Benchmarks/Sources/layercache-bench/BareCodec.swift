@@ -19,7 +19,9 @@ final class BareCodec {
     }
 
     static let compressBound = Int(ZSTD_compressBound(ChunkSample.chunkBytes))
-    static var versions: String { "\(String(cString: OpenSSL_version(0))), zstd \(String(cString: ZSTD_versionString()))" }
+    static var versions: String {
+        "\(String(cString: OpenSSL_version(0))), zstd \(String(cString: ZSTD_versionString()))"
+    }
 
     func hash(_ bytes: UnsafeRawBufferPointer) {
         EVP_Digest(bytes.baseAddress, bytes.count, digest, nil, EVP_sha256(), nil)
@@ -51,8 +53,10 @@ final class BareCodec {
     static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
         let codec = BareCodec()
         codec.hash(bytes)
-        return (0..<32).map { codec.digest[$0] < 16 ? "0" + String(codec.digest[$0], radix: 16) : String(codec.digest[$0], radix: 16) }
-            .joined()
+        return (0..<32).map {
+            codec.digest[$0] < 16 ? "0" + String(codec.digest[$0], radix: 16) : String(codec.digest[$0], radix: 16)
+        }
+        .joined()
     }
 }
 
@@ -94,7 +98,8 @@ final class BareChunks {
         codec.hash(chunk)
         guard isCompressed[number] else { return codec.encrypt(chunk, to: plain) }
         codec.encrypt(chunk, to: scratch)
-        guard codec.decompress(UnsafeRawBufferPointer(rebasing: scratch[..<chunk.count]), to: plain) == plain.count else {
+        guard codec.decompress(UnsafeRawBufferPointer(rebasing: scratch[..<chunk.count]), to: plain) == plain.count
+        else {
             throw BenchError("bare zstd did not give the chunk back")
         }
     }

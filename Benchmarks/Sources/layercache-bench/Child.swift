@@ -33,7 +33,9 @@ struct Child {
         defer { for pointer in arguments + variables { free(pointer) } }
         var pid = pid_t()
         let failure = posix_spawn(&pid, command[0], &actions, nil, arguments, variables)
-        guard failure == 0 else { throw BenchError("cannot start \(command[0]): \(String(cString: strerror(failure)))") }
+        guard failure == 0 else {
+            throw BenchError("cannot start \(command[0]): \(String(cString: strerror(failure)))")
+        }
         self.pid = pid
         _ = Self.living.withLock { $0.insert(pid) }
     }
@@ -64,7 +66,8 @@ struct Child {
 
     var hasEnded: Bool {
         var information = siginfo_t()
-        return waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG | WNOWAIT) == 0 && information.si_signo == SIGCHLD
+        return waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG | WNOWAIT) == 0
+            && information.si_signo == SIGCHLD
     }
 
     var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }

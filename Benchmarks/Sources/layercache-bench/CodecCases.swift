@@ -49,7 +49,9 @@ func runPrimitives(_ context: Context) throws -> CaseResult {
     let output = UnsafeMutableRawBufferPointer.allocate(byteCount: BareCodec.compressBound, alignment: 64)
     defer { output.deallocate() }
     func gigabytesPerSecond(_ body: (UnsafeRawBufferPointer) -> Void) -> Double {
-        let times = (0..<context.rounds).map { _ in seconds { for number in 0..<sample.count { body(sample[number]) } }.0 }
+        let times = (0..<context.rounds).map { _ in
+            seconds { for number in 0..<sample.count { body(sample[number]) } }.0
+        }
         return sample.byteCount / times.median / 1e9
     }
     let ours = gigabytesPerSecond { _ = ChunkID(ofSealed: $0) }
@@ -72,7 +74,9 @@ func runPrimitives(_ context: Context) throws -> CaseResult {
                     Bar("hash + decrypt + zstd -d", sample.byteCount / open.median / 1e9),
                 ])
         ],
-        method: "\(sample.count) chunks of 512 KiB of the image's layers, one thread, median of \(context.rounds) rounds, bytes of plaintext.")
+        method:
+            "\(sample.count) chunks of 512 KiB of the image's layers, one thread, median of \(context.rounds) rounds, bytes of plaintext."
+    )
 }
 
 func runSeal(_ context: Context) throws -> CaseResult {
@@ -86,7 +90,9 @@ func runSeal(_ context: Context) throws -> CaseResult {
         theirs: { bare.seal(sample[$0]) })
     return CaseResult(
         rows: [
-            .compared("seal", "time a chunk", duel.ourMicroseconds, "us", to: "the same bytes, bare calls", duel.theirMicroseconds),
+            .compared(
+                "seal", "time a chunk", duel.ourMicroseconds, "us", to: "the same bytes, bare calls",
+                duel.theirMicroseconds),
             .plain("seal", "plaintext, one core", Double(ChunkSample.chunkBytes) / duel.ourMicroseconds / 1e3, "GB/s"),
         ],
         figures: [duel.figure("seal", "Sealing a 512 KiB chunk", "ChunkSealer", "bare calls")],
@@ -109,7 +115,9 @@ func runOpen(_ context: Context) throws -> CaseResult {
         }, theirs: { try bare.open($0) })
     return CaseResult(
         rows: [
-            .compared("open", "time a chunk", duel.ourMicroseconds, "us", to: "the same bytes, bare calls", duel.theirMicroseconds),
+            .compared(
+                "open", "time a chunk", duel.ourMicroseconds, "us", to: "the same bytes, bare calls",
+                duel.theirMicroseconds),
             .plain("open", "plaintext, one core", Double(ChunkSample.chunkBytes) / duel.ourMicroseconds / 1e3, "GB/s"),
         ],
         figures: [duel.figure("open", "Opening a sealed 512 KiB chunk from memory", "ChunkOpener", "bare calls")],

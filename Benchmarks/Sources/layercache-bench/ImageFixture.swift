@@ -115,7 +115,8 @@ final class ImageFixture {
     private static func reader(of path: String) throws -> String {
         guard let file = FileHandle(forReadingAtPath: path) else { throw BenchError("cannot read \(path)") }
         let magic = try file.read(upToCount: 4) ?? Data()
-        return magic.starts(with: [0x1f, 0x8b]) ? "gzip -dc" : magic.starts(with: [0x28, 0xb5, 0x2f, 0xfd]) ? "zstd -dc" : "cat"
+        return magic.starts(with: [0x1f, 0x8b])
+            ? "gzip -dc" : magic.starts(with: [0x28, 0xb5, 0x2f, 0xfd]) ? "zstd -dc" : "cat"
     }
 }
 
@@ -129,7 +130,9 @@ final class ChunkSample {
         count = pieces.count
         memory = .allocate(byteCount: pieces.count * Self.chunkBytes, alignment: 4096)
         for (number, piece) in pieces.enumerated() {
-            piece.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: memory[number * Self.chunkBytes..<(number + 1) * Self.chunkBytes]))
+            piece.copyBytes(
+                to: UnsafeMutableRawBufferPointer(
+                    rebasing: memory[number * Self.chunkBytes..<(number + 1) * Self.chunkBytes]))
         }
     }
 

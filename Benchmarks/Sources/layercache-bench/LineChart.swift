@@ -17,7 +17,8 @@ struct LineChart {
     private let lower = 316.0
 
     init(
-        title: String, xTitle: String, yTitle: String, series: [Series], isLogarithmic: Bool = false, top: Double? = nil,
+        title: String, xTitle: String, yTitle: String, series: [Series], isLogarithmic: Bool = false,
+        top: Double? = nil,
         mark: (Double, String)? = nil
     ) {
         self.title = title
@@ -33,7 +34,8 @@ struct LineChart {
         var svg = SVG(height: 372, title: title)
         let points = series.flatMap(\.points)
         let ticks = xTicks(points.map(\.x))
-        let yTicks = top.map { top in (0...4).map { Double($0) * top / 4 } } ?? (points.map(\.y).max() ?? 1).ticksFromZero
+        let yTicks =
+            top.map { top in (0...4).map { Double($0) * top / 4 } } ?? (points.map(\.y).max() ?? 1).ticksFromZero
         guard let firstX = ticks.first, let lastX = ticks.last, let lastY = yTicks.last, lastX > firstX else {
             return svg.document
         }

@@ -54,7 +54,8 @@ enum Target {
 extension Row {
     /// A number beside a yardstick of the same unit; `target` is one for their ratio.
     static func compared(
-        _ name: String, _ metric: String, _ value: Double, _ unit: String, to yardstick: String, _ yardstickValue: Double?,
+        _ name: String, _ metric: String, _ value: Double, _ unit: String, to yardstick: String,
+        _ yardstickValue: Double?,
         target: Target? = nil
     ) -> Row {
         guard let yardstickValue else {

@@ -18,7 +18,8 @@ struct SVG {
 
     mutating func rectangle(_ x: Double, _ y: Double, _ width: Double, _ height: Double, classes: String) {
         elements.append(
-            #"<rect x="\#(x.pixel)" y="\#(y.pixel)" width="\#(width.pixel)" height="\#(height.pixel)" rx="3" class="\#(classes)"/>"#)
+            #"<rect x="\#(x.pixel)" y="\#(y.pixel)" width="\#(width.pixel)" height="\#(height.pixel)" rx="3" class="\#(classes)"/>"#
+        )
     }
 
     mutating func path(_ points: [(x: Double, y: Double)], classes: String) {
@@ -30,7 +31,8 @@ struct SVG {
     /// - Parameter anchor: `start`, `middle` or `end`.
     mutating func text(_ text: String, x: Double, y: Double, anchor: String = "start", classes: String = "label") {
         let escaped = text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
-        elements.append(#"<text x="\#(x.pixel)" y="\#(y.pixel)" text-anchor="\#(anchor)" class="\#(classes)">\#(escaped)</text>"#)
+        elements.append(
+            #"<text x="\#(x.pixel)" y="\#(y.pixel)" text-anchor="\#(anchor)" class="\#(classes)">\#(escaped)</text>"#)
     }
 
     var document: String {

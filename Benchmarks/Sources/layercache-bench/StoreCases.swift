@@ -41,10 +41,15 @@ func runL1Get(_ context: Context) async throws -> CaseResult {
             .compared(
                 "l1-get", "p99", duel.ours.percentile(0.99) * 1e6, "us", to: "SHA-256 + AES-CTR + zstd, bare",
                 duel.theirs.percentile(0.99) * 1e6),
-            .plain("l1-get", "plaintext, one core", Double(ChunkSample.chunkBytes) / duel.ourMicroseconds / 1e3, "GB/s"),
+            .plain(
+                "l1-get", "plaintext, one core", Double(ChunkSample.chunkBytes) / duel.ourMicroseconds / 1e3, "GB/s"),
         ],
-        figures: [duel.figure("l1-get", "L1 hit: a 512 KiB chunk from LMDB, verified and opened", "L1 hit", "bare calls")],
-        method: "\(sample.count) chunks in LMDB (in the page cache), one thread; the bare calls work on the same plaintext, sealed by bare calls, in memory.")
+        figures: [
+            duel.figure("l1-get", "L1 hit: a 512 KiB chunk from LMDB, verified and opened", "L1 hit", "bare calls")
+        ],
+        method:
+            "\(sample.count) chunks in LMDB (in the page cache), one thread; the bare calls work on the same plaintext, sealed by bare calls, in memory."
+    )
 }
 
 private func measureL1Get(
@@ -89,10 +94,12 @@ func runL1Churn(_ context: Context) async throws -> CaseResult {
     return CaseResult(
         rows: [
             .compared(
-                "l1-churn", "steady replacement, 8 to 10 times the capacity written", steady, "MB/s", to: "fresh fill", fill,
+                "l1-churn", "steady replacement, 8 to 10 times the capacity written", steady, "MB/s", to: "fresh fill",
+                fill,
                 target: .atLeast(0.6)),
             .plain("l1-churn", "longest put in steady replacement", worst, "ms", target: .atMost(100)),
-            .plain("l1-churn", "p99 of a put in steady replacement", steadyPuts.map(\.took).percentile(0.99) * 1e3, "ms"),
+            .plain(
+                "l1-churn", "p99 of a put in steady replacement", steadyPuts.map(\.took).percentile(0.99) * 1e3, "ms"),
             .plain("l1-churn", "longest commit", Double(statistics.maximumCommitNanoseconds) / 1e6, "ms"),
         ],
         figures: [
@@ -102,11 +109,14 @@ func runL1Churn(_ context: Context) async throws -> CaseResult {
             .distribution(
                 name: "l1-churn-puts", title: "How long a put waits for its commit", unit: "ms",
                 series: [
-                    Series("fresh fill", cumulative: log.filter { $0.written <= capacity * 8 / 10 }.map { $0.took * 1e3 }),
+                    Series(
+                        "fresh fill", cumulative: log.filter { $0.written <= capacity * 8 / 10 }.map { $0.took * 1e3 }),
                     Series("steady replacement", cumulative: steadyPuts.map { $0.took * 1e3 }),
                 ]),
         ],
-        method: "Capacity \(capacity >> 20) MiB, \(10 * capacity >> 20) MiB of sealed chunks written with 16 puts in flight, all new.")
+        method:
+            "Capacity \(capacity >> 20) MiB, \(10 * capacity >> 20) MiB of sealed chunks written with 16 puts in flight, all new."
+    )
 }
 
 private struct Put {

@@ -57,7 +57,8 @@ struct Workspace {
 
     func requireBinary() throws -> String {
         guard access(binary, X_OK) == 0 else {
-            throw BenchError("no binary at \(binary): run 'swift build -c release --product layercache', or give --binary")
+            throw BenchError(
+                "no binary at \(binary): run 'swift build -c release --product layercache', or give --binary")
         }
         return binary
     }
