@@ -18,6 +18,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -73,7 +74,7 @@ let package = Package(
         .executableTarget(
             name: "layercache",
             dependencies: [
-                "CacheCore", "CacheServer", "CacheClient", arguments, configuration, logging, lifecycle,
+                "CacheCore", "CacheServer", "CacheClient", nioCore, arguments, configuration, logging, lifecycle, signals,
             ],
             swiftSettings: settings
         ),
@@ -81,12 +82,17 @@ let package = Package(
         .executableTarget(
             name: "store-exerciser", dependencies: ["CacheCore", nioCore, logging], path: "Tests/StoreExerciser",
             swiftSettings: settings),
+        // The same for object stores and keyrings.
+        .executableTarget(
+            name: "object-exerciser", dependencies: ["CacheCore", nioCore], path: "Tests/ObjectExerciser",
+            swiftSettings: settings),
         .testTarget(
-            name: "CacheCoreTests", dependencies: ["CacheCore", "CZstd", "store-exerciser", nioCore, nioPosix, logging],
+            name: "CacheCoreTests",
+            dependencies: ["CacheCore", "CZstd", "store-exerciser", "object-exerciser", nioCore, nioPosix, logging],
             swiftSettings: settings),
         .testTarget(
             name: "CacheServerTests",
-            dependencies: ["CacheServer", "CacheCore", nioCore, nioPosix, logging, httpClient, lifecycle],
+            dependencies: ["CacheServer", "CacheCore", nioCore, nioPosix, nioHTTP1, logging, httpClient, lifecycle],
             swiftSettings: settings),
         .testTarget(
             name: "CacheClientTests",

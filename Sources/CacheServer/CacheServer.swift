@@ -31,6 +31,7 @@ public struct CacheServer: Service {
     /// - Throws: ``CacheError`` if the configuration makes no sense, the store cannot be opened, or the address cannot be bound.
     public func run() async throws {
         try configuration.validate()
+        Allocator.limitArenas()
         FileDescriptors.provide(for: configuration.limits.connections, logger: logger)
         let threads = NIOThreadPool(numberOfThreads: configuration.storeThreads)
         threads.start()

@@ -4,8 +4,6 @@ import NIOCore
 
 /// One damaged copy of a store, opened and used through a whole cycle. A crash ends the process; wrong bytes throw.
 struct StoreFuzz {
-    private static let page = 4096
-
     let template: String
     let capacity: UInt64
     let seed: UInt64
@@ -59,38 +57,10 @@ struct StoreFuzz {
 
     private func damageCopy(_ from: String, _ to: String, _ generator: inout SeededGenerator) throws {
         guard var bytes = try Self.load(from) else { throw Wrong(seed: seed, what: "no template") }
-        let pages = bytes.count / Self.page
-        // Most of a store is extents: half of the damage goes to pages that look like LMDB's own.
-        let index = (0..<pages).filter { number in
-            let flags = bytes[number * Self.page + 10]
-            return bytes[number * Self.page + 11] == 0 && [1, 2, 4, 8].contains(flags)
-        }
-        func somewhere() -> Int {
-            Bool.random(using: &generator)
-                ? index.randomElement(using: &generator) ?? 0 : Int.random(in: 0..<pages, using: &generator)
-        }
-        for _ in 0..<Int.random(in: 1...3, using: &generator) {
-            let start = somewhere() * Self.page
-            switch Int.random(in: 0..<8, using: &generator) {
-            case 0, 1, 2:
-                bytes[start + Int.random(in: 0..<Self.page, using: &generator)] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
-            case 3, 4:
-                // The head of a page and its first nodes: where a change hurts most.
-                bytes[start + Int.random(in: 0..<64, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
-            case 5: for offset in start..<start + Self.page { bytes[offset] = 0 }
-            case 6:
-                let other = somewhere() * Self.page
-                for offset in 0..<Self.page { bytes.swapAt(start + offset, other + offset) }
-            default:
-                if Int.random(in: 0..<4, using: &generator) == 0 {
-                    let length = Int.random(in: 0...bytes.count, using: &generator)
-                    bytes.removeLast(bytes.count - length)
-                    return try Self.save(bytes, to)
-                }
-                for offset in 0..<Self.page where offset % 64 == 0 {
-                    bytes[start + offset] = UInt8.random(in: 0...255, using: &generator)
-                }
-            }
+        let places = Places(bytes)
+        for _ in 0..<Int.random(in: 1...3, using: &generator) { places.damage(&bytes, &generator) }
+        if Int.random(in: 0..<16, using: &generator) == 0 {
+            bytes.removeLast(bytes.count - Int.random(in: 0...bytes.count, using: &generator))
         }
         try Self.save(bytes, to)
     }

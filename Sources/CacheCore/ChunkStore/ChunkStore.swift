@@ -100,9 +100,9 @@ public final class ChunkStore: Sendable {
 
     /// Calls `body` with the sealed bytes of a chunk where they lie in LMDB's map; `nil` if it is not here.
     ///
-    /// The pieces, in order, are exactly as long together as the sealed chunk. They are **not verified**: `body` must hash them while it uses them, and
-    /// the caller must call ``reportCorrupt(_:)`` if the name differs. They are gone when `body` returns. `body` must be
-    /// short: as long as it runs no page of the store that was freed since can be used again.
+    /// The pieces, in order, are exactly as long together as the sealed chunk. They are **not verified**: `body` must hash them
+    /// while it uses them, and the caller must call ``reportCorrupt(_:)`` if the name differs. They are gone when `body` returns.
+    /// `body` must be short: as long as it runs no page of the store that was freed since can be used again.
     /// - Throws: `.corrupt` if parts are missing (the chunk is being dropped then), and what `body` throws.
     public func withSealedPieces<R>(
         _ id: ChunkID, touch: Bool, _ body: ([UnsafeRawBufferPointer]) throws -> R
@@ -136,7 +136,10 @@ public final class ChunkStore: Sendable {
         do {
             return try reads.read(body)
         } catch let failure as LMDBFailure {
-            guard failure.isFatal else { throw CacheError(.io, "read from the chunk store \(directory)", cause: failure) }
+            guard failure.isFatal else {
+                let code: CacheError.Code = failure.isReadersFull ? .overloaded : .io
+                throw CacheError(code, "read from the chunk store \(directory)", cause: failure)
+            }
             writer.breakDown(failure)
             return nil
         }

@@ -67,7 +67,7 @@ private struct Opening {
 
     /// Why the files cannot be used as they are; `nil` if they can, or if there are none.
     private func reasonToReset() throws -> String? {
-        let descriptor = open(directory.dataPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        let descriptor = open(directory.dataPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         if descriptor < 0 {
             if errno == ENOENT { return nil }
             if errno == ELOOP { return "data.mdb is not a file" }

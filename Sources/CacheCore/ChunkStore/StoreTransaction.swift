@@ -89,7 +89,9 @@ struct StoreTransaction: ~Copyable {
     }
 
     /// Gives up one chunk, as `policy` chooses; false if the store is empty.
-    mutating func evictOne(_ policy: inout some EvictionPolicy, _ frequencies: FrequencyTable) throws(LMDBFailure) -> Bool {
+    mutating func evictOne(
+        _ policy: inout some EvictionPolicy, _ frequencies: FrequencyTable
+    ) throws(LMDBFailure) -> Bool {
         var kept = 0
         while true {
             let chosen = policy.examine(occupancy)

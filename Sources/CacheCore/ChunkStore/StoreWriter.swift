@@ -36,6 +36,8 @@ final class StoreWriter: Sendable {
     /// Above this a group was too large for the disk; half of it is enough to grow again.
     private static let slowCommitNanoseconds: UInt64 = 60_000_000
     private static let smallestGroupBytes = ChunkLimits.sealedBytes
+    /// Until it is known how fast the disk is.
+    private static let firstGroupBytes = 2 << 20
 
     let counters: StoreCounters
     private let directory: StoreDirectory
@@ -67,7 +69,7 @@ final class StoreWriter: Sendable {
         self.touched = touched
         self.counters = counters
         self.logger = logger
-        groupBytes = Synchronization.Atomic(budget.groupBytes)
+        groupBytes = Synchronization.Atomic(min(budget.groupBytes, Self.firstGroupBytes))
         // Room for as many as the store holds if chunks are 64 KiB, within 8 MiB of memory.
         policy = NIOLockedValueBox(S3FIFO(ghosts: min(Int(budget.capacity >> 16), 1 << 20)))
         thread.start()
@@ -85,7 +87,9 @@ final class StoreWriter: Sendable {
                 throw CacheError(.overloaded, "the write queue of the chunk store \(directory.path) is full")
             }
             if case .drop(let id) = work {
-                guard queue.dropping.count < Self.maximumDrops, queue.dropping.insert(id).inserted else { return false }
+                guard queue.dropping.count < Self.maximumDrops, queue.dropping.insert(id).inserted else {
+                    return false
+                }
                 counters.corruptDropped.count()
             }
             queue.bytes += bytes
@@ -96,7 +100,7 @@ final class StoreWriter: Sendable {
         if wake { thread.submit { _ in self.drain() } }
     }
 
-    /// Commits what waits, keeps the reads that were counted, closes the environment. The first call does it; later ones return.
+    /// Commits what waits, keeps the reads that were counted, closes the environment. The first call does it, others return.
     func close(_ reads: ReadPool, _ done: @escaping @Sendable () -> Void) {
         let first = queue.withLockedValue { queue in
             defer { queue.closed = true }
@@ -124,7 +128,8 @@ final class StoreWriter: Sendable {
     }
 
     private var brokenError: CacheError {
-        CacheError(.io, "the chunk store \(directory.path) turned itself off after damage or an I/O error: open it again")
+        CacheError(
+            .io, "the chunk store \(directory.path) turned itself off after damage or an I/O error: open it again")
     }
 
     private func drain() {

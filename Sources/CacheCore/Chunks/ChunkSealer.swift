@@ -93,6 +93,14 @@ public enum ChunkCompression: Sendable, Hashable {
 
     /// zstd at level 1.
     public static let standard = ChunkCompression.zstd(level: 1)
+
+    /// The codec policy of manifests and of the layer index: 0 for none, else the level.
+    var policy: UInt8 {
+        switch self {
+        case .none: 0
+        case .zstd(let level): UInt8(clamping: level)
+        }
+    }
 }
 
 /// The deployment secret of a generation, 32 bytes. With it, whoever has a file can tell whether its chunks exist; without, nobody can.

@@ -100,7 +100,8 @@ package final class LimitedSource: ByteSource {
         total += count
         guard total <= limit else {
             throw CacheError(
-                .limitExceeded, "\(name) expands to more than the \(limit) bytes that its size allows: a decompression bomb?")
+                .limitExceeded,
+                "\(name) expands to more than the \(limit) bytes that its size allows: a decompression bomb?")
         }
         return count
     }

@@ -28,7 +28,8 @@ package final class ZstdByteSource: ByteSource {
             var outBuffer = ZSTD_outBuffer(dst: buffer.baseAddress, size: buffer.count, pos: 0)
             let status = ZSTD_decompressStream(stream, &outBuffer, &inBuffer)
             guard ZSTD_isError(status) == 0 else {
-                throw CacheError(.corrupt, "\(name) is damaged: zstd says: \(String(cString: ZSTD_getErrorName(status)))")
+                throw CacheError(
+                    .corrupt, "\(name) is damaged: zstd says: \(String(cString: ZSTD_getErrorName(status)))")
             }
             input.consume(inBuffer.pos)
             frameOpen = status != 0

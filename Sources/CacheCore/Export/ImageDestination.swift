@@ -7,6 +7,8 @@ public import NIOCore
 public final class ImageDestination {
     private let writer: any ImageWriter
     private var layers: [SHA256Digest] = []
+    /// Nothing has failed yet, and it is not finished.
+    private var isOpen = true
 
     private init(_ writer: any ImageWriter) { self.writer = writer }
 
@@ -38,13 +40,17 @@ public final class ImageDestination {
         precondition(index == layers.count, "layers are written in order")
         if isFile != writer.takesFile {
             throw CacheError(
-                .invalidInput, isFile ? "this is a raw file: pull it to file:FILE" : "this is no raw file: pull it to tar:, dir: or oci:")
+                .invalidInput,
+                isFile
+                    ? "this is a raw file: pull it to file:FILE" : "this is no raw file: pull it to tar:, dir: or oci:")
         }
+        try takeOpen()
         let checked = CheckedSource(source, digest: diffID, name: "layer \(index)")
         try writer.writeLayer(checked, index: index, diffID: diffID)
         // A reader of tar entries stops at the tar's end mark; what comes behind belongs to the digest too.
         try checked.drain { _ in }
         layers.append(diffID)
+        isOpen = true
     }
 
     /// Puts the finished image under its name.
@@ -52,7 +58,16 @@ public final class ImageDestination {
     /// - Parameter configuration: as it was pushed; where there was none and the destination needs one, a minimal one is made.
     /// - Returns: what could not be written with the rights at hand, one line each; usually empty.
     public func finish(configuration: ByteBuffer?) throws -> [String] {
-        try writer.finish(configuration: configuration.map { [UInt8]($0.readableBytesView) }, layers: layers)
+        try takeOpen()
+        return try writer.finish(configuration: configuration.map { [UInt8]($0.readableBytesView) }, layers: layers)
+    }
+
+    /// Half of a layer must never become a finished image: what fails after this leaves the destination closed.
+    private func takeOpen() throws {
+        guard isOpen else {
+            throw CacheError(.closed, "the destination is finished, or a layer of it failed: open it again")
+        }
+        isOpen = false
     }
 }
 

@@ -25,7 +25,8 @@ final class LayoutArchive: LayoutSink {
             position += bytes.count
         }
         try pad()
-        let header = NewTarEntry(path: FileName("blobs/sha256/\(digest)"), kind: .file, mode: 0o644, size: size).encoded()
+        let header = NewTarEntry(path: FileName("blobs/sha256/\(digest)"), kind: .file, mode: 0o644, size: size)
+            .encoded()
         precondition(header.count == NewTarEntry.block, "the header of a blob is one block")
         let written = try retryingInterrupts("write \(path)") {
             pwrite(output.file.descriptor, header, header.count, off_t(start))

@@ -37,7 +37,8 @@ final class LayoutDirectory: LayoutSink {
         let directory = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
         let names = try directory.entryNames(atMost: Int.max)
         guard names.isEmpty || names.contains(FileName("oci-layout")) || names.contains(FileName("index.json")) else {
-            throw CacheError(.invalidInput, "\(path) holds other files and is no OCI image layout: name a new directory")
+            throw CacheError(
+                .invalidInput, "\(path) holds other files and is no OCI image layout: name a new directory")
         }
     }
 
@@ -64,7 +65,8 @@ final class LayoutDirectory: LayoutSink {
         ]
         if let range = try LayoutFiles.directory(path).find("index.json") {
             let bytes = try range.readAll(atMost: limits.documentBytes)
-            index = try JSONDocument.decode([String: JSONValue].self, from: bytes, name: range.file.name, limits: limits)
+            index = try JSONDocument.decode(
+                [String: JSONValue].self, from: bytes, name: range.file.name, limits: limits)
         }
         guard case .array(var manifests)? = index["manifests"] else {
             throw CacheError(.invalidInput, "\(path)/index.json is not what it should be: 'manifests' is missing")

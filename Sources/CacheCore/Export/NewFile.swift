@@ -12,7 +12,9 @@ final class NewFile {
         self.path = path
         var status = stat()
         if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-            guard status.st_mode & S_IFMT != S_IFDIR else { throw CacheError(.invalidInput, "\(path) is a directory: name a file") }
+            guard status.st_mode & S_IFMT != S_IFDIR else {
+                throw CacheError(.invalidInput, "\(path) is a directory: name a file")
+            }
             file = try OpenFile.open(path, O_WRONLY)
             return
         }
@@ -60,13 +62,16 @@ final class SingleLayerWriter: ImageWriter {
 
     func writeLayer(_ source: any ByteSource, index: Int, diffID: SHA256Digest) throws {
         guard index == 0 else {
-            throw CacheError(.invalidInput, "a tar holds one layer and this image has more: pull it to oci:DIR:TAG or dir:DIR")
+            throw CacheError(
+                .invalidInput, "a tar holds one layer and this image has more: pull it to oci:DIR:TAG or dir:DIR")
         }
         try source.drain { try output.file.write($0) }
     }
 
     func finish(configuration: [UInt8]?, layers: [SHA256Digest]) throws -> [String] {
-        guard layers.count == 1 else { throw CacheError(.invalidInput, "this image has no layer that could be written to a tar") }
+        guard layers.count == 1 else {
+            throw CacheError(.invalidInput, "this image has no layer that could be written to a tar")
+        }
         try output.commit()
         return []
     }

@@ -26,7 +26,8 @@ package struct ArchiveIndex: Sendable {
             }
             switch header.type {
             case UInt8(ascii: "0"), 0, UInt8(ascii: "7"):
-                members[path] = .file(FileRange(file: range.file, offset: range.offset + header.start, size: header.size))
+                members[path] = .file(
+                    FileRange(file: range.file, offset: range.offset + header.start, size: header.size))
             case UInt8(ascii: "1"):
                 if let target = Self.normalize(header.link, from: "") { members[path] = .link(target) }
             case UInt8(ascii: "2"):
@@ -94,7 +95,9 @@ private struct ArchiveScan {
             guard try readBlock() else { return nil }
             let stored = try number(124..<136)
             let type = buffer[156]
-            guard stored >= 0, stored <= range.size - position else { throw malformed("a member reaches beyond its end") }
+            guard stored >= 0, stored <= range.size - position else {
+                throw malformed("a member reaches beyond its end")
+            }
             switch type {
             case UInt8(ascii: "x"), UInt8(ascii: "L"), UInt8(ascii: "K"):
                 descriptions += 1
@@ -113,11 +116,15 @@ private struct ArchiveScan {
             case UInt8(ascii: "g"):
                 try skip(stored)
             default:
-                let isFile = type == UInt8(ascii: "0") || type == 0 || type == UInt8(ascii: "7")
-                let contents = isFile ? size ?? stored : 0
-                guard contents >= 0, contents <= range.size - position else { throw malformed("a member reaches beyond its end") }
+                // Links, devices, directories and pipes have no contents, whatever their size field says.
+                let isBare = (UInt8(ascii: "1")...UInt8(ascii: "6")).contains(type)
+                let contents = isBare ? 0 : size ?? stored
+                guard contents >= 0, contents <= range.size - position else {
+                    throw malformed("a member reaches beyond its end")
+                }
                 let header = Header(
-                    path: path ?? ustarPath(), link: link ?? Self.string(buffer[157..<257]), type: type, start: position,
+                    path: path ?? ustarPath(), link: link ?? Self.string(buffer[157..<257]), type: type,
+                    start: position,
                     size: contents)
                 try skip(contents)
                 return header

@@ -40,7 +40,9 @@ final class ArchiveReader {
                 position += count
                 if let budget = directoryBudget {
                     guard count <= budget else {
-                        throw CacheError(.limitExceeded, "the ZIP's directory has more than \(ArchiveReader.zipDirectoryBytes) bytes")
+                        throw CacheError(
+                            .limitExceeded, "the ZIP's directory has more than \(ArchiveReader.zipDirectoryBytes) bytes"
+                        )
                     }
                     directoryBudget = budget - count
                 }

@@ -87,13 +87,15 @@ final class DirectoryTarSource: ByteSource {
         levels[levels.count - 1].names.removeFirst()
         let path = level.path + name.bytes
         guard path.count < limits.pathBytes else {
-            throw CacheError(.limitExceeded, "\(level.directory.name)/\(name): the path has more than \(limits.pathBytes) bytes")
+            throw CacheError(
+                .limitExceeded, "\(level.directory.name)/\(name): the path has more than \(limits.pathBytes) bytes")
         }
         guard let status = try level.directory.statusOfEntry(name) else {
             throw CacheError(.io, "\(level.directory.name)/\(name) vanished while the directory was read")
         }
         switch status.st_mode & S_IFMT {
-        case S_IFDIR: try enter(level.directory.openEntry(name, O_RDONLY | O_DIRECTORY), path: path + [UInt8(ascii: "/")])
+        case S_IFDIR:
+            try enter(level.directory.openEntry(name, O_RDONLY | O_DIRECTORY), path: path + [UInt8(ascii: "/")])
         case S_IFREG: try begin(level.directory.openEntry(name, O_RDONLY | O_NONBLOCK), path: FileName(bytes: path))
         case S_IFSOCK: note("\(level.directory.name)/\(name) is a socket and was left out")
         default: try emitSpecial(name, in: level.directory, path: FileName(bytes: path), status)

@@ -8,19 +8,22 @@ struct DockerArchiveReader {
     private struct Item: Decodable {
         var configuration: String
         var tags: [String]?
-        var layers: [String]
+        /// Absent or null where an image has none.
+        var layerPaths: [String]?
+        var layers: [String] { layerPaths ?? [] }
 
         enum CodingKeys: String, CodingKey {
             case configuration = "Config"
             case tags = "RepoTags"
-            case layers = "Layers"
+            case layerPaths = "Layers"
         }
     }
 
     func image(_ reference: String?) throws -> ImageSource {
         guard let range = try files.find("manifest.json") else {
             throw CacheError(
-                .unsupported, "\(files.name) has no manifest.json: it is no docker archive, or one from before docker 1.10")
+                .unsupported,
+                "\(files.name) has no manifest.json: it is no docker archive, or one from before docker 1.10")
         }
         let bytes = try range.readAll(atMost: limits.documentBytes)
         let name = "manifest.json of \(files.name)"
@@ -56,7 +59,8 @@ struct DockerArchiveReader {
 
     private func image(of item: Item, name: String) throws -> ImageSource {
         guard item.layers.count <= limits.layers else {
-            throw CacheError(.limitExceeded, "\(name) has \(item.layers.count) layers, more than the limit of \(limits.layers)")
+            throw CacheError(
+                .limitExceeded, "\(name) has \(item.layers.count) layers, more than the limit of \(limits.layers)")
         }
         let bytes = try files.require(item.configuration).readAll(atMost: limits.documentBytes)
         let configurationName = "\(item.configuration) of \(files.name)"
@@ -69,7 +73,8 @@ struct DockerArchiveReader {
             OCIConfiguration.self, from: bytes, name: configurationName, limits: limits)
         let diffIDs = try configuration.layerDigests(in: configurationName)
         guard diffIDs.count == item.layers.count else {
-            throw CacheError(.invalidInput, "\(name) has \(item.layers.count) layers, but its configuration lists \(diffIDs.count)")
+            throw CacheError(
+                .invalidInput, "\(name) has \(item.layers.count) layers, but its configuration lists \(diffIDs.count)")
         }
         let layers = try zip(item.layers, diffIDs).map { path, diffID in
             let range = try files.require(path)
@@ -79,7 +84,7 @@ struct DockerArchiveReader {
                     FileRangeSource(range), name: layerName, compressedSize: range.size, limits: limits)
             }
         }
-        return ImageSource(configuration: ByteBuffer(bytes: bytes), layers: layers)
+        return ImageSource(origin: .dockerArchive, configuration: ByteBuffer(bytes: bytes), layers: layers)
     }
 
     /// The digest that a configuration's path holds (`<digest>.json`, or `blobs/sha256/<digest>` since docker 25), if it does.

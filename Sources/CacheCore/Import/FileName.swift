@@ -104,8 +104,6 @@ extension OpenFile {
 
     /// Removes everything in this directory.
     package func removeContents() throws {
-        // Our own new directories are open to us; one of a lower layer may not be.
-        fchmod(descriptor, 0o700)
         for entry in try entryNames(atMost: Int.max) { try removeEntry(entry) }
     }
 }

@@ -7,7 +7,11 @@ public struct ImageSource: Sendable {
     /// Lowest first.
     public let layers: [LayerSource]
 
-    package init(configuration: ByteBuffer?, layers: [LayerSource]) {
+    /// What kind of source it was.
+    public let origin: ImageManifest.Source
+
+    package init(origin: ImageManifest.Source, configuration: ByteBuffer?, layers: [LayerSource]) {
+        self.origin = origin
         self.configuration = configuration
         self.layers = layers
     }
@@ -32,18 +36,18 @@ public struct ImageSource: Sendable {
         case .dockerArchive(let file, let reference):
             return try DockerArchiveReader(files: .archive(file, limits: limits), limits: limits).image(reference)
         case .tar(let path):
-            return single(try LayerSource.tar(path, limits: limits))
+            return single(.tar, try LayerSource.tar(path, limits: limits))
         case .zip(let path):
-            return single(try LayerSource.zip(path, limits: limits))
+            return single(.zip, try LayerSource.zip(path, limits: limits))
         case .directory(let path):
-            return single(try LayerSource.directory(path, limits: limits, note: note))
+            return single(.directory, try LayerSource.directory(path, limits: limits, note: note))
         case .file(let path):
-            return single(try LayerSource.file(path, limits: limits))
+            return single(.file, try LayerSource.file(path, limits: limits))
         }
     }
 
-    private static func single(_ layer: LayerSource) -> ImageSource {
-        ImageSource(configuration: nil, layers: [layer])
+    private static func single(_ origin: ImageManifest.Source, _ layer: LayerSource) -> ImageSource {
+        ImageSource(origin: origin, configuration: nil, layers: [layer])
     }
 }
 

@@ -1,9 +1,9 @@
 internal import FoundationEssentials
 
 /// JSON from outside: held to a size and a depth before a parser sees it.
-enum JSONDocument {
+package enum JSONDocument {
     /// Parses `bytes` as `type`; `name` is what messages call the document.
-    static func decode<Value: Decodable>(
+    package static func decode<Value: Decodable>(
         _ type: Value.Type, from bytes: [UInt8], name: String, limits: ImportLimits
     ) throws -> Value {
         guard bytes.count <= limits.documentBytes else {

@@ -9,6 +9,8 @@ public struct LayerSource: Sendable {
     public let diffID: SHA256Digest?
     /// Bytes as they lie in the source, for progress; `nil` where that is not known before they are read.
     public let compressedSize: Int?
+    /// What kind of layer it becomes.
+    public var kind: LayerKind { isFile ? .file : .tar }
     private let opener: @Sendable () throws -> any ByteSource
 
     package init(

@@ -46,7 +46,8 @@ package struct NewTarEntry {
         var records = paxRecords()
         let header = ustar(path: path, kind: kind.rawValue, size: size, seconds: min(max(seconds, 0), 0o77777777777))
         guard !records.isEmpty else { return header }
-        let extensionHeader = ustar(path: FileName("PaxHeader"), kind: UInt8(ascii: "x"), size: records.count, seconds: 0)
+        let extensionHeader = ustar(
+            path: FileName("PaxHeader"), kind: UInt8(ascii: "x"), size: records.count, seconds: 0)
         records.append(contentsOf: repeatElement(0, count: Self.padding(after: records.count)))
         return extensionHeader + records + header
     }

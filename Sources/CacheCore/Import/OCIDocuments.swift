@@ -75,7 +75,8 @@ struct OCIManifest: Codable {
 struct OCIConfiguration: Codable {
     struct RootFS: Codable {
         var type: String?
-        var diffIDs: [String]
+        /// Absent or null where an image has no layers.
+        var diffIDs: [String]?
 
         enum CodingKeys: String, CodingKey {
             case type
@@ -92,7 +93,7 @@ struct OCIConfiguration: Codable {
 
     /// The digests of the uncompressed layers, lowest first.
     func layerDigests(in name: String) throws -> [SHA256Digest] {
-        try rootfs.diffIDs.map { text in
+        try (rootfs.diffIDs ?? []).map { text in
             guard text.hasPrefix("sha256:"), let digest = SHA256Digest(hex: text.dropFirst(7)) else {
                 throw CacheError(.invalidInput, "\(name) lists '\(text)' as a layer, which is not a sha256 digest")
             }

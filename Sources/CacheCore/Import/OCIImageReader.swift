@@ -66,7 +66,8 @@ struct OCIImageReader {
                 try checkCount(index, name: name)
                 descriptor = try forThisMachine(index.manifests, name: name)
             case let other:
-                throw CacheError(.unsupported, "\(name) has the media type '\(other ?? "none")', which is no image manifest")
+                throw CacheError(
+                    .unsupported, "\(name) has the media type '\(other ?? "none")', which is no image manifest")
             }
         }
         throw CacheError(.limitExceeded, "\(files.name) has an index in an index more than \(Self.indexDepth) times")
@@ -86,10 +87,13 @@ struct OCIImageReader {
 
     private func image(of manifest: OCIManifest, name: String) throws -> ImageSource {
         guard manifest.layers.count <= limits.layers else {
-            throw CacheError(.limitExceeded, "\(name) has \(manifest.layers.count) layers, more than the limit of \(limits.layers)")
+            throw CacheError(
+                .limitExceeded, "\(name) has \(manifest.layers.count) layers, more than the limit of \(limits.layers)")
         }
         for layer in manifest.layers where !OCIMediaType.isLayer(layer.mediaType ?? "") {
-            throw CacheError(.unsupported, "\(name) has a layer of type '\(layer.mediaType ?? "none")', which is no plain image layer")
+            throw CacheError(
+                .unsupported,
+                "\(name) has a layer of type '\(layer.mediaType ?? "none")', which is no plain image layer")
         }
         let (bytes, configurationName) = try document(manifest.config, kind: "configuration")
         let configuration = try JSONDocument.decode(
@@ -97,12 +101,13 @@ struct OCIImageReader {
         let diffIDs = try configuration.layerDigests(in: configurationName)
         guard diffIDs.count == manifest.layers.count else {
             throw CacheError(
-                .invalidInput, "\(name) has \(manifest.layers.count) layers, but its configuration lists \(diffIDs.count)")
+                .invalidInput,
+                "\(name) has \(manifest.layers.count) layers, but its configuration lists \(diffIDs.count)")
         }
         let layers = try zip(manifest.layers, diffIDs).map { descriptor, diffID in
             try layer(descriptor, diffID: diffID)
         }
-        return ImageSource(configuration: ByteBuffer(bytes: bytes), layers: layers)
+        return ImageSource(origin: .oci, configuration: ByteBuffer(bytes: bytes), layers: layers)
     }
 
     private func layer(_ descriptor: OCIDescriptor, diffID: SHA256Digest) throws -> LayerSource {
@@ -119,7 +124,9 @@ struct OCIImageReader {
     private func blob(_ descriptor: OCIDescriptor, digest: SHA256Digest, name: String) throws -> FileRange {
         let range = try files.require("blobs/sha256/\(digest)")
         guard range.size == descriptor.size else {
-            throw CacheError(.corrupt, "\(name) has \(range.size) bytes where its manifest says \(descriptor.size): fetch the image again")
+            throw CacheError(
+                .corrupt,
+                "\(name) has \(range.size) bytes where its manifest says \(descriptor.size): fetch the image again")
         }
         return range
     }

@@ -96,7 +96,9 @@ package struct FileRange: Sendable {
         }
         return try [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
             while filled < size {
-                filled += try read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]), at: filled)
+                filled += try read(
+                    into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]),
+                    at: filled)
             }
         }
     }

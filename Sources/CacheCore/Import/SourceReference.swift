@@ -58,7 +58,9 @@ enum ReferenceText {
         let path = String(rest[..<colon])
         let name = String(rest[rest.index(after: colon)...])
         guard !path.isEmpty else { throw CacheError(.invalidInput, "'\(text)' has no path before its last part") }
-        guard !name.isEmpty else { throw CacheError(.invalidInput, "'\(text)' ends with a colon: name a tag or leave it out") }
+        guard !name.isEmpty else {
+            throw CacheError(.invalidInput, "'\(text)' ends with a colon: name a tag or leave it out")
+        }
         return (path, name)
     }
 

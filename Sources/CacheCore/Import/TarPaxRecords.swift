@@ -162,26 +162,6 @@ struct TarPaxRecords {
     }
 }
 
-/// Decimal numbers in pax records and sparse maps.
-enum TarDecimal {
-    /// The number at the front of `bytes`, at least one digit, and how many digits it has; it must be followed by `end`, or may also
-    /// end with the bytes where that is `nil` or a decimal point.
-    static func parse(_ bytes: UnsafeRawBufferPointer, end: UInt8?) -> (value: UInt64, digits: Int)? {
-        var value: UInt64 = 0
-        var digits = 0
-        while digits < bytes.count, bytes[digits] >= 0x30, bytes[digits] <= 0x39 {
-            let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
-            let (sum, carry) = tens.addingReportingOverflow(UInt64(bytes[digits] - 0x30))
-            guard !overflow, !carry else { return nil }
-            value = sum
-            digits += 1
-        }
-        guard digits > 0 else { return nil }
-        if digits < bytes.count { return bytes[digits] == end ? (value, digits) : nil }
-        return end == nil || end == UInt8(ascii: ".") ? (value, digits) : nil
-    }
-}
-
 extension UnsafeRawBufferPointer {
     fileprivate func equals(_ text: StaticString) -> Bool {
         count == text.utf8CodeUnitCount

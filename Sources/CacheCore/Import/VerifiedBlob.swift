@@ -16,7 +16,9 @@ final class VerifiedBlob: ByteSource {
         if count > 0 {
             hash?.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         } else if let hash = hash.take(), hash.finish() != digest {
-            throw CacheError(.corrupt, "\(name) is not what its digest says: blob sha256:\(digest) is damaged, fetch the image again")
+            throw CacheError(
+                .corrupt, "\(name) is not what its digest says: blob sha256:\(digest) is damaged, fetch the image again"
+            )
         }
         return count
     }

@@ -84,7 +84,8 @@ final class ZipTarSource: ByteSource {
             throw CacheError(.invalidInput, "\(reader.name) has an entry whose name cannot be read")
         }
         guard path.bytes.count <= limits.pathBytes else {
-            throw CacheError(.limitExceeded, "\(reader.name) has an entry whose name is longer than \(limits.pathBytes) bytes")
+            throw CacheError(
+                .limitExceeded, "\(reader.name) has an entry whose name is longer than \(limits.pathBytes) bytes")
         }
         let parts = path.bytes.split(separator: UInt8(ascii: "/"))
         guard path.bytes.first != UInt8(ascii: "/"), !parts.contains(where: { $0.elementsEqual("..".utf8) }) else {
@@ -96,7 +97,8 @@ final class ZipTarSource: ByteSource {
     private func reserve(_ count: Int) throws {
         guard count >= 0, count <= limit - total else {
             throw CacheError(
-                .limitExceeded, "\(reader.name) expands to more than the \(limit) bytes that its size allows: a decompression bomb?")
+                .limitExceeded,
+                "\(reader.name) expands to more than the \(limit) bytes that its size allows: a decompression bomb?")
         }
         total += count
     }
@@ -120,7 +122,10 @@ final class ZipTarSource: ByteSource {
     private var entrySize: Int { reader.current.map { Int(archive_entry_size($0)) } ?? 0 }
 
     private func wrongSize() -> CacheError {
-        CacheError(.corrupt, "\(reader.name): '\(reader.text(archive_entry_pathname)?.description ?? "")' has not the size that the ZIP says")
+        CacheError(
+            .corrupt,
+            "\(reader.name): '\(reader.text(archive_entry_pathname)?.description ?? "")' has not the size that the ZIP says"
+        )
     }
 }
 

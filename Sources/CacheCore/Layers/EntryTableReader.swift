@@ -1,3 +1,4 @@
+internal import Glibc
 internal import NIOCore
 
 /// Reads the plaintext of an entry table, entry after entry, in the order of the archive.
@@ -103,7 +104,7 @@ public struct EntryTableReader: Sendable {
         guard let kind = LayerEntry.Kind(rawValue: first & EntryRecord.kindMask) else {
             throw VarintCursor.Malformed("an unknown kind of entry")
         }
-        guard let shared = try record.unsigned(), let rest = try record.bytes() else { return nil }
+        guard let shared = try record.unsigned(), let rest = try record.text() else { return nil }
         guard shared <= UInt64(path.count), Int(shared) + rest.count <= LayerLimits.largestPath else {
             throw VarintCursor.Malformed("an impossible path")
         }
@@ -132,7 +133,7 @@ public struct EntryTableReader: Sendable {
         }
         switch kind {
         case .symbolicLink, .hardLink:
-            guard let target = try record.bytes() else { return nil }
+            guard let target = try record.text() else { return nil }
             entry.linkTarget = [UInt8](target)
         case .characterDevice, .blockDevice:
             guard let major = try record.unsigned(), let minor = try record.unsigned() else { return nil }
@@ -163,7 +164,7 @@ public struct EntryTableReader: Sendable {
         // Counts are not trusted: each item takes two bytes of the record at least, and ends with it.
         guard let attributes = try record.unsigned() else { return false }
         for _ in 0..<min(attributes, UInt64(record.remaining)) {
-            guard let name = try record.bytes(), let value = try record.bytes() else { return false }
+            guard let name = try record.text(), let value = try record.bytes() else { return false }
             entry.xattrs.append(LayerEntry.ExtendedAttribute(name: [UInt8](name), value: [UInt8](value)))
         }
         guard UInt64(entry.xattrs.count) == attributes, let isSparse = record.byte() else { return false }
@@ -196,5 +197,14 @@ extension VarintCursor {
     fileprivate mutating func bytes() throws -> UnsafeRawBufferPointer? {
         guard let count = try unsigned(), count <= UInt64(remaining) else { return nil }
         return take(Int(count))
+    }
+
+    /// Bytes that will be handed to the system as a string: a NUL would cut them short there, after all checks.
+    fileprivate mutating func text() throws -> UnsafeRawBufferPointer? {
+        guard let bytes = try bytes() else { return nil }
+        if let base = bytes.baseAddress, memchr(base, 0, bytes.count) != nil {
+            throw Malformed("a name with a NUL in it")
+        }
+        return bytes
     }
 }

@@ -1,6 +1,6 @@
 /// Turns the bytes of a layer into the plaintext chunks of its data region, skeleton and entry table.
 ///
-/// It pulls from its source no more than the next chunk needs, on the thread of the caller, and holds less than 3 MiB whatever the size
+/// It pulls from its source no more than the next chunk needs, on the thread of the caller, and holds less than 4 MiB whatever the size
 /// of the layer. Beside SHA-256 of the source it costs about one copy of its bytes.
 public final class LayerSplitter {
     private let input: SplitterInput

@@ -1,6 +1,6 @@
 internal import NIOCore
 
-/// `packing 1`: where contents go in the data region, and the chunks that come of it.
+/// `packing 1` (``LayerManifest/packingVersion``): where contents go in the data region, and the chunks that come of it.
 ///
 /// A content of 512 KiB or more gets slots of its own. Smaller ones share a slot, each beginning at a 4 KiB block. Such a pack ends after
 /// a content that says so itself (one in eight, by the hash of its first 4 KiB) once the pack holds 64 KiB, or before one that does not fit:
@@ -11,6 +11,9 @@ internal import NIOCore
 ///
 /// Memory: the open packs and one chunk of a big content.
 struct RegionPlacer {
+    /// The version of the packing, as manifests keep it.
+    static let version: UInt16 = 1
+
     /// Which pack a small content goes to.
     enum Group: Int, CaseIterable {
         case general = 0

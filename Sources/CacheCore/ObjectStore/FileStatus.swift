@@ -9,6 +9,8 @@ struct FileStatus {
     /// When its status changed last (a new name is a change), in nanoseconds since 1970.
     let changed: Int64
     let identity: Identity
+    /// Who may do what with it.
+    let permissions: UInt32
 
     /// Two files with the same one are one file.
     struct Identity: Equatable {
@@ -26,6 +28,7 @@ struct FileStatus {
         size = Int(status.st_size)
         changed = FileTime.nanoseconds(status.st_ctim)
         identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        permissions = UInt32(status.st_mode & 0o7777)
     }
 
     /// The status of an open file; throws with `errno` in words.

@@ -119,7 +119,8 @@ final class ObjectFiles: Sendable {
             var done = 0
             while done < range.count {
                 let count = try retryingInterrupts("read") {
-                    pread(file.number, space.baseAddress?.advanced(by: done), range.count - done,
+                    pread(
+                        file.number, space.baseAddress?.advanced(by: done), range.count - done,
                         off_t(range.lowerBound + done))
                 }
                 guard count > 0 else { throw CacheError(.corrupt, "the file became shorter while it was read") }

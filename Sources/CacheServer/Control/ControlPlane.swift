@@ -54,13 +54,9 @@ struct ControlPlane: Sendable {
         let context = BasicRequestContext(source: ApplicationRequestContextSource(channel: channel, logger: logger))
         do {
             let response = try await responder.respond(to: request, context: context)
-            let content = try await CollectedBody.collect(response.body)
+            var content = try await CollectedBody.collect(response.body)
+            if content.readableBytes == 0 { content = ByteBuffer(string: "\(response.status.reasonPhrase)\n") }
             return Response(head: ResponseHead(response, length: content.readableBytes), content: content)
-        } catch let error as any HTTPResponseError {
-            let line = ByteBuffer(string: "\(error.status.reasonPhrase)\n")
-            return Response(
-                head: .text(HTTPResponseStatus(statusCode: error.status.code), length: line.readableBytes),
-                content: line)
         } catch {
             logger.warning("a control request failed", metadata: ["path": "\(path)", "error": "\(error)"])
             let line = ByteBuffer(string: "the daemon could not answer; its log says why\n")

@@ -30,7 +30,7 @@ struct Refusal: Error, Hashable {
         switch (error as? CacheError)?.code {
         case .overloaded, .closed, .timedOut, .conflict:
             self = .busy("the store is busy or closing: try again")
-        case .io where writing, .limitExceeded where writing:
+        case .io where writing:
             self.init(
                 status: .insufficientStorage, message: "the store cannot take the chunk: its disk is full or failing")
         default:

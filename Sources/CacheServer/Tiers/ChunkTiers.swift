@@ -57,9 +57,12 @@ final class ChunkTiers: Sendable {
     /// A verified chunk is kept in memory even if the store cannot take it: readers gain, and nobody is promised anything.
     func put(_ id: ChunkID, _ body: ByteBuffer, on eventLoop: any EventLoop) -> EventLoopFuture<Taken> {
         eventLoop.makeFutureWithTask { [memory, store, threads] in
-            let isThatChunk = try await threads.runIfActive { body.withUnsafeReadableBytes { Self.isChunk($0, id) } }
+            let isThatChunk = try await threads.runIfActive {
+                guard body.withUnsafeReadableBytes({ Self.isChunk($0, id) }) else { return false }
+                memory.insert(id, body)
+                return true
+            }
             guard isThatChunk else { return .notThatChunk }
-            memory.insert(id, body)
             return switch try await store.put(id, body) {
             case .created: .stored
             case .alreadyPresent: .alreadyPresent

@@ -1,6 +1,7 @@
 internal import CacheCore
 internal import NIOConcurrencyHelpers
 internal import NIOCore
+internal import Synchronization
 
 /// Sealed chunks in memory, at most so many bytes of them, evicted by S3-FIFO.
 ///
@@ -8,6 +9,9 @@ internal import NIOCore
 /// with a lock that is held for one dictionary look-up; a hit allocates and copies nothing.
 final class MemoryTier: Sendable {
     private let shards: [NIOLockedValueBox<MemoryShard>]
+    /// Bytes that may still come in before free pages are given back.
+    private let untrimmed: Synchronization.Atomic<Int>
+    private let trimInterval: Int
 
     /// What the tier holds and has dropped.
     struct Usage: Sendable {
@@ -20,6 +24,8 @@ final class MemoryTier: Sendable {
     init(capacity: Int) {
         // A shard that holds but a few chunks evicts badly: 64 at least.
         let count = min(max(capacity / (64 * ChunkLimits.sealedBytes), 1), 16)
+        trimInterval = max(capacity, 64 << 20)
+        untrimmed = Synchronization.Atomic(trimInterval)
         shards = (0..<count).map { _ in NIOLockedValueBox(MemoryShard(capacity: capacity / count)) }
     }
 
@@ -31,10 +37,15 @@ final class MemoryTier: Sendable {
         shard(id).withLockedValue { $0.find(id) }
     }
 
+    /// Keeps a chunk, and lets others go for it. Call it from a thread that may wait.
     func insert(_ id: ChunkID, _ chunk: ByteBuffer) {
         let evicted = shard(id).withLockedValue { $0.insert(id, chunk) }
         // Freed here, after the lock.
         _ = consume evicted
+        let left = untrimmed.wrappingSubtract(chunk.storageCapacity, ordering: .relaxed).newValue
+        if left <= 0, untrimmed.compareExchange(expected: left, desired: trimInterval, ordering: .relaxed).exchanged {
+            Allocator.returnFreePages()
+        }
     }
 
     var usage: Usage {

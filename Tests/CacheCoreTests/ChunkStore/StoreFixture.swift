@@ -44,7 +44,9 @@ final class ScratchDirectory: Sendable {
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-func openStore(_ directory: ScratchDirectory, capacity: UInt64 = 64 << 20, touchInterval: UInt32 = 0) throws -> ChunkStore {
+func openStore(_ directory: ScratchDirectory, capacity: UInt64 = 64 << 20, touchInterval: UInt32 = 0) throws
+    -> ChunkStore
+{
     try ChunkStore.open(
         directory.path, options: .init(capacity: capacity, touchIntervalSeconds: touchInterval), logger: quiet)
 }

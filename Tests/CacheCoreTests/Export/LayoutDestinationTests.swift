@@ -36,7 +36,8 @@ import Testing
                 #expect(try left.open().readAll() == right.open().readAll())
             }
         }
-        let index = try fixture.python("print([m['annotations'] for m in json.load(open('out/index.json'))['manifests']])")
+        let index = try fixture.python(
+            "print([m['annotations'] for m in json.load(open('out/index.json'))['manifests']])")
         #expect(index.components(separatedBy: "ref.name").count == 3, "\(index)")
         #expect(try fixture.shell("find . -name '.layercache-*'").isEmpty)
     }
@@ -54,7 +55,9 @@ import Testing
             skopeo --insecure-policy --tmpdir . copy --dest-compress oci:out:one oci:packed:one
             """)
         let before = try ImageSource.open(.ociLayout(directory: fixture("in"), tag: "one"))
-        for source in ["oci:\(fixture("again"))", "oci:\(fixture("packed"))", "docker-archive:\(fixture("docker.tar")):name:1"] {
+        for source in [
+            "oci:\(fixture("again"))", "oci:\(fixture("packed"))", "docker-archive:\(fixture("docker.tar")):name:1",
+        ] {
             let after = try ImageSource.open(SourceReference.parse(source))
             #expect(after.layers.map(\.diffID) == before.layers.map(\.diffID), "\(source)")
             for (left, right) in zip(before.layers, after.layers) {
@@ -99,6 +102,14 @@ import Testing
             try output.writeLayer(index: 0, diffID: .zero, source: PiecewiseSource(layer))
         }
         #expect(wrong?.code == .corrupt)
+        let closed = cacheError {
+            let output = try ImageDestination.open(reference)
+            #expect(throws: CacheError.self) {
+                try output.writeLayer(index: 0, diffID: .zero, source: PiecewiseSource(layer))
+            }
+            _ = try output.finish(configuration: nil)
+        }
+        #expect(closed?.code == .closed)
         #expect(try fixture.shell("find . -type f | sort | xargs sha256sum") == before)
         // Dropped half-way, as when the connection goes.
         let cut = cacheError {
@@ -126,7 +137,10 @@ import Testing
     @Test func otherFilesAreNotBuriedInBlobs() throws {
         let fixture = try ImportFixture()
         try fixture.shell("mkdir home; touch home/diary; touch file")
-        for destination in ["oci:\(fixture("home")):x", "oci:\(fixture("file")):x", "tar:\(fixture("home"))", "oci:\(fixture("a/b/c")):x"] {
+        for destination in [
+            "oci:\(fixture("home")):x", "oci:\(fixture("file")):x", "tar:\(fixture("home"))",
+            "oci:\(fixture("a/b/c")):x",
+        ] {
             #expect(cacheError { _ = try ImageDestination.open(DestinationReference.parse(destination)) } != nil)
         }
         #expect(try fixture.shell("find . | sort | tr '\\n' ' '") == ". ./file ./home ./home/diary ")
@@ -151,7 +165,9 @@ import Testing
 
     @Test func references() throws {
         #expect(try SourceReference.parse("oci:/a/b:x:1") == .ociLayout(directory: "/a/b", tag: "x:1"))
-        #expect(try SourceReference.parse("docker-archive:a.tar:busybox:1") == .dockerArchive(file: "a.tar", reference: "busybox:1"))
+        #expect(
+            try SourceReference.parse("docker-archive:a.tar:busybox:1")
+                == .dockerArchive(file: "a.tar", reference: "busybox:1"))
         #expect(try SourceReference.parse("tar:a:b") == .tar(file: "a:b"))
         #expect(try DestinationReference.parse("dir:x") == .directory("x"))
         for bad in ["", "x", "oci", "oci:", "oci::x", "oci:x:", "ocj:x", "dir:", "file:\u{0}"] {

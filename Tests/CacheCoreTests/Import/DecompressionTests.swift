@@ -11,7 +11,8 @@ import Testing
     func whatToolsCompress(_ tool: String) throws {
         let fixture = try ImportFixture()
         try fixture.shell(
-            "{ seq 1 200000; head -c 300000 /dev/urandom; head -c 3000000 /dev/zero; } > plain; \(tool) < plain > packed")
+            "{ seq 1 200000; head -c 300000 /dev/urandom; head -c 3000000 /dev/zero; } > plain; \(tool) < plain > packed"
+        )
         #expect(try decompress(fixture("packed")) == fileBytes(fixture("plain")))
     }
 
@@ -56,7 +57,9 @@ import Testing
         let fixture = try ImportFixture()
         try fixture.shell("{ seq 1 3000; head -c 300 /dev/urandom; } | \(tool) -c > packed")
         let packed = try fileBytes(fixture("packed"))
-        for length in stride(from: 5, to: packed.count, by: 37) + [packed.count - 1, packed.count - 7, packed.count - 8] {
+        for length in stride(from: 5, to: packed.count, by: 37) + [
+            packed.count - 1, packed.count - 7, packed.count - 8,
+        ] {
             let source: any ByteSource =
                 tool == "gzip"
                 ? GzipByteSource(PiecewiseSource(Array(packed[..<length])), name: "cut")

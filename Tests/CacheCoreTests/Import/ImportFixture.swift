@@ -23,7 +23,9 @@ final class ImportFixture {
     func shell(_ script: String) throws -> String { try run("/bin/bash", ["-euo", "pipefail", "-c", script]) }
 
     @discardableResult
-    func python(_ script: String) throws -> String { try run("/usr/bin/env", ["python3", "-c", Self.pythonPrelude + script]) }
+    func python(_ script: String) throws -> String {
+        try run("/usr/bin/env", ["python3", "-c", Self.pythonPrelude + script])
+    }
 
     static func isInstalled(_ tool: String) -> Bool {
         ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin"].contains {

@@ -111,7 +111,8 @@ import Testing
                     for layer in image.layers { try layer.open().drain { _ in } }
                 }
                 #expect(error?.code == (damage == "remove" ? .missing : .corrupt), "\(damage) of blob \(blob)")
-                #expect(error?.message.contains(digest) == true, "\(damage) of blob \(blob): \(String(describing: error))")
+                #expect(
+                    error?.message.contains(digest) == true, "\(damage) of blob \(blob): \(String(describing: error))")
             }
         }
     }
@@ -151,7 +152,8 @@ import Testing
     @Test(arguments: [
         "'[' * 1000000", "'{\"a\":' * 100000", "'[' * 129 + ']' * 129", "'{'", "''", "'null'", "'{\"manifests\": 7}'",
         "'{\"manifests\": [{\"digest\": 1}]}'", "'{\"manifests\": []}'", "'{\"manifests\": [' + '1e999,' * 10 + '1]}'",
-        "'\"' + 'x' * (9 << 20) + '\"'", "'\\x00\\xff'", "json.dumps({'manifests': [{'digest': 'sha256:' + '0' * 64, 'size': -1}]})",
+        "'\"' + 'x' * (9 << 20) + '\"'", "'\\x00\\xff'",
+        "json.dumps({'manifests': [{'digest': 'sha256:' + '0' * 64, 'size': -1}]})",
         "json.dumps({'manifests': [{'digest': 'sha256:' + '0' * 64, 'size': 1 << 63}]})",
         "json.dumps({'manifests': [{'digest': 'sha256:' + '0' * 64, 'size': 1}] * 5000})",
     ])
@@ -183,8 +185,11 @@ import Testing
                 tagged(image('.', [l], {'rootfs': {'type': 'layers', 'diff_ids': ['sha256:zz']}}), 'nonsense'),
                 tagged(image('.', [l], layer_type='application/vnd.cncf.helm.chart.content.v1.tar'), 'artifact')])
             """)
-        for (tag, code) in [("fewer", CacheError.Code.invalidInput), ("nonsense", .invalidInput), ("artifact", .unsupported)] {
-            #expect(cacheError { _ = try ImageSource.open(.ociLayout(directory: fixture.path, tag: tag)) }?.code == code)
+        for (tag, code) in [
+            ("fewer", CacheError.Code.invalidInput), ("nonsense", .invalidInput), ("artifact", .unsupported),
+        ] {
+            #expect(
+                cacheError { _ = try ImageSource.open(.ociLayout(directory: fixture.path, tag: tag)) }?.code == code)
         }
     }
 

@@ -65,6 +65,7 @@ import Testing
         expectCorrupt(Self.magic + [0, 1])
         expectCorrupt(Self.magic + [0, 0, 0])
         expectCorrupt(Self.magic + file)
+        expectCorrupt(Self.magic + [6, 0x01, 0, 1, 0, 0, 0])
         expectCorrupt(Self.magic + [6, 0x01, 1, 1, 97, 0, 0])
         expectCorrupt(Self.magic + [6, 0x00, 0, 1, 97, 0, 0])
         expectCorrupt(Self.magic + [6, 0x08, 0, 1, 97, 0, 0])

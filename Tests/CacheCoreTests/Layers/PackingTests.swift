@@ -31,6 +31,23 @@ import Testing
         #expect(lengths == [12289, Self.slot, Self.slot, 100, Self.slot, Self.slot - 1])
     }
 
+    /// `packing 1` must never change under its name: other builds' chunks would not be met again. The slots come from a Python program that
+    /// follows docs/FORMAT.md.
+    @Test func packsEndWhereTheyAlwaysDid() throws {
+        var tar = TarBuilder()
+        for number in 0..<20 {
+            tar.file("a\(number)", [UInt8](repeating: UInt8(number), count: 70_001))
+            tar.file("b\(number)", [UInt8](repeating: UInt8(number + 100), count: 13))
+        }
+        let layer = try expectRoundTrip(tar.finished())
+        let slots = try layer.entries().compactMap { $0.content?.address.slot }
+        #expect(
+            slots == [
+                0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 4, 5, 5, 5, 5,
+                5, 5, 5, 5, 5,
+            ])
+    }
+
     @Test func compiledPythonIsPackedApart() throws {
         var tar = TarBuilder()
         tar.file("a.py", [1])

@@ -1,5 +1,6 @@
 import CacheCore
 import Foundation
+import Glibc
 import Testing
 
 /// A directory of its own for one test, gone afterwards, and the programs that make archives in it.
@@ -14,18 +15,18 @@ final class TemporaryTree {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
     /// Runs `script` in the directory and returns what it prints.
+    ///
+    /// Not by Foundation's `Process`: that waits in a run loop, which threads of the cooperative pool do not have.
     @discardableResult
     func shell(_ script: String, sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/bash")
-        process.arguments = ["-c", "set -euo pipefail; cd '\(path)'; export LC_ALL=C.UTF-8 TZ=UTC; " + script]
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        let text = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0, "the script failed: \(script)", sourceLocation: sourceLocation)
+        let file = path + "/script.sh"
+        let prologue = "set -euo pipefail; cd '\(path)'; export LC_ALL=C.UTF-8 TZ=UTC\n"
+        try Data((prologue + script).utf8).write(to: URL(fileURLWithPath: file))
+        let pipe = try #require(popen("exec bash '\(file)' </dev/null", "re"), sourceLocation: sourceLocation)
+        var text: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 64 * 1024)
+        while case let count = fread(&piece, 1, piece.count, pipe), count > 0 { text += piece[..<count] }
+        try #require(pclose(pipe) == 0, "the script failed: \(script)", sourceLocation: sourceLocation)
         return String(decoding: text, as: UTF8.self)
     }
 

@@ -63,7 +63,8 @@ final class ReadTransaction {
 
     private func extentsCursor() throws(LMDBFailure) -> OpaquePointer? {
         if extents == nil {
-            try checked("mdb_cursor_open", mdb_cursor_open(handle, environment.tables[Table.extents.rawValue], &extents))
+            let table = environment.tables[Table.extents.rawValue]
+            try checked("mdb_cursor_open", mdb_cursor_open(handle, table, &extents))
         } else if extentsStale {
             try checked("mdb_cursor_renew", mdb_cursor_renew(handle, extents))
         }

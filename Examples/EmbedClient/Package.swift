@@ -1,0 +1,15 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let package = Package(
+    name: "EmbedClient",
+    platforms: [.macOS(.v15)],
+    dependencies: [.package(name: "layercache", path: "../..")],
+    targets: [
+        .executableTarget(
+            name: "EmbedClient",
+            dependencies: [
+                .product(name: "CacheClient", package: "layercache"), .product(name: "CacheCore", package: "layercache"),
+            ])
+    ]
+)

@@ -1,0 +1,40 @@
+public import CacheCore
+
+/// Where the tiers of a cache are and how much each may use. Every limit has a default that suits a worker host.
+public struct CacheConfiguration: Sendable {
+    /// The directory of L1; `nil` for a cache without one.
+    public var l1Directory: String?
+    /// The most bytes that L1 takes on disk.
+    public var l1Capacity: UInt64
+    /// The L2 daemons, `http://host:port` each; none for a cache without L2.
+    public var l2: [String]
+    /// The object store with the only durable copy of everything.
+    public var l3: any ObjectStore
+    /// Bytes of decoded chunks kept in memory.
+    public var memoryBytes: Int = 64 << 20
+    /// How long one read of L1 may take before the next tier is asked.
+    public var l1Deadline: Duration = .seconds(5)
+    /// How long one request to L2 may take before L3 is asked.
+    public var l2Deadline: Duration = .seconds(2)
+    /// How long one read of L3 may take before the reader gets an error.
+    public var l3Deadline: Duration = .seconds(30)
+    /// Reads of L3 under way at once; the rest waits in line.
+    public var l3Concurrency: Int = 32
+    /// Reads that may wait for L3; one more is refused with `.overloaded`, as is opening an image while they all do.
+    public var l3Queue: Int = 4096
+    /// Connections to each L2 daemon.
+    public var l2Connections: Int = 16
+    /// Sealed bytes on their way into L1 and L2; a reader waits rather than exceed it.
+    public var fillBytes: Int = 32 << 20
+    /// Chunks that one streaming read has under way at once.
+    public var readAhead: Int = 32
+    /// Threads that read L1, check, decrypt and decompress; `nil` for one a core.
+    public var threads: Int?
+
+    public init(l1Directory: String? = nil, l1Capacity: UInt64 = 10 << 30, l2: [String] = [], l3: any ObjectStore) {
+        self.l1Directory = l1Directory
+        self.l1Capacity = l1Capacity
+        self.l2 = l2
+        self.l3 = l3
+    }
+}

@@ -1,0 +1,30 @@
+public import CacheCore
+public import NIOCore
+
+/// One image, open for reading through all tiers. It holds no connection and no file: let go of it at any time.
+public struct CachedImage: Sendable {
+    public let reference: ImageReference
+    /// The manifest that the ref named when the image was opened; a push afterwards changes nothing for this value.
+    public let id: ManifestID
+    public let manifest: ImageManifest
+    public let layers: [CachedLayer]
+    private let counter: ReadCounter
+
+    init(
+        reference: ImageReference, id: ManifestID, manifest: ImageManifest, layers: [CachedLayer], counter: ReadCounter
+    ) {
+        self.reference = reference
+        self.id = id
+        self.manifest = manifest
+        self.layers = layers
+        self.counter = counter
+    }
+
+    /// The OCI image configuration, byte for byte as it was pushed; `nil` for what was no OCI or Docker image.
+    public var configuration: ByteBuffer? {
+        manifest.configuration.readableBytes > 0 ? manifest.configuration : nil
+    }
+
+    /// What the tiers delivered for this image since it was opened.
+    public var counts: ReadCounts { counter.counts }
+}

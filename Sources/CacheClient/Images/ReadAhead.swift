@@ -1,0 +1,80 @@
+internal import CacheCore
+internal import NIOCore
+
+/// Fetches the chunks of a stream ahead of the one that is asked for, a bounded number at once. For one task; give it up at any time.
+struct ReadAhead {
+    private let layer: CachedLayer
+    private let refs: [ChunkRef]
+    private let depth: Int
+    private let flights = Flights()
+    private static let keptChunks = 4
+    private var nextToStart = 0
+    /// Chunks that were asked for with `keep`, the last ones used at the end: several packs are open at a time, and each is read again
+    /// after the files beside it.
+    private var kept: [(slot: Int, bytes: ByteBuffer)] = []
+
+    init(layer: CachedLayer, refs: [ChunkRef], depth: Int) {
+        self.layer = layer
+        self.refs = refs
+        self.depth = depth
+    }
+
+    /// The plaintext of a slot, which is usually the next one in order; any other costs a fetch of its own.
+    ///
+    /// - Parameters:
+    ///   - last: the last slot that will be asked for; nothing beyond it is fetched.
+    ///   - keep: whether the slot may be asked for again soon.
+    mutating func chunk(_ slot: Int, upTo last: Int? = nil, keep: Bool = false) async throws -> ByteBuffer {
+        guard refs.indices.contains(slot) else {
+            throw CacheError(.corrupt, "a layer names slot \(slot) of \(refs.count)")
+        }
+        if let index = kept.firstIndex(where: { $0.slot == slot }) {
+            let hit = kept.remove(at: index)
+            kept.append(hit)
+            return hit.bytes
+        }
+        start(from: slot, upTo: min(last ?? refs.count - 1, refs.count - 1))
+        let bytes: ByteBuffer
+        if let flight = flights.take(slot) {
+            bytes = try await withTaskCancellationHandler { try await flight.value } onCancel: { flight.cancel() }
+        } else {
+            bytes = try await layer.chunk(refs[slot])
+        }
+        if keep {
+            if kept.count == Self.keptChunks { kept.removeFirst() }
+            kept.append((slot, bytes))
+        }
+        return bytes
+    }
+
+    private mutating func start(from slot: Int, upTo last: Int) {
+        // A jump forward leaves out what lies between; what was started for it is given up.
+        if slot > nextToStart { nextToStart = slot }
+        flights.giveUp(below: slot - depth)
+        while nextToStart <= last, nextToStart < slot + depth {
+            let ref = refs[nextToStart]
+            flights.add(nextToStart, Task { [layer] in try await layer.chunk(ref) })
+            nextToStart += 1
+        }
+    }
+
+    /// The tasks that were started and not taken; cancelled when nobody is there to take them.
+    private final class Flights {
+        private var tasks: [Int: Task<ByteBuffer, any Error>] = [:]
+
+        func add(_ slot: Int, _ task: Task<ByteBuffer, any Error>) { tasks[slot] = task }
+
+        func take(_ slot: Int) -> Task<ByteBuffer, any Error>? { tasks.removeValue(forKey: slot) }
+
+        func giveUp(below slot: Int) {
+            for (old, task) in tasks where old < slot {
+                task.cancel()
+                tasks[old] = nil
+            }
+        }
+
+        deinit {
+            for task in tasks.values { task.cancel() }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+public import CacheCore
+public import Logging
+internal import NIOCore
+internal import NIOPosix
+
+/// A worker host's cache of image layers: memory, L1, L2 and L3 as one. What an agent embeds.
+///
+/// Open one a process and share it; it is safe to use from any task. Blocking work runs on threads that it owns.
+///
+///     let cache = try await LayerCache.open(.init(l1Directory: "/var/lib/layercache", l2: ["http://l2:7070"], l3: store))
+///     let image = try await cache.image(try ImageReference(parsing: "acme/python:3.12"), keyring: keyring)
+///     for try await bytes in image.layers[0].bytes { ... }
+///     await cache.close()
+public final class LayerCache: Sendable {
+    private let configuration: CacheConfiguration
+    private let reader: TieredReader
+    private let l1: ChunkStore?
+    private let l2: L2Client?
+    private let pool: NIOThreadPool
+    private let counter = ReadCounter(parent: nil)
+
+    private init(
+        configuration: CacheConfiguration, reader: TieredReader, l1: ChunkStore?, l2: L2Client?, pool: NIOThreadPool
+    ) {
+        self.configuration = configuration
+        self.reader = reader
+        self.l1 = l1
+        self.l2 = l2
+        self.pool = pool
+    }
+
+    /// Opens L1 (well under a second at any size; one that is damaged starts empty) and prepares the way to L2 and L3, which are not asked yet.
+    /// - Throws: ``CacheError`` if L1's directory cannot be used or an address makes no sense.
+    public static func open(
+        _ configuration: CacheConfiguration, logger: Logger = Logger(label: "layercache.client")
+    ) async throws -> LayerCache {
+        let l2 =
+            configuration.l2.isEmpty
+            ? nil
+            : try L2Client(
+                urls: configuration.l2, deadline: configuration.l2Deadline,
+                connectionsPerHost: configuration.l2Connections, logger: logger)
+        let pool = NIOThreadPool(numberOfThreads: configuration.threads ?? max(System.coreCount, 2))
+        pool.start()
+        do {
+            var l1: ChunkStore?
+            if let directory = configuration.l1Directory {
+                l1 = try await pool.runIfActive {
+                    try ChunkStore.open(directory, options: .init(capacity: configuration.l1Capacity), logger: logger)
+                }
+            }
+            let reader = TieredReader(
+                memory: MemoryCache(capacity: configuration.memoryBytes), l1: l1, l2: l2, configuration: configuration,
+                pool: pool, logger: logger)
+            return LayerCache(configuration: configuration, reader: reader, l1: l1, l2: l2, pool: pool)
+        } catch {
+            try? await l2?.close()
+            try await pool.shutdownGracefully()
+            throw error
+        }
+    }
+
+    /// Opens an image: reads its ref and manifests from L3, and no chunk yet.
+    ///
+    /// - Parameter keyring: holds the key of the ref's tenant.
+    /// - Throws: `.missing` if there is no such ref, `.key` if the keyring has not the right key, `.corrupt` if an object of L3 is damaged,
+    ///   `.overloaded` while so many reads wait for L3 that one more image would only make it worse.
+    public func image(_ reference: ImageReference, keyring: Keyring) async throws -> CachedImage {
+        if reader.isOverloaded {
+            throw CacheError(.overloaded, "too many reads wait for L3: \(reference) is not opened now, try again later")
+        }
+        let keys = try keyring.keys(for: reference.tenant)
+        let store = configuration.l3
+        return try await Deadline.run(configuration.l3Deadline * 4, "L3, opening \(reference)") { [reader, counter, configuration] in
+            guard let record = try await RefStore(store).read(reference) else {
+                throw CacheError(.missing, "there is no image \(reference) in L3: see 'layercache ls'")
+            }
+            let manifest = try await ImageManifest.load(
+                record.manifest, from: store, generation: record.generation, keys: keys)
+            let own = ReadCounter(parent: counter)
+            let layers = try await withThrowingTaskGroup(of: (Int, CachedLayer).self) { group in
+                for (index, layer) in manifest.layers.enumerated() {
+                    group.addTask {
+                        let loaded = try await LayerManifest.load(
+                            layer.manifest, from: store, generation: record.generation, keys: keys)
+                        return (
+                            index,
+                            CachedLayer(
+                                manifest: loaded, id: layer.manifest, reader: reader, counter: own,
+                                readAhead: configuration.readAhead)
+                        )
+                    }
+                }
+                var layers: [Int: CachedLayer] = [:]
+                for try await (index, layer) in group { layers[index] = layer }
+                return manifest.layers.indices.compactMap { layers[$0] }
+            }
+            return CachedImage(
+                reference: reference, id: record.manifest, manifest: manifest, layers: layers, counter: own)
+        }
+    }
+
+    /// What all images of this cache were given so far, by tier.
+    public var counts: ReadCounts { counter.counts }
+
+    /// Numbers of L1; `nil` without one.
+    public var l1Statistics: ChunkStoreStatistics? { l1?.statistics }
+
+    /// Repairs of L1 as a whole: how often its index was found damaged and it started empty.
+    public var l1Resets: Int { l1.map { Int(clamping: $0.statistics.resets) } ?? 0 }
+
+    /// Waits until what was read has reached the upper tiers, as far as these take it.
+    public func flush() async {
+        await reader.drainFills()
+    }
+
+    /// Lets fills finish, closes L1 and all connections. Reads that are under way fail.
+    public func close() async throws {
+        await reader.drainFills()
+        await l1?.close()
+        try await l2?.close()
+        try await pool.shutdownGracefully()
+    }
+}

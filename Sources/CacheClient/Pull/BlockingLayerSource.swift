@@ -1,0 +1,90 @@
+internal import CacheCore
+internal import Dispatch
+internal import NIOConcurrencyHelpers
+internal import NIOCore
+
+/// A layer's bytes for a thread that may block: a task fetches and assembles ahead of it, bounded by bytes.
+final class BlockingLayerSource: ByteSource {
+    private let queue: PieceQueue
+    private let producer: Task<Void, Never>
+    private var current = ByteBuffer()
+
+    init(_ layer: CachedLayer, aheadBytes: Int = 8 << 20) {
+        let queue = PieceQueue(bytes: aheadBytes)
+        self.queue = queue
+        producer = Task {
+            do {
+                for try await piece in layer.bytes { try await queue.send(piece) }
+                queue.finish(nil)
+            } catch {
+                queue.finish(error)
+            }
+        }
+    }
+
+    deinit { producer.cancel() }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        while current.readableBytes == 0 {
+            guard let next = try queue.receive() else { return 0 }
+            current = next
+        }
+        let count = min(buffer.count, current.readableBytes)
+        current.readWithUnsafeReadableBytes { bytes in
+            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+            return count
+        }
+        return count
+    }
+}
+
+/// Buffers on their way from a task to a thread.
+private final class PieceQueue: Sendable {
+    private struct State {
+        var pieces: [ByteBuffer] = []
+        var taken = 0
+        var end: Result<Void, any Error>?
+    }
+
+    private let state = NIOLockedValueBox(State())
+    private let space: AsyncLimiter
+    private let available = DispatchSemaphore(value: 0)
+
+    init(bytes: Int) {
+        space = AsyncLimiter("pieces of a layer", capacity: bytes, maximumWaiters: 1)
+    }
+
+    /// Waits, without a thread, until there is room.
+    func send(_ piece: ByteBuffer) async throws {
+        try await space.acquire(weight: piece.readableBytes)
+        state.withLockedValue { $0.pieces.append(piece) }
+        available.signal()
+    }
+
+    func finish(_ error: (any Error)?) {
+        state.withLockedValue { $0.end = error.map { .failure($0) } ?? .success(()) }
+        available.signal()
+    }
+
+    /// The next piece, or `nil` at the end. Blocks the calling thread.
+    func receive() throws -> ByteBuffer? {
+        available.wait()
+        let piece: ByteBuffer? = try state.withLockedValue { state in
+            if state.taken < state.pieces.count {
+                let piece = state.pieces[state.taken]
+                state.taken += 1
+                if state.taken == state.pieces.count {
+                    state.pieces.removeAll(keepingCapacity: true)
+                    state.taken = 0
+                }
+                return piece
+            }
+            // The end stays: whoever asks again gets the same answer.
+            available.signal()
+            try state.end?.get()
+            return nil
+        }
+        if let piece { space.release(weight: piece.readableBytes) }
+        return piece
+    }
+}

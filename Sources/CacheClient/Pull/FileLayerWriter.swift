@@ -1,0 +1,90 @@
+internal import CacheCore
+internal import Glibc
+internal import NIOCore
+internal import NIOPosix
+
+/// Writes a raw-file layer to a file: chunks in parallel, each at its place as soon as it is there; zero chunks stay holes.
+struct FileLayerWriter: Sendable {
+    let layer: CachedLayer
+    let path: String
+    let progress: PullProgress
+
+    /// Temporary file beside the destination, rename at the end. A chunk was authenticated when it was opened, and the manifest that names
+    /// it when that was, so the file is not read again.
+    func write() async throws {
+        let pool = NIOThreadPool(numberOfThreads: 2)
+        pool.start()
+        let temporary = "\(path).\(getpid()).partial"
+        do {
+            let file = try await pool.runIfActive { [size = layer.byteCount] in
+                try OutputFile(temporary, size: size)
+            }
+            try await writeChunks(to: file, on: pool)
+            try await pool.runIfActive { [path] in
+                try file.close()
+                try retryingInterrupts("rename \(temporary) to \(path)") { rename(temporary, path) }
+            }
+            try await pool.shutdownGracefully()
+        } catch {
+            unlink(temporary)
+            try await pool.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private func writeChunks(to file: OutputFile, on pool: NIOThreadPool) async throws {
+        let refs = layer.manifest.data
+        let expected = (layer.byteCount + ChunkLimits.plainBytes - 1) / ChunkLimits.plainBytes
+        guard refs.count == expected else {
+            throw CacheError(.corrupt, "layer \(layer.id) has \(refs.count) slots where its size needs \(expected)")
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (slot, ref) in refs.enumerated() {
+                let offset = slot * ChunkLimits.plainBytes
+                let length = min(ChunkLimits.plainBytes, layer.byteCount - offset)
+                guard Int(ref.plainLength) == length else {
+                    throw CacheError(.corrupt, "slot \(slot) of layer \(layer.id) has not the length of its place")
+                }
+                if slot >= layer.readAhead { try await group.next() }
+                group.addTask {
+                    let bytes = try await layer.chunk(ref)
+                    if !ref.isZero { try await pool.runIfActive { try file.write(bytes, at: offset) } }
+                    progress.add(length)
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+}
+
+/// A new file of a known size, written at any place in any order.
+private final class OutputFile: Sendable {
+    private let descriptor: Int32
+    private let path: String
+
+    init(_ path: String, size: Int) throws {
+        self.path = path
+        descriptor = try retryingInterrupts("create \(path)") {
+            open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        }
+        try retryingInterrupts("set the size of \(path)") { ftruncate(descriptor, size) }
+    }
+
+    func write(_ bytes: ByteBuffer, at offset: Int) throws {
+        try bytes.withUnsafeReadableBytes { bytes in
+            var done = 0
+            while done < bytes.count {
+                done += try retryingInterrupts("write \(path)") {
+                    pwrite(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+                }
+            }
+        }
+    }
+
+    /// A disk that is full may say so only now.
+    func close() throws {
+        if Glibc.fsync(descriptor) != 0 && errno != EINVAL { throw CacheError.system("write \(path)") }
+    }
+
+    deinit { Glibc.close(descriptor) }
+}

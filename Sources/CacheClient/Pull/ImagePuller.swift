@@ -1,0 +1,81 @@
+public import CacheCore
+internal import NIOCore
+internal import NIOPosix
+internal import Synchronization
+
+/// Brings a whole image out of the tiers: to an OCI layout, an archive, a tar, a directory or a file.
+public struct ImagePuller: Sendable {
+    private let image: CachedImage
+
+    public init(_ image: CachedImage) {
+        self.image = image
+    }
+
+    /// Writes the image to `destination`.
+    ///
+    /// Every chunk is checked as it comes; a tar's or OCI layer's bytes are checked against its diffID besides. Nothing half-written
+    /// is left under the destination's name. Uses all cores; memory stays below 300 MiB whatever the size.
+    /// - Throws: ``CacheError``; `.invalidInput` if this kind of image cannot be written so.
+    /// - Returns: what could not be written as it was, a line each, such as device nodes without the privilege to make them.
+    @discardableResult
+    public func pull(to destination: DestinationReference, progress: PullProgress = PullProgress()) async throws -> [String] {
+        if case .file(let path) = destination, image.layers.count == 1, let layer = image.layers.first, layer.kind == .file {
+            try await FileLayerWriter(layer: layer, path: path, progress: progress).write()
+            return []
+        }
+        // The destination's files are written on one thread of its own, which waits for the layers' bytes.
+        let thread = NIOThreadPool(numberOfThreads: 1)
+        thread.start()
+        do {
+            let notes = try await thread.runIfActive { [image] in
+                try Self.write(image, to: destination, progress: progress)
+            }
+            try await thread.shutdownGracefully()
+            return notes
+        } catch {
+            try await thread.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private static func write(
+        _ image: CachedImage, to reference: DestinationReference, progress: PullProgress
+    ) throws -> [String] {
+        let destination = try ImageDestination.open(reference)
+        for (index, layer) in image.layers.enumerated() {
+            let source = ProgressSource(BlockingLayerSource(layer), progress)
+            try destination.writeLayer(
+                index: index, isFile: layer.kind == .file, diffID: layer.diffID, source: source)
+        }
+        return try destination.finish(configuration: image.configuration)
+    }
+}
+
+/// How far a pull is; counts up while it runs. Safe to read from any thread.
+public final class PullProgress: Sendable {
+    private let written = Atomic<Int>(0)
+
+    public init() {}
+
+    /// Bytes of layers written so far.
+    public var bytesWritten: Int { written.load(ordering: .relaxed) }
+
+    func add(_ bytes: Int) { written.add(bytes, ordering: .relaxed) }
+}
+
+/// Counts what passes.
+private final class ProgressSource: ByteSource {
+    private let source: any ByteSource
+    private let progress: PullProgress
+
+    init(_ source: any ByteSource, _ progress: PullProgress) {
+        self.source = source
+        self.progress = progress
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let count = try source.read(into: buffer)
+        progress.add(count)
+        return count
+    }
+}

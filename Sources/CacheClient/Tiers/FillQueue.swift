@@ -1,0 +1,64 @@
+internal import CacheCore
+internal import Logging
+internal import NIOConcurrencyHelpers
+internal import NIOCore
+internal import Synchronization
+
+/// Puts chunks that a lower tier delivered into the tiers above it, beside the reader and bounded by bytes.
+///
+/// A fill that fails costs nothing but the next hit; it is counted by the tier and logged at debug level.
+final class FillQueue: Sendable {
+    private let l1: ChunkStore?
+    private let l2: L2Client?
+    private let limit: AsyncLimiter
+    private let logger: Logger
+    private let running = NIOLockedValueBox<[UInt64: Task<Void, Never>]>([:])
+    private let numbers = Atomic<UInt64>(0)
+
+    init(l1: ChunkStore?, l2: L2Client?, bytes: Int, logger: Logger) {
+        self.l1 = l1
+        self.l2 = l2
+        self.logger = logger
+        limit = AsyncLimiter("fills", capacity: bytes, maximumWaiters: .max)
+    }
+
+    /// Starts to fill L1, and L2 too if `l2` says so. Waits only while too many bytes are on their way already.
+    func fill(_ id: ChunkID, _ sealed: ByteBuffer, l2 fillsL2: Bool) async {
+        guard l1 != nil || (fillsL2 && l2 != nil) else { return }
+        let weight = sealed.readableBytes
+        do { try await limit.acquire(weight: weight) } catch {
+            // Only a cancelled reader comes here: its chunk is not kept.
+            return
+        }
+        let number = numbers.add(1, ordering: .relaxed).newValue
+        running.withLockedValue { running in
+            running[number] = Task {
+                await self.put(id, sealed, l2: fillsL2)
+                self.limit.release(weight: weight)
+                _ = self.running.withLockedValue { $0.removeValue(forKey: number) }
+            }
+        }
+    }
+
+    /// Waits for the fills that are under way. Each is bounded by its tier's deadline.
+    func drain() async {
+        while let task = running.withLockedValue({ $0.values.first }) { await task.value }
+    }
+
+    private func put(_ id: ChunkID, _ sealed: ByteBuffer, l2 fillsL2: Bool) async {
+        async let toL2: Void = putL2(id, sealed, fillsL2)
+        if let l1 {
+            do { _ = try await l1.put(id, sealed) } catch {
+                logger.debug("L1 did not take a chunk", metadata: ["chunk": "\(id)", "error": "\(error)"])
+            }
+        }
+        await toL2
+    }
+
+    private func putL2(_ id: ChunkID, _ sealed: ByteBuffer, _ wanted: Bool) async {
+        guard wanted, let l2 else { return }
+        do { _ = try await l2.put(id, sealed) } catch {
+            logger.debug("L2 did not take a chunk", metadata: ["chunk": "\(id)", "error": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,210 @@
+/// Checks the index of a store before LMDB sees it. LMDB trusts its pages and crashes, or worse, on damaged ones.
+///
+/// The walk reads with `pread` into memory of its own, loads nothing outside a page, follows each page once, and computes only with
+/// numbers that were checked: no content can crash it, so it needs no process of its own. It reads the index only, about
+/// 1/2,000 of the file. The extents are checked by their chunks' names when they are read, the headers before them when they
+/// are deleted (``OverflowHeader``), and pages that are free may hold anything.
+struct IndexCheck {
+    private let layout: StoreLayout
+    private var walk: WalkState
+    private let meta: MetaPage
+    private var state: StoreState?
+    private var found: StoreState
+    // What the tables say of one another, as sums of hashes: equal sums mean equal sets, in constant memory.
+    private var expectedExtents = EntrySum()
+    private var extents = EntrySum()
+    private var expectedPlaces = EntrySum()
+    private var places = EntrySum()
+
+    /// Throws the first thing that is wrong with the data file behind `descriptor`.
+    static func run(_ descriptor: Int32, layout: StoreLayout, mapBytes: UInt64) throws(IndexDamage) {
+        let file = PageFile(descriptor: descriptor)
+        let length = try file.length()
+        // A process that died right after it made the file.
+        if length == 0 { return }
+        guard length <= mapBytes else { throw IndexDamage("the store is larger than its capacity") }
+        let meta = try MetaPage.newest(file, mapBytes: mapBytes)
+        var check = IndexCheck(file, layout, meta, length)
+        try check.walkTables()
+    }
+
+    private init(_ file: PageFile, _ layout: StoreLayout, _ meta: MetaPage, _ length: UInt64) {
+        self.layout = layout
+        self.meta = meta
+        // Every page that is in use must be inside the file; free ones need not be.
+        let inside = min(meta.lastPage + 1, length / UInt64(StoreLayout.pageBytes))
+        walk = WalkState(file: file, seen: PageSet(pages: inside))
+        found = StoreState(layout: layout)
+    }
+
+    private mutating func walkTables() throws(IndexDamage) {
+        guard walk.seen.add(0, count: 2) else { throw IndexDamage("the file is too short") }
+        var tables: [TreeRecord?] = Array(repeating: nil, count: Table.allCases.count)
+        try TreeWalk.run(meta.main, "main", &walk) { (entry, _) throws(IndexDamage) in
+            guard let table = Table.allCases.first(where: { $0.matches(entry.key) }), entry.flags == IndexEntry.subData,
+                entry.size == TreeRecord.byteCount
+            else { throw IndexDamage("an unknown table") }
+            tables[table.rawValue] = TreeRecord(PageBytes(bytes: entry.value), at: 0)
+        }
+        // Died between making the file and its tables.
+        if meta.main.entries == 0 { return try walkFreeList() }
+        for table in Table.allCases {
+            guard let tree = tables[table.rawValue], tree.flags == 0 else { throw IndexDamage("a table is missing") }
+            try walkTable(table, tree)
+        }
+        try walkFreeList()
+        try compare()
+    }
+
+    private mutating func walkTable(_ table: Table, _ tree: TreeRecord) throws(IndexDamage) {
+        var check = self
+        // The walk's page set is large: it is moved, not copied.
+        self.walk.seen = PageSet(pages: 0)
+        var walk = check.walk
+        check.walk.seen = PageSet(pages: 0)
+        try TreeWalk.run(tree, table.name, &walk) { (entry, _) throws(IndexDamage) in
+            switch table {
+            case .chunks: try check.chunk(entry)
+            case .extents: try check.extent(entry)
+            case .small: try check.place(entry, .small)
+            case .main: try check.place(entry, .main)
+            case .meta: try check.storeState(entry)
+            }
+        }
+        check.walk = walk
+        self = check
+    }
+
+    private mutating func chunk(_ entry: IndexEntry) throws(IndexDamage) {
+        guard entry.key.count == SHA256Digest.byteCount, entry.flags == 0,
+            let record = ChunkRecord(entry.value, layout: layout), record.frequency <= S3FIFO.maximumFrequency,
+            let digest = SHA256Digest(bytes: entry.key)
+        else { throw IndexDamage("a chunk's record is impossible") }
+        let length = Int(record.sealedLength)
+        for index in 0..<layout.extentCount(length) {
+            expectedExtents.add(ExtentKey.number(base: record.base, index: index))
+        }
+        expectedPlaces.add(record.sequence << 1 | UInt64(record.queue.rawValue), digest)
+        found.add(layout.diskBytes(length), to: record.queue)
+        found.sealedBytes &+= UInt64(length)
+        found.nextNumber = max(found.nextNumber, record.base, record.sequence)
+    }
+
+    private mutating func extent(_ entry: IndexEntry) throws(IndexDamage) {
+        guard entry.key.count == 8, entry.flags == IndexEntry.bigData, entry.size == layout.extentBytes else {
+            throw IndexDamage("an extent is impossible")
+        }
+        extents.add(NumberKey.number(entry.key))
+    }
+
+    private mutating func place(_ entry: IndexEntry, _ queue: StoreQueue) throws(IndexDamage) {
+        guard entry.key.count == 8, entry.flags == 0, let digest = SHA256Digest(bytes: entry.value) else {
+            throw IndexDamage("a place in a queue is impossible")
+        }
+        places.add(NumberKey.number(entry.key) << 1 | UInt64(queue.rawValue), digest)
+    }
+
+    private mutating func storeState(_ entry: IndexEntry) throws(IndexDamage) {
+        guard entry.flags == 0, entry.key.elementsEqual(StoreTransaction.stateKey) else {
+            throw IndexDamage("an unknown record")
+        }
+        guard let state = StoreState(entry.value), state.extentPages == layout.extentPages else {
+            throw IndexDamage("the store was made by another version")
+        }
+        self.state = state
+    }
+
+    /// The free list: LMDB gives these pages out without looking at them.
+    private mutating func walkFreeList() throws(IndexDamage) {
+        let file = walk.file
+        let transaction = meta.transaction
+        let mostBytes = 8 * (meta.lastPage + 2)
+        // Free pages may lie beyond the end of the file, so they are kept apart from those in use.
+        var free = PageSet(pages: meta.lastPage + 1)
+        try TreeWalk.run(meta.free, "free list", integerKeys: true, &walk) { (entry, _) throws(IndexDamage) in
+            let key = entry.key.loadUnaligned(as: UInt64.self)
+            guard key >= 1, key <= transaction, entry.flags & ~IndexEntry.bigData == 0, entry.size >= 8,
+                entry.size % 8 == 0, UInt64(entry.size) <= mostBytes
+            else { throw IndexDamage("a free list is impossible") }
+            if entry.flags == 0 { return try Self.freePages(entry.value, &free) }
+            let count = Int(truncatingIfNeeded: entry.pages) * StoreLayout.pageBytes
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 8)
+            defer { buffer.deallocate() }
+            for page in 0..<Int(truncatingIfNeeded: entry.pages) {
+                let start = page * StoreLayout.pageBytes
+                try file.read(
+                    entry.page + UInt64(page), into: .init(rebasing: buffer[start..<start + StoreLayout.pageBytes]))
+            }
+            let bytes = PageBytes(bytes: UnsafeRawBufferPointer(buffer))
+            guard bytes.u64(0) == entry.page, bytes.u16(10) == 0x04, bytes.u32(12) == Int(entry.pages) else {
+                throw IndexDamage("a free list's pages are damaged")
+            }
+            try Self.freePages(bytes.slice(StoreLayout.overflowHeaderBytes, entry.size), &free)
+        }
+        guard free.isDisjoint(with: walk.seen) else { throw IndexDamage("a page is free and in use") }
+    }
+
+    private static func freePages(_ list: UnsafeRawBufferPointer, _ free: inout PageSet) throws(IndexDamage) {
+        let list = PageBytes(bytes: list)
+        let count = list.u64(0)
+        guard count <= UInt64(list.bytes.count / 8 - 1) else { throw IndexDamage("a free list is too long") }
+        var last = UInt64.max
+        for index in 0..<Int(truncatingIfNeeded: count) {
+            let page = list.u64(8 + 8 * index)
+            guard page >= 2, page < last, free.add(page) else { throw IndexDamage("a free page is impossible") }
+            last = page
+        }
+    }
+
+    /// Each chunk has its extents and its place, nothing else has, and the totals are right.
+    private func compare() throws(IndexDamage) {
+        guard let state else {
+            // Died between making the tables and their first record.
+            if found.chunks == 0, extents == EntrySum(), places == EntrySum() { return }
+            throw IndexDamage("the store's state is missing")
+        }
+        guard extents == expectedExtents, places == expectedPlaces else {
+            throw IndexDamage("the tables contradict each other")
+        }
+        guard state.smallChunks == found.smallChunks, state.smallBytes == found.smallBytes,
+            state.mainChunks == found.mainChunks, state.mainBytes == found.mainBytes,
+            state.sealedBytes == found.sealedBytes, state.nextNumber > found.nextNumber || found.chunks == 0,
+            state.nextNumber >= 1, state.nextNumber < 1 << 54
+        else { throw IndexDamage("the totals are not those of the chunks") }
+    }
+}
+
+extension Table {
+    fileprivate func matches(_ key: UnsafeRawBufferPointer) -> Bool {
+        name.withUTF8Buffer { key.elementsEqual($0) }
+    }
+}
+
+/// A sum over a set of entries that does not depend on their order.
+private struct EntrySum: Equatable {
+    private var count = UInt64(0)
+    private var sum = UInt64(0)
+
+    mutating func add(_ number: UInt64) {
+        count &+= 1
+        sum &+= Self.mix(number)
+    }
+
+    /// All of the name counts: a queue that names a chunk that is not there would leave the right one without a place.
+    mutating func add(_ number: UInt64, _ digest: SHA256Digest) {
+        count &+= 1
+        sum &+= digest.withUnsafeBytes { bytes in
+            stride(from: 0, to: SHA256Digest.byteCount, by: 8).reduce(Self.mix(number)) { mixed, offset in
+                Self.mix(mixed ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            }
+        }
+    }
+
+    /// The finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+    private static func mix(_ value: UInt64) -> UInt64 {
+        var mixed = value &+ 0x9E37_79B9_7F4A_7C15
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}

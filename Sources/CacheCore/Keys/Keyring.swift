@@ -1,0 +1,40 @@
+/// The keys that one host holds: of the tenants whose images it runs, and the deployment key if it pushes.
+///
+/// Kept in a JSON file that only its owner may read:
+///
+///     {"version": 1, "deploymentKey": "64 hexadecimal digits",
+///      "tenants": [{"name": "acme", "key": "64 hexadecimal digits"}]}
+///
+/// `deploymentKey` is left out on a worker. Whoever loses this file loses what it opens: there is no other copy.
+public struct Keyring: Sendable {
+    /// The key that those who push need; `nil` on a worker.
+    public internal(set) var deploymentKey: DeploymentKey?
+    var masterKeys: [TenantName: SecretKey]
+    /// Where it was read from, for errors.
+    let path: String
+
+    /// Tenants that have a key here, sorted.
+    public var tenants: [TenantName] { masterKeys.keys.sorted() }
+
+    /// The keys of a tenant.
+    /// - Throws: `.key` if they are not in this keyring.
+    public func keys(for tenant: TenantName) throws -> TenantKeys {
+        guard let master = masterKeys[tenant] else {
+            throw CacheError(
+                .key,
+                "keyring \(path) has no key for tenant \(tenant): copy it from a host that has it, or make a new tenant's with: layercache keygen \(tenant) --keyring \(path)"
+            )
+        }
+        return TenantKeys(tenant: tenant, master: master)
+    }
+
+    /// The deployment key.
+    /// - Throws: `.key` if it is not in this keyring.
+    public func requireDeploymentKey() throws -> DeploymentKey {
+        guard let deploymentKey else {
+            throw CacheError(
+                .key, "keyring \(path) has no deployment key, which push needs: use the keyring of a host that pushes")
+        }
+        return deploymentKey
+    }
+}

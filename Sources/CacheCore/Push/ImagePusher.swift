@@ -1,0 +1,88 @@
+internal import Glibc
+internal import NIOCore
+internal import NIOPosix
+
+/// Brings images into L3: the platform's trusted ingest. It needs the tenant's keys and the deployment key.
+public struct ImagePusher: Sendable {
+    private let store: any ObjectStore
+    private let tenant: TenantKeys
+    private let deployment: DeploymentKey
+    private let options: PushOptions
+
+    public init(
+        store: any ObjectStore, tenant: TenantKeys, deployment: DeploymentKey, options: PushOptions = PushOptions()
+    ) {
+        self.store = store
+        self.tenant = tenant
+        self.deployment = deployment
+        self.options = options
+    }
+
+    /// Converts what L3 does not know yet, stores it, and points `reference` at it.
+    ///
+    /// A layer that L3 has for this tenant (same diffID) is not converted again. Memory stays below 300 MiB whatever the size. When this
+    /// returns, everything is durable; if it is killed at any moment, the same push finishes what is missing.
+    /// - Throws: ``CacheError``.
+    public func push(
+        _ source: ImageSource, as reference: ImageReference, progress: PushProgress = PushProgress()
+    ) async throws -> PushReport {
+        let pool = NIOThreadPool(numberOfThreads: max(System.coreCount, 2) + 1)
+        pool.start()
+        do {
+            let report = try await push(source, as: reference, progress: progress, pool: pool)
+            try await pool.shutdownGracefully()
+            return report
+        } catch {
+            try await pool.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private func push(
+        _ source: ImageSource, as reference: ImageReference, progress: PushProgress, pool: NIOThreadPool
+    ) async throws -> PushReport {
+        let now = Self.millisecondsSince1970()
+        let generation = try await ActiveGeneration.find(
+            in: store, deploymentKey: deployment, create: true, now: now)
+        let layers = try await pushLayers(source.layers, generation, progress, pool)
+        let manifest = ImageManifest(
+            source: source.origin, generation: generation.generation,
+            layers: layers.map { pushed in
+                ImageManifest.Layer(
+                    manifest: pushed.manifest, diffID: pushed.report.diffID,
+                    byteCount: UInt64(pushed.report.logicalBytes), sharedBytes: UInt64(pushed.report.sharedBytes),
+                    name: pushed.report.name)
+            },
+            configuration: source.configuration ?? ByteBuffer(), annotations: [])
+        let (id, sealed) = try manifest.seal(with: tenant)
+        _ = try await store.putIfAbsent(L3Layout.manifest(id, in: generation.generation), sealed)
+        try await RefStore(store).set(
+            reference, to: RefRecord(generation: generation.generation, manifest: id, setAt: now))
+        return PushReport(reference: reference, manifest: id, layers: layers.map(\.report))
+    }
+
+    private static func millisecondsSince1970() -> UInt64 {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return UInt64(now.tv_sec) * 1000 + UInt64(now.tv_nsec) / 1_000_000
+    }
+
+    private func pushLayers(
+        _ sources: [LayerSource], _ generation: ActiveGeneration, _ progress: PushProgress, _ pool: NIOThreadPool
+    ) async throws -> [LayerPusher.Pushed] {
+        let pusher = LayerPusher(
+            store: store, generation: generation, tenant: tenant, options: options,
+            writer: ChunkWriter(store: store, generation: generation, options: options, pool: pool),
+            limit: AsyncLimiter("chunks", capacity: options.chunksInFlight, maximumWaiters: .max), pool: pool,
+            progress: progress)
+        return try await withThrowingTaskGroup(of: (Int, LayerPusher.Pushed).self) { group in
+            var pushed: [Int: LayerPusher.Pushed] = [:]
+            for (index, source) in sources.enumerated() {
+                if index >= options.layersInFlight, let done = try await group.next() { pushed[done.0] = done.1 }
+                group.addTask { (index, try await pusher.push(source)) }
+            }
+            for try await done in group { pushed[done.0] = done.1 }
+            return sources.indices.compactMap { pushed[$0] }
+        }
+    }
+}

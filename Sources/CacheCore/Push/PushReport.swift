@@ -1,0 +1,56 @@
+internal import Synchronization
+
+/// What a push did.
+public struct PushReport: Sendable {
+    public let reference: ImageReference
+    /// The manifest that the ref names now.
+    public let manifest: ManifestID
+    public let layers: [LayerPushReport]
+
+    /// Chunks of all layers and their streams.
+    public var chunks: Int { layers.reduce(0) { $0 + $1.chunks } }
+    public var zeroChunks: Int { layers.reduce(0) { $0 + $1.zeroChunks } }
+    /// Chunks that L3 did not have.
+    public var newChunks: Int { layers.reduce(0) { $0 + $1.newChunks } }
+    /// Size of all layers as uncompressed tar (or raw file).
+    public var logicalBytes: Int { layers.reduce(0) { $0 + $1.logicalBytes } }
+    /// Plaintext bytes of the new chunks.
+    public var newBytes: Int { layers.reduce(0) { $0 + $1.newBytes } }
+    /// Sealed bytes of the new chunks.
+    public var uploadedBytes: Int { layers.reduce(0) { $0 + $1.uploadedBytes } }
+}
+
+/// What a push did with one layer.
+public struct LayerPushReport: Sendable {
+    public var name: String
+    public var diffID: SHA256Digest
+    /// Size of the uncompressed tar or raw file.
+    public var logicalBytes: Int
+    public var chunks = 0
+    public var zeroChunks = 0
+    public var newChunks = 0
+    public var newBytes = 0
+    public var uploadedBytes = 0
+    /// Sealed bytes of the layer's distinct chunks.
+    public var storedBytes = 0
+    /// Sealed bytes among `storedBytes` that L3 held before this push reached the layer.
+    public var sharedBytes: Int { storedBytes - uploadedBytes }
+    /// Whether the layer was in L3 already, so that nothing was converted.
+    public var wasKnown = false
+}
+
+/// How far a push is; counts up while it runs. Safe to read from any thread.
+public final class PushProgress: Sendable {
+    private let read = Atomic<Int>(0)
+    private let uploaded = Atomic<Int>(0)
+
+    public init() {}
+
+    /// Bytes of layers read so far, uncompressed, known layers included.
+    public var bytesRead: Int { read.load(ordering: .relaxed) }
+    /// Sealed bytes brought to L3 so far.
+    public var bytesUploaded: Int { uploaded.load(ordering: .relaxed) }
+
+    func add(read bytes: Int) { read.add(bytes, ordering: .relaxed) }
+    func add(uploaded bytes: Int) { uploaded.add(bytes, ordering: .relaxed) }
+}

@@ -1,0 +1,45 @@
+import CacheCore
+import Configuration
+
+/// The JSON file that `--config` names: one object, names as the options have them, values as one would type them.
+enum ConfigurationFile {
+    /// The options that can be set there (and as `LAYERCACHE_...` in the environment).
+    static let names = [
+        "l1", "l1-capacity", "l2", "l3", "keyring", "listen", "store", "capacity", "memory", "threads",
+    ]
+    private static let maximumBytes = 1 << 20
+
+    /// - Throws: ``CacheError`` naming the file if it is too large, no JSON object, or has a name that means nothing here.
+    static func read(_ path: String) throws -> [AbsoluteConfigKey: ConfigValue] {
+        let bytes = try OpenFile.open(path).wholeRange().readAll(atMost: maximumBytes)
+        var limits = ImportLimits()
+        limits.documentDepth = 2
+        let values = try JSONDocument.decode(
+            [String: Scalar].self, from: bytes, name: "configuration file \(path)", limits: limits)
+        var result: [AbsoluteConfigKey: ConfigValue] = [:]
+        for (name, value) in values.sorted(by: { $0.key < $1.key }) {
+            guard names.contains(name) else {
+                throw CacheError(
+                    .invalidInput,
+                    "configuration file \(path) has the unknown name '\(name)': use \(names.joined(separator: ", "))")
+            }
+            result[AbsoluteConfigKey([name])] = ConfigValue(.string(value.text), isSecret: false)
+        }
+        return result
+    }
+
+    private struct Scalar: Decodable {
+        let text: String
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if let number = try? container.decode(Int.self) {
+                text = String(number)
+            } else if let list = try? container.decode([String].self) {
+                text = list.joined(separator: ",")
+            } else {
+                text = try container.decode(String.self)
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import ArgumentParser
+import CacheCore
+
+struct PushCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "push", abstract: "Bring an image into L3: only what L3 does not have is stored.")
+
+    @Argument(help: "oci:DIR:TAG, oci-archive:FILE[:TAG], docker-archive:FILE[:REF], tar:FILE, zip:FILE, dir:DIR or file:FILE")
+    var source: String
+    @Argument(help: "TENANT/NAME:TAG")
+    var ref: String
+    @Option(help: ArgumentHelp("none, or the level of zstd from 1 to 19.", valueName: "level"))
+    var compression: String = "1"
+    @Flag(help: "Convert known layers too, read every chunk that L3 has, and replace damaged ones.")
+    var repair = false
+    @OptionGroup var options: CommonOptions
+
+    func run() async throws {
+        let settings = try Settings(options)
+        let reference = try ImageReference(parsing: ref)
+        let keyring = try settings.keyring()
+        var pushOptions = PushOptions()
+        pushOptions.compression = try parseCompression()
+        pushOptions.repair = repair
+        let pusher = ImagePusher(
+            store: try settings.objectStore(creating: true), tenant: try keyring.keys(for: reference.tenant),
+            deployment: try keyring.requireDeploymentKey(), options: pushOptions)
+        let progress = PushProgress()
+        let start = ContinuousClock.now
+        let source = try ImageSource.open(try SourceReference.parse(source), limits: pushOptions.limits)
+        let report = try await ProgressLine.during(
+            options,
+            { seconds in
+                let rate = Int(Double(progress.bytesRead) / seconds).inBytes
+                return "read \(progress.bytesRead.inBytes) (\(rate)/s), stored \(progress.bytesUploaded.inBytes)"
+            }
+        ) {
+            try await pusher.push(source, as: reference, progress: progress)
+        }
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        try options.report(PushJSON(report, seconds: seconds)) {
+            print("\(report.reference) is \(report.manifest)")
+            print(
+                "\(report.layers.count) layers, \(report.logicalBytes.inBytes) in \(String(seconds.toMilliseconds)) s; "
+                    + "\(report.newChunks) of \(report.chunks) chunks were new: "
+                    + "\(report.newBytes.inBytes), stored as \(report.uploadedBytes.inBytes)")
+        }
+    }
+
+    private func parseCompression() throws -> ChunkCompression {
+        if compression == "none" { return .none }
+        guard let level = Int(compression), (1...19).contains(level) else {
+            throw ValidationError("--compression '\(compression)' is neither none nor a level from 1 to 19.")
+        }
+        return .zstd(level: level)
+    }
+}
+
+/// The JSON object of the contract.
+private struct PushJSON: Encodable {
+    struct Chunks: Encodable {
+        let total: Int
+        let zero: Int
+        let new: Int
+    }
+    struct Bytes: Encodable {
+        let logical: Int
+        let new: Int
+        let uploaded: Int
+    }
+    let ref: String
+    let manifest: String
+    let chunks: Chunks
+    let bytes: Bytes
+    let seconds: Double
+
+    init(_ report: PushReport, seconds: Double) {
+        ref = "\(report.reference)"
+        manifest = "\(report.manifest)"
+        chunks = Chunks(total: report.chunks, zero: report.zeroChunks, new: report.newChunks)
+        bytes = Bytes(logical: report.logicalBytes, new: report.newBytes, uploaded: report.uploadedBytes)
+        self.seconds = seconds.toMilliseconds
+    }
+}

@@ -1,0 +1,89 @@
+import ArgumentParser
+import CacheClient
+import CacheCore
+import Configuration
+import Foundation
+import Logging
+
+/// Options after all their sources were asked: the command line, then the environment, then the configuration file.
+struct Settings {
+    private let options: CommonOptions
+    private let reader: ConfigReader
+
+    init(_ options: CommonOptions) throws {
+        self.options = options
+        var providers: [any ConfigProvider] = [EnvironmentVariablesProvider().prefixKeys(with: "layercache")]
+        if let path = options.config ?? ProcessInfo.processInfo.environment["LAYERCACHE_CONFIG"] {
+            providers.append(InMemoryProvider(name: path, values: try ConfigurationFile.read(path)))
+        }
+        reader = ConfigReader(providers: providers)
+    }
+
+    /// The value of an option: `given` on the command line, or from elsewhere; `nil` if nobody sets it.
+    func value(_ name: String, _ given: String?) -> String? {
+        given ?? reader.string(forKey: ConfigKey([name]))
+    }
+
+    func required(_ name: String, _ given: String?, _ example: String) throws -> String {
+        guard let value = value(name, given), !value.isEmpty else {
+            throw ValidationError("Missing --\(name): give it, for example '--\(name) \(example)'.")
+        }
+        return value
+    }
+
+    func size(_ name: String, _ given: String?, default standard: UInt64) throws -> UInt64 {
+        guard let text = value(name, given) else { return standard }
+        guard let size = ByteSize(argument: text) else {
+            throw ValidationError("--\(name) '\(text)' is not a size: use for example 512MiB or 10GiB.")
+        }
+        return size.bytes
+    }
+
+    /// L3; `creating` makes a directory that is missing, for those who push.
+    func objectStore(creating: Bool = false) throws -> any ObjectStore {
+        try ObjectStoreLocation.parse(try required("l3", options.l3, "/srv/layers")).open(create: creating)
+    }
+
+    func keyringPath() throws -> String {
+        try required("keyring", options.keyring, "keys.json")
+    }
+
+    func keyring() throws -> Keyring {
+        try Keyring(contentsOf: try keyringPath())
+    }
+
+    func l2Addresses() -> [String] {
+        (value("l2", options.l2) ?? "").split(separator: ",").map(String.init)
+    }
+
+    func l1Directory() -> String? { value("l1", options.l1) }
+
+    func l1Capacity() throws -> UInt64 { try size("l1-capacity", options.l1Capacity, default: 10 << 30) }
+
+    /// A cache with the tiers that the options name.
+    func openCache() async throws -> LayerCache {
+        var configuration = CacheConfiguration(l3: try objectStore())
+        configuration.l1Directory = l1Directory()
+        configuration.l1Capacity = try l1Capacity()
+        configuration.l2 = l2Addresses()
+        return try await LayerCache.open(configuration, logger: .commandLine)
+    }
+
+    /// A cache of nothing: whatever is read comes from L3.
+    func openBareL3() async throws -> LayerCache {
+        var configuration = CacheConfiguration(l3: try objectStore())
+        configuration.memoryBytes = 0
+        return try await LayerCache.open(configuration, logger: .commandLine)
+    }
+}
+
+extension Logger {
+    /// Warnings and worse, on standard error.
+    static let commandLine = standardError(.warning)
+
+    static func standardError(_ level: Logger.Level) -> Logger {
+        var logger = Logger(label: "layercache") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = level
+        return logger
+    }
+}

@@ -1,0 +1,104 @@
+import CacheCore
+import Foundation
+import Testing
+
+/// Layers that try to write outside of the directory that they are extracted to. Beside it lies a tree that must not change.
+@Suite struct HostileLayerTests {
+    /// Each is a Python list of (name, type, link target or contents); `@` stands for the directory beside the destination.
+    private static let attacks: [(name: String, layers: [String])] = [
+        ("dot-dot", ["[('../outside/new', F, 'x')]"]),
+        ("dot-dot inside", ["[('a/../../outside/secret', F, 'x')]"]),
+        ("absolute", ["[('@/secret', F, 'x')]"]),
+        ("link, then through it", ["[('l', L, '@'), ('l/secret', F, 'x'), ('l/new', F, 'x')]"]),
+        ("relative link, then through it", ["[('l', L, '../outside'), ('l/secret', F, 'x')]"]),
+        (
+            "link in a lower layer",
+            ["[('l', L, '@')]", "[('l/secret', F, 'x'), ('l/.wh.secret', F, ''), ('l/.wh..wh..opq', F, '')]"]
+        ),
+        ("links to links", ["[('a', L, 'b'), ('b', L, 'c/..'), ('c', L, '/../../outside'), ('a/secret', F, 'x')]"]),
+        ("links in a circle", ["[('a', L, 'b'), ('b', L, 'a'), ('a/x', F, 'x')]"]),
+        ("file over a link", ["[('l', L, '@/secret'), ('l', F, 'overwritten')]"]),
+        ("directory over a link", ["[('l', L, '@'), ('l', D, ''), ('l/secret', F, 'x')]"]),
+        ("directory over a link, with a mode", ["[('l', L, '@'), ('l', D, '')]"]),
+        ("link over a directory", ["[('d', D, ''), ('d/secret', F, 'x'), ('d', L, '@'), ('d/secret', F, 'x')]"]),
+        ("link over a directory, whose time is set last", ["[('d', D, ''), ('d', L, '@')]"]),
+        ("link over a directory's parent", ["[('p', D, ''), ('p/outside', D, ''), ('p', L, '@/..')]"]),
+        ("hard link to the outside", ["[('h', H, '@/secret'), ('h', F, 'x')]"]),
+        ("hard link by dot-dot", ["[('h', H, '../outside/secret')]"]),
+        ("hard link through a link", ["[('l', L, '@'), ('h', H, 'l/secret'), ('h', F, 'x')]"]),
+        ("hard link to a link, then written", ["[('l', L, '@/secret'), ('h', H, 'l'), ('h', F, 'x')]"]),
+        ("hard link to a link to a directory", ["[('l', L, '@'), ('h', H, 'l'), ('h/secret', F, 'x')]"]),
+        ("hard link to a directory", ["[('d', D, ''), ('h', H, 'd')]"]),
+        ("whiteout of dot-dot", ["[('a', D, '')]", "[('a/.wh...', F, ''), ('.wh...', F, '')]"]),
+        ("whiteout of dot", ["[('a', D, '')]", "[('a/.wh..', F, '')]"]),
+        ("whiteout of nothing", ["[('a', D, '')]", "[('a/.wh.', F, '')]"]),
+        ("whiteout through a link", ["[('l', L, '@')]", "[('l/.wh.secret', F, '')]"]),
+        ("whiteout of a link", ["[('l', L, '@')]", "[('.wh.l', F, '')]"]),
+        ("opaque root link", ["[('l', L, '@'), ('l/.wh..wh..opq', F, '')]", "[('l/.wh..wh..opq', F, '')]"]),
+        ("pipe over a link", ["[('l', L, '@/secret'), ('l', P, '')]"]),
+        ("root as a link", ["[('.', L, '@'), ('secret', F, 'x')]"]),
+        ("root as a file", ["[('./', F, 'x')]"]),
+        ("proc", ["[('p', L, '/proc/self/cwd'), ('p/x', F, 'x'), ('q', L, '/proc/self/root'), ('q/tmp/x', F, 'x')]"]),
+        ("zero byte", ["[('a\\0/../../outside/secret', F, 'x')]"]),
+        ("long name", ["[('n' * 300, F, 'x')]"]),
+        ("long path", ["[('n/' * 3000 + 'n', F, 'x')]"]),
+        ("deep path", ["[('n/' * 1000 + 'n', F, 'x')]"]),
+        ("unending links", ["[('l' + str(i), L, 'l' + str(i + 1)) for i in range(200)] + [('l0/x', F, 'x')]"]),
+        (
+            "links that multiply",
+            [
+                "[('a', D, '')] + [('a/' + str(i), L, ('/a/' + str(i + 1)) + '/.' * 900) for i in range(50)] + [('a/0/x', F, 'x')]"
+            ]
+        ),
+    ]
+
+    @Test(arguments: attacks.indices)
+    func nothingOutsideChanges(_ index: Int) throws {
+        let attack = Self.attacks[index]
+        let fixture = try ImportFixture()
+        try fixture.shell(
+            "mkdir outside; echo secret > outside/secret; chmod 600 outside/secret; chmod 751 outside; touch -d @1000000000 outside/secret outside"
+        )
+        for (number, layer) in attack.layers.enumerated() {
+            try fixture.python(
+                """
+                F, L, H, D, P = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE
+                with tarfile.open('layer\(number)', 'w', format=tarfile.PAX_FORMAT) as t:
+                    for n, kind, v in \(layer):
+                        i = tarfile.TarInfo(n.replace('@', os.getcwd() + '/outside')); i.type = kind; i.mode = 0o777; i.mtime = 5
+                        if kind == F: i.size = len(v)
+                        else: i.linkname = v.replace('@', os.getcwd() + '/outside')
+                        t.addfile(i, io.BytesIO(v.encode()) if kind == F else None)
+                """)
+        }
+        let layers = try attack.layers.indices.map { try fileBytes(fixture("layer\($0)")) }
+        let before = try state(of: fixture)
+        do {
+            _ = try extract(layers, to: fixture("destination"))
+            #expect(try fixture.shell("ls -d destination") == "destination\n")
+        } catch let error as CacheError {
+            #expect(!error.description.contains("\n"), "\(attack.name)")
+            #expect(try fixture.shell("ls -d destination .layercache-* 2>/dev/null || true").isEmpty, "\(attack.name)")
+        }
+        #expect(try state(of: fixture) == before, "\(attack.name)")
+    }
+
+    private func state(of fixture: ImportFixture) throws -> String {
+        try fixture.shell(
+            "find outside -printf '%p %y %m %U %G %s %T@ %C@ %n %i\\n' | sort; cat outside/secret; ls -A | grep -v ^destination$"
+        )
+    }
+
+    @Test func aSizeThatLies() throws {
+        let fixture = try ImportFixture()
+        try fixture.python(
+            """
+            b = bytearray(tar('a', big=5000))
+            b[124:136] = b'77777777777\\0'
+            b[148:156] = b' ' * 8; b[148:156] = b'%06o\\0 ' % sum(b[:512])
+            open('t', 'wb').write(b)
+            """)
+        #expect(cacheError { _ = try extract([fileBytes(fixture("t"))], to: fixture("out")) } != nil)
+        #expect(try fixture.shell("ls -A") == "t\n")
+    }
+}

@@ -1,0 +1,175 @@
+import CacheCore
+import Foundation
+import NIOCore
+import Testing
+
+@Suite struct FileObjectStoreTests {
+    private let scratch: ObjectScratch
+
+    init() throws { scratch = try ObjectScratch() }
+
+    @Test(arguments: ObjectStoreConformance.allCases)
+    func conforms(_ requirement: ObjectStoreConformance) async throws {
+        try await requirement.check(scratch.store())
+    }
+
+    @Test func leavesNoTemporaryFilesAndCleansUpAfterOthers() async throws {
+        try scratch.write(".tmp/dead.lock", [])
+        try scratch.write(".tmp/dead.1", [1, 2, 3])
+        try scratch.write(".tmp/orphan.7", [1])
+        let first = try scratch.store()
+        _ = try await first.putIfAbsent(key("a"), ByteBuffer(string: "1"))
+        let locks = scratch.names(".tmp")
+        #expect(locks.count == 1 && locks[0].hasSuffix(".lock"))
+        // A second store must not take the first one's temporary files for abandoned.
+        let living = locks[0].dropLast(5) + ".99"
+        try scratch.write(".tmp/\(living)", [1])
+        let second = try scratch.store()
+        _ = try await second.putIfAbsent(key("b"), ByteBuffer(string: "1"))
+        #expect(scratch.names(".tmp").contains(String(living)))
+        withExtendedLifetime((first, second)) {}
+    }
+
+    @Test func readsWithoutLeavingAnything() async throws {
+        let store = try scratch.store()
+        #expect(try await store.get(key("a/b"), limit: 1) == nil)
+        #expect(scratch.names().isEmpty)
+    }
+
+    @Test func missingRootIsNamed() async throws {
+        let path = scratch.path + "/none"
+        let error = await failure { try FileObjectStore(root: path, create: false) }
+        #expect(error?.code == .missing && error?.message.contains(path) == true)
+        _ = try FileObjectStore(root: path + "/deep/er/", create: true)
+        #expect(scratch.names("none/deep/er").isEmpty && scratch.names("none") == ["deep"])
+    }
+
+    @Test func refusesLinksAndSpecialFiles() async throws {
+        let store = try scratch.store()
+        try scratch.write("real/object", [1])
+        try FileManager.default.createSymbolicLink(
+            atPath: scratch.path + "/real/link", withDestinationPath: scratch.path + "/real/object")
+        try FileManager.default.createSymbolicLink(
+            atPath: scratch.path + "/linked", withDestinationPath: scratch.path + "/real")
+        #expect(mkfifo(scratch.path + "/real/pipe", 0o600) == 0)
+        for name in ["real/link", "linked/object", "real/pipe"] {
+            for error in [
+                await failure { try await store.get(key(name), limit: 9) },
+                await failure { try await store.head(key(name)) },
+                await failure { try await store.putIfAbsent(key(name), ByteBuffer(string: "1")) },
+            ] { #expect(error?.code == .io && error?.description.contains(name) == true, "\(name): \(error as Any)") }
+        }
+        let error = await failure { try await store.list(prefix: "", delimiter: false, after: nil, limit: 9) }
+        #expect(error?.description.contains("linked") == true)
+    }
+
+    @Test func namesThatAFilesystemCannotHoldBesideEachOther() async throws {
+        let store = try scratch.store()
+        _ = try await store.putIfAbsent(key("a/b"), ByteBuffer(string: "1"))
+        let above = await failure { try await store.putIfAbsent(key("a"), ByteBuffer(string: "1")) }
+        #expect(above?.code == .io && above?.message.contains("object a ") == true)
+        let below = await failure { try await store.putIfAbsent(key("a/b/c"), ByteBuffer(string: "1")) }
+        #expect(below?.code == .io && below?.message.contains("object a/b/c ") == true)
+        let long = await failure {
+            try await store.putIfAbsent(key(String(repeating: "x", count: 300)), ByteBuffer(string: "1"))
+        }
+        #expect(long?.description.contains("name too long") == true)
+    }
+
+    @Test func removedDirectoryIsMadeAgain() async throws {
+        let store = try scratch.store()
+        _ = try await store.putIfAbsent(key("a/b/c"), ByteBuffer(string: "1"))
+        try FileManager.default.removeItem(atPath: scratch.path + "/a")
+        #expect(try await store.get(key("a/b/c"), limit: 9) == nil)
+        #expect(try await store.putIfAbsent(key("a/b/c"), ByteBuffer(string: "2")) == .created)
+        #expect(try await store.text("a/b/c") == "2")
+    }
+
+    @Test func strangersInTheDirectoryAreNoObjects() async throws {
+        let store = try scratch.store()
+        try scratch.write("has space", [1])
+        try scratch.write(".hidden/x", [1])
+        try scratch.write("fine", [1])
+        let page = try await store.list(prefix: "", delimiter: false, after: nil, limit: 10)
+        #expect(page.objects.map(\.key.rawValue) == ["fine"])
+    }
+
+    @Test func fullDiskAndForbiddenDirectoryNameTheObject() async throws {
+        // Where the tests run as root, permissions forbid nothing: a file in place of a directory does.
+        try scratch.write(".tmp", [])
+        let store = try scratch.store()
+        let error = await failure { try await store.putIfAbsent(key("a/b"), ByteBuffer(string: "1")) }
+        #expect(error?.code == .io && error?.description.contains("object a/b of \(scratch.path)") == true)
+    }
+
+    @Test func tooManyCallsAreRefused() async throws {
+        let store = try FileObjectStore(root: scratch.path, create: true, threads: 1, maximumInFlight: 2)
+        let codes = await withTaskGroup { group in
+            for number in 0..<50 {
+                group.addTask { () -> CacheError.Code? in
+                    do {
+                        _ = try await store.putIfAbsent(key("o/\(number)"), ByteBuffer(string: "1"))
+                        return nil
+                    } catch { return (error as? CacheError)?.code }
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(codes.contains(nil) && codes.allSatisfy { $0 == nil || $0 == .overloaded })
+    }
+
+    @Test func killedWriterLeavesOnlyWholeObjects() async throws {
+        for round in 0..<4 {
+            let child = try ObjectExerciserProcess(["put", scratch.path, "\(round)"])
+            child.waitForSteps(40 + 23 * round)
+            child.kill()
+            let store = try scratch.store()
+            var after: String?
+            var count = 0
+            repeat {
+                let page = try await store.list(prefix: "objects/", delimiter: false, after: after, limit: 1000)
+                for (object, size) in page.objects {
+                    let body = try #require(await store.get(object, limit: 1 << 20)).body
+                    #expect(body.readableBytes == size)
+                    let name = body.withUnsafeReadableBytes { SHA256Digest(hashing: $0).hex }
+                    #expect(object.rawValue.hasSuffix(name), "round \(round)")
+                }
+                count += page.objects.count
+                after = page.next
+            } while after != nil
+            #expect(count >= 40)
+            // The next writer finds the way free, and removes what was left.
+            _ = try await store.putIfAbsent(key("after/\(round)"), ByteBuffer(string: "1"))
+            #expect(scratch.names(".tmp").count == 1)
+        }
+    }
+
+    @Test func processesThatSwapLoseNothing() async throws {
+        let children = try (0..<3).map { _ in
+            try ObjectExerciserProcess(["count", scratch.path, "refs/n", "30"])
+        }
+        for child in children { #expect(child.status() == 0) }
+        #expect(try await scratch.store().text("refs/n") == "90")
+    }
+}
+
+@Suite struct ObjectStoreLocationTests {
+    @Test(arguments: [
+        ("/var/l3", "/var/l3"), ("l3", "l3"), ("file:///var/l3", "/var/l3"), ("file:///a%20b", "/a b"),
+        ("./x:y", "./x:y"),
+    ])
+    func directories(_ text: String, _ path: String) throws {
+        #expect(try ObjectStoreLocation.parse(text) == .directory(path))
+    }
+
+    @Test(arguments: [
+        ("", CacheError.Code.invalidInput), ("file://host/x", .invalidInput), ("file:///a%2", .invalidInput),
+        ("file:///a%00", .invalidInput), ("file:///%ff", .invalidInput),
+        ("s3://bucket/prefix?endpoint=x", .unsupported),
+        ("http://x/y", .unsupported),
+    ])
+    func refused(_ text: String, _ code: CacheError.Code) async {
+        let error = await failure { try ObjectStoreLocation.parse(text) }
+        #expect(error?.code == code)
+    }
+}

@@ -1,0 +1,79 @@
+import CacheCore
+import Foundation
+import NIOCore
+import NIOHTTP1
+import Testing
+
+@testable import CacheServer
+
+/// The small pieces of the HTTP path that need no socket.
+struct RequestPartsTests {
+    private let id = TestChunk(seed: 1).id
+
+    @Test func targetsAreRouted() {
+        #expect(Route(target: "/v1/chunks/\(id.hex)") == .chunk(id))
+        #expect(Route(target: "http://host:1/v1/chunks/\(id.hex)") == .chunk(id))
+        #expect(Route(target: "hTTp://host/v1/chunks/missing") == .missing)
+        #expect(Route(target: "http://host") == .control(path: "/"))
+        #expect(Route(target: "/") == .control(path: "/"))
+        #expect(Route(target: "*") == .control(path: "*"))
+        #expect(Route(target: "") == .control(path: ""))
+        #expect(Route(target: "/v1/chunks") == .control(path: "/v1/chunks"))
+        #expect(Route(target: "https://host/v1/chunks/missing") == .control(path: "https://host/v1/chunks/missing"))
+        for name in ["", "x", "missing/", "missing?a", "\(id.hex)?", "\(id.hex) ", "é"] {
+            guard case .malformed = Route(target: "/v1/chunks/\(name)") else {
+                Issue.record("\(name) is not refused")
+                continue
+            }
+        }
+    }
+
+    @Test func roomIsTakenAndGivenBack() {
+        var room = Room(bytes: 100, requests: 2)
+        let taken = [60, 41, 40, 0].map { room.take(bytes: $0) }
+        #expect(taken == [true, false, true, false])
+        room.shrink(bytes: 30)
+        room.give(bytes: 30)
+        #expect(room.bytes == 40)
+        let again = room.take(bytes: 60)
+        #expect(again)
+        room.enter()
+        #expect(room.requests == 3)
+    }
+
+    @Test func storeFailuresBecomeStatuses() {
+        #expect(Refusal(CacheError(.io, "full"), writing: true).status == .insufficientStorage)
+        #expect(Refusal(CacheError(.io, "bad disk"), writing: false).status == .internalServerError)
+        #expect(Refusal(CacheError(.overloaded, "queue"), writing: true).status == .serviceUnavailable)
+        #expect(Refusal(CacheError(.closed, "closed"), writing: false).retry)
+        #expect(Refusal(ChannelError.eof, writing: true).status == .internalServerError)
+    }
+
+    @Test func datesHaveTheFormOfTheProtocol() {
+        #expect(HTTPDate.format(784_111_777) == "Sun, 06 Nov 1994 08:49:37 GMT")
+        #expect(HTTPDate.format(1_709_251_199) == "Thu, 29 Feb 2024 23:59:59 GMT")
+    }
+
+    @Test func histogramCountsByUpperBound() {
+        var histogram = Histogram()
+        for nanoseconds in [0, 50_000, 50_001, 1_000_000, 10_000_000_001] as [Int64] {
+            histogram.record(nanoseconds: nanoseconds)
+        }
+        #expect(histogram.counts[0] == 2)
+        #expect(histogram.counts[1] == 1)
+        #expect(histogram.counts[4] == 1)
+        #expect(histogram.counts.last == 1)
+        histogram.add(histogram)
+        #expect(histogram.count == 10)
+        #expect(histogram.totalNanoseconds == 2 * 10_001_100_002)
+    }
+
+    @Test func deadlinesAreLookedAtOftenEnough() {
+        var limits = ServerLimits()
+        #expect(limits.tick == .milliseconds(500))
+        limits.idleTime = .milliseconds(40)
+        #expect(limits.tick == .milliseconds(10))
+        limits.waitTime = .microseconds(1)
+        #expect(limits.tick == .milliseconds(5))
+    }
+}
