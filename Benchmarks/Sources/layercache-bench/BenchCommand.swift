@@ -1,0 +1,73 @@
+import ArgumentParser
+import Foundation
+
+@main
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "layercache-bench",
+        abstract: "Measures LayerCache against what else the same machine can do, in the same run.",
+        discussion:
+            "Cases: \(BenchCase.allCases.map(\.rawValue).joined(separator: ", ")); all of them if none is named.")
+
+    @Argument(help: "What to measure.")
+    var cases: [BenchCase] = []
+    @Flag(help: "Print the rows as a JSON array, and nothing else on standard output.")
+    var json = false
+    @Flag(help: "Seconds instead of minutes: shows that everything runs; its numbers mean little.")
+    var quick = false
+    @Option(help: ArgumentHelp("The image to work on, an OCI layout.", valueName: "DIR:TAG"))
+    var image = ".demo/image:python"
+    @Option(help: ArgumentHelp("The layercache to measure.", valueName: "file"))
+    var binary = ".build/release/layercache"
+    @Option(help: ArgumentHelp("Where a directory for the run is made (and removed).", valueName: "dir"))
+    var scratch = ".demo"
+    @Option(help: ArgumentHelp("Write BENCHMARKS.md and figures/ into this directory.", valueName: "dir"))
+    var report: String?
+
+    func run() async throws {
+        let here = FileManager.default.currentDirectoryPath
+        func absolute(_ path: String) -> String { path.hasPrefix("/") ? path : "\(here)/\(path)" }
+        let workspace = try Workspace(parent: absolute(scratch), binary: absolute(binary), quick: quick)
+        let signals = endOnSignals(workspace)
+        defer {
+            signals.forEach { $0.cancel() }
+            Child.endAll()
+            workspace.remove()
+        }
+        let context = Context(workspace: workspace, source: absolute(image))
+        var results: [(BenchCase, CaseResult)] = []
+        for chosen in cases.isEmpty ? BenchCase.allCases : cases {
+            FileHandle.standardError.write(Data("running \(chosen.rawValue)\n".utf8))
+            results.append((chosen, try await chosen.run(context)))
+        }
+        let rows = results.flatMap(\.1.rows)
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .withoutEscapingSlashes]
+            print(String(decoding: try encoder.encode(rows), as: UTF8.self))
+        } else {
+            print(Table(rows).text)
+        }
+        if let report {
+            let bytes = try? context.image().byteCount
+            try Report(results: results, machine: Machine(), imageBytes: bytes).write(to: absolute(report))
+        }
+    }
+
+    /// No server and no directory is left behind when somebody stops the run.
+    private func endOnSignals(_ workspace: Workspace) -> [any DispatchSourceSignal] {
+        [SIGINT, SIGTERM].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler {
+                Child.endAll()
+                workspace.remove()
+                _exit(128 + number)
+            }
+            source.resume()
+            return source
+        }
+    }
+}
+
+extension BenchCase: ExpressibleByArgument {}

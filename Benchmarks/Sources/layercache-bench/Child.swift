@@ -1,0 +1,88 @@
+import Foundation
+import Synchronization
+
+/// A process that the harness started, and what it used.
+struct Child {
+    struct Usage {
+        let status: Int32
+        let seconds: Double
+        let cpuSeconds: Double
+        let residentBytes: Double
+    }
+
+    let pid: pid_t
+    private let log: String
+    private let name: String
+    private let start = ContinuousClock.now
+
+    /// Processes that must not outlive the harness.
+    private static let living = Mutex<Set<pid_t>>([])
+
+    /// Starts `command` with its standard output and error in the file `log`.
+    init(_ command: [String], environment: [String: String], log: String) throws {
+        self.log = log
+        name = (command[0] as NSString).lastPathComponent
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        let arguments = command.map { strdup($0) } + [nil]
+        let variables = environment.map { strdup("\($0)=\($1)") } + [nil]
+        defer { for pointer in arguments + variables { free(pointer) } }
+        var pid = pid_t()
+        let failure = posix_spawn(&pid, command[0], &actions, nil, arguments, variables)
+        guard failure == 0 else {
+            throw BenchError("cannot start \(command[0]): \(String(cString: strerror(failure)))")
+        }
+        self.pid = pid
+        _ = Self.living.withLock { $0.insert(pid) }
+    }
+
+    /// Waits for its end, whatever the status.
+    func end() -> Usage {
+        var status = Int32()
+        var usage = rusage()
+        while wait4(pid, &status, 0, &usage) < 0 && errno == EINTR {}
+        let wall = (ContinuousClock.now - start) / .seconds(1)
+        _ = Self.living.withLock { $0.remove(pid) }
+        return Usage(
+            status: status, seconds: wall, cpuSeconds: Self.seconds(usage.ru_utime) + Self.seconds(usage.ru_stime),
+            residentBytes: Double(usage.ru_maxrss) * 1024)
+    }
+
+    /// Waits for its end, which must be status 0.
+    func success() throws -> Usage {
+        let usage = end()
+        guard usage.status == 0 else { throw BenchError("\(name) failed: \(lastLine)") }
+        return usage
+    }
+
+    func terminate() -> Usage {
+        kill(pid, SIGTERM)
+        return end()
+    }
+
+    var hasEnded: Bool {
+        var information = siginfo_t()
+        return waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG | WNOWAIT) == 0
+            && information.si_signo == SIGCHLD
+    }
+
+    var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
+    var lastLine: String { output.split(separator: "\n").last.map(String.init) ?? "it said nothing" }
+
+    static func endAll() {
+        for pid in living.withLock({ $0 }) { kill(pid, SIGKILL) }
+    }
+
+    private static func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+}
+
+/// The path of an installed program; `nil` if there is none. Daemons live where a user's PATH need not lead.
+func installed(_ name: String) -> String? {
+    let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+    return (path.split(separator: ":") + ["/usr/sbin", "/usr/bin"]).lazy.map { "\($0)/\(name)" }
+        .first { access($0, X_OK) == 0 }
+}

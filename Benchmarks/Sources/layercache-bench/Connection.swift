@@ -1,0 +1,87 @@
+import Foundation
+
+/// One blocking TCP connection to loopback: the load generator for writes, the same for HTTP and for Redis.
+final class Connection {
+    private let descriptor: Int32
+    private var head = [UInt8](repeating: 0, count: 16 * 1024)
+
+    init(port: Int) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var one = Int32(1)
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+        var limit = timeval(tv_sec: 30, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(port).bigEndian)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let status = withUnsafePointer(to: address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard status == 0 else {
+            close(descriptor)
+            throw BenchError("cannot connect to port \(port)")
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    func send(_ text: String) throws {
+        try text.utf8.withContiguousStorageIfAvailable { try send(UnsafeRawBufferPointer($0)) }
+    }
+
+    func send(_ bytes: UnsafeRawBufferPointer) throws {
+        var rest = bytes
+        while !rest.isEmpty {
+            let count = Glibc.send(descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL.rawValue))
+            guard count > 0 else { throw BenchError("a connection broke while sending") }
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+    }
+
+    /// The answer up to `end`; none of what is measured with this has more behind it than fits.
+    func answer(upTo end: String) throws -> String {
+        var count = 0
+        while true {
+            let more = head.withUnsafeMutableBytes {
+                recv(descriptor, $0.baseAddress.map { $0 + count }, $0.count - count, 0)
+            }
+            guard more > 0 else { throw BenchError("a connection ended in the middle of an answer") }
+            count += more
+            let text = String(decoding: head[..<count], as: UTF8.self)
+            if text.contains(end) { return text }
+            guard count < head.count else { throw BenchError("an answer is longer than it should be") }
+        }
+    }
+}
+
+/// Runs `body` for every number below `total` on `threads` threads, each with a connection of its own.
+/// - Returns: the seconds of each call, and of all together.
+func load(
+    threads: Int, total: Int, port: Int, _ body: @escaping @Sendable (Connection, Int) throws -> Void
+) throws -> (samples: [Double], seconds: Double) {
+    let shared = LoadState()
+    let connections = try (0..<threads).map { _ in try Connection(port: port) }
+    let group = DispatchGroup()
+    let start = ContinuousClock.now
+    for connection in connections {
+        nonisolated(unsafe) let connection = connection  // Each thread has one of its own; this function waits for all.
+        group.enter()
+        Thread.detachNewThread {
+            while let number = shared.next(below: total) {
+                let begin = ContinuousClock.now
+                do {
+                    try body(connection, number)
+                    shared.done((ContinuousClock.now - begin) / .seconds(1))
+                } catch {
+                    shared.failed(error)
+                }
+            }
+            group.leave()
+        }
+    }
+    group.wait()
+    return (try shared.samples(), (ContinuousClock.now - start) / .seconds(1))
+}

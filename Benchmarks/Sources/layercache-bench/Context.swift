@@ -1,0 +1,56 @@
+/// What cases share in one run: the image is unpacked once, and only if a case asks for it.
+final class Context {
+    let workspace: Workspace
+    private let source: String
+    private var loadedImage: ImageFixture?
+    private var loadedSample: ChunkSample?
+
+    init(workspace: Workspace, source: String) {
+        self.workspace = workspace
+        self.source = source
+    }
+
+    /// Rounds of what takes milliseconds.
+    var rounds: Int { workspace.quick ? 3 : 11 }
+
+    func image() throws -> ImageFixture {
+        if let loadedImage { return loadedImage }
+        let image = try ImageFixture(source: source, workspace: workspace)
+        loadedImage = image
+        return image
+    }
+
+    func sample() throws -> ChunkSample {
+        if let loadedSample { return loadedSample }
+        let sample = try image().chunks(limit: workspace.quick ? 48 : 256)
+        loadedSample = sample
+        return sample
+    }
+}
+
+/// A case by its name on the command line.
+enum BenchCase: String, CaseIterable {
+    case primitives
+    case seal
+    case open
+    case l1Get = "l1-get"
+    case l1Churn = "l1-churn"
+    case l2Get = "l2-get"
+    case l2Put = "l2-put"
+    case push
+    case pull
+
+    func run(_ context: Context) async throws -> CaseResult {
+        switch self {
+        case .primitives: try runPrimitives(context)
+        case .seal: try runSeal(context)
+        case .open: try runOpen(context)
+        case .l1Get: try await runL1Get(context)
+        case .l1Churn: try await runL1Churn(context)
+        case .l2Get: try runL2Get(context)
+        case .l2Put: try runL2Put(context)
+        case .push: try runPush(context)
+        case .pull: try runPull(context)
+        }
+    }
+}
