@@ -74,7 +74,8 @@ let package = Package(
         .executableTarget(
             name: "layercache",
             dependencies: [
-                "CacheCore", "CacheServer", "CacheClient", nioCore, arguments, configuration, logging, lifecycle, signals,
+                "CacheCore", "CacheServer", "CacheClient", nioCore, arguments, configuration, logging, lifecycle,
+                signals,
             ],
             swiftSettings: settings
         ),

@@ -9,7 +9,8 @@ let package = Package(
         .executableTarget(
             name: "EmbedClient",
             dependencies: [
-                .product(name: "CacheClient", package: "layercache"), .product(name: "CacheCore", package: "layercache"),
+                .product(name: "CacheClient", package: "layercache"),
+                .product(name: "CacheCore", package: "layercache"),
             ])
     ]
 )

@@ -71,7 +71,8 @@ public final class LayerCache: Sendable {
         }
         let keys = try keyring.keys(for: reference.tenant)
         let store = configuration.l3
-        return try await Deadline.run(configuration.l3Deadline * 4, "L3, opening \(reference)") { [reader, counter, configuration] in
+        return try await Deadline.run(configuration.l3Deadline * 4, "L3, opening \(reference)") {
+            [reader, counter, configuration] in
             guard let record = try await RefStore(store).read(reference) else {
                 throw CacheError(.missing, "there is no image \(reference) in L3: see 'layercache ls'")
             }

@@ -4,11 +4,16 @@ import ArgumentParser
 struct CommonOptions: ParsableArguments {
     @Option(name: .customLong("l1"), help: ArgumentHelp("Directory of this host's L1.", valueName: "dir"))
     var l1: String?
-    @Option(name: .customLong("l1-capacity"), help: ArgumentHelp("Most bytes of L1 on disk (10GiB).", valueName: "size"))
+    @Option(
+        name: .customLong("l1-capacity"), help: ArgumentHelp("Most bytes of L1 on disk (10GiB).", valueName: "size"))
     var l1Capacity: String?
-    @Option(name: .customLong("l2"), help: ArgumentHelp("L2 daemons: http://HOST:PORT, several with commas.", valueName: "url"))
+    @Option(
+        name: .customLong("l2"),
+        help: ArgumentHelp("L2 daemons: http://HOST:PORT, several with commas.", valueName: "url"))
     var l2: String?
-    @Option(name: .customLong("l3"), help: ArgumentHelp("Object store: file:///path, a bare path, or s3://...", valueName: "url"))
+    @Option(
+        name: .customLong("l3"),
+        help: ArgumentHelp("Object store: file:///path, a bare path, or s3://...", valueName: "url"))
     var l3: String?
     @Option(name: .customLong("keyring"), help: ArgumentHelp("File with the keys.", valueName: "file"))
     var keyring: String?

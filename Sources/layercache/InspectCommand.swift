@@ -63,7 +63,8 @@ struct InspectCommand: AsyncParsableCommand {
                 ["layer", "diffID", "size", "stored", "chunks", "shared"],
                 rows.enumerated().map { index, row in
                     [
-                        "\(index + 1) \(row.name.prefix(40))", String(row.diffID.prefix(19)), row.size.inBytes, row.stored.inBytes,
+                        "\(index + 1) \(row.name.prefix(40))", String(row.diffID.prefix(19)), row.size.inBytes,
+                        row.stored.inBytes,
                         "\(row.chunks)", "\(Int((row.sharedShare * 100).rounded())) %",
                     ]
                 })

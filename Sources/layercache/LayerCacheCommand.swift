@@ -7,7 +7,8 @@ import Glibc
 struct LayerCacheCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "layercache",
-        abstract: "Starts containers, functions and microVMs from huge images: a three-tier, content-addressed layer cache.",
+        abstract:
+            "Starts containers, functions and microVMs from huge images: a three-tier, content-addressed layer cache.",
         discussion: """
             Every option can also be given as LAYERCACHE_<OPTION> (LAYERCACHE_L1_CAPACITY for --l1-capacity) or in the JSON file that
             --config names ({"l1-capacity": "10GiB"}); the command line wins, then the environment.

@@ -5,7 +5,9 @@ struct PushCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "push", abstract: "Bring an image into L3: only what L3 does not have is stored.")
 
-    @Argument(help: "oci:DIR:TAG, oci-archive:FILE[:TAG], docker-archive:FILE[:REF], tar:FILE, zip:FILE, dir:DIR or file:FILE")
+    @Argument(
+        help: "oci:DIR:TAG, oci-archive:FILE[:TAG], docker-archive:FILE[:REF], tar:FILE, zip:FILE, dir:DIR or file:FILE"
+    )
     var source: String
     @Argument(help: "TENANT/NAME:TAG")
     var ref: String

@@ -10,7 +10,9 @@ struct ServerCommand: AsyncParsableCommand {
         commandName: "server", abstract: "Run the L2 daemon.",
         discussion: "It never sees plaintext and holds no keys. SIGTERM lets requests finish and ends with status 0.")
 
-    @Option(help: ArgumentHelp("Address to listen on; port 0 lets the system choose (127.0.0.1:7070).", valueName: "host:port"))
+    @Option(
+        help: ArgumentHelp(
+            "Address to listen on; port 0 lets the system choose (127.0.0.1:7070).", valueName: "host:port"))
     var listen: String?
     @Option(help: ArgumentHelp("Directory of the chunk store.", valueName: "dir"))
     var store: String?
@@ -26,7 +28,8 @@ struct ServerCommand: AsyncParsableCommand {
         let settings = try Settings(options)
         let address = try ListenAddress(settings.value("listen", listen) ?? "127.0.0.1:7070")
         var configuration = ServerConfiguration(
-            host: address.host, port: address.port, storeDirectory: try settings.required("store", store, "/var/lib/layercache"),
+            host: address.host, port: address.port,
+            storeDirectory: try settings.required("store", store, "/var/lib/layercache"),
             capacity: try settings.size("capacity", capacity, default: 0))
         guard configuration.capacity > 0 else {
             throw ValidationError("Missing --capacity: give it, for example '--capacity 100GiB'.")

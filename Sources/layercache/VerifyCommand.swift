@@ -44,7 +44,8 @@ struct VerifyCommand: AsyncParsableCommand {
             problems: found.problems, seconds: seconds)
         try options.report(report) {
             if found.problems.isEmpty {
-                print("\(reference) is whole: \(report.layers) layers, \(report.chunks) chunks, \(report.bytes.inBytes)")
+                print(
+                    "\(reference) is whole: \(report.layers) layers, \(report.chunks) chunks, \(report.bytes.inBytes)")
             }
         }
         if let first = found.problems.first {

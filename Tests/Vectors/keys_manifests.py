@@ -50,7 +50,7 @@ print("layer", hashlib.sha256(layer).hexdigest(), layer.hex())
 # An image manifest of generation 7: one layer, a configuration of two bytes, one annotation.
 plain = b"LCMF" + struct.pack("<HBBQ", 1, 2, 0, 7) + TENANT_ID + struct.pack("<I", 1) + bytes([0x66]) * 32
 text = lambda s: struct.pack("<I", len(s.encode())) + s.encode()
-body = struct.pack("<BBHII", 1, 0, 0, 2, 1) + b"{}" + bytes([0x55]) * 32 + struct.pack("<Q", 123456) + text("base")
+body = struct.pack("<BBHII", 1, 0, 0, 2, 1) + b"{}" + bytes([0x55]) * 32 + struct.pack("<QQ", 123456, 4242) + text("base")
 body += text("k") + text("wörth")
 image = envelope(plain, body)
 print("image", hashlib.sha256(image).hexdigest(), image.hex())

@@ -18,8 +18,12 @@ public struct ImagePuller: Sendable {
     /// - Throws: ``CacheError``; `.invalidInput` if this kind of image cannot be written so.
     /// - Returns: what could not be written as it was, a line each, such as device nodes without the privilege to make them.
     @discardableResult
-    public func pull(to destination: DestinationReference, progress: PullProgress = PullProgress()) async throws -> [String] {
-        if case .file(let path) = destination, image.layers.count == 1, let layer = image.layers.first, layer.kind == .file {
+    public func pull(to destination: DestinationReference, progress: PullProgress = PullProgress()) async throws
+        -> [String]
+    {
+        if case .file(let path) = destination, image.layers.count == 1, let layer = image.layers.first,
+            layer.kind == .file
+        {
             try await FileLayerWriter(layer: layer, path: path, progress: progress).write()
             return []
         }

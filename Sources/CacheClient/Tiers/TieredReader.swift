@@ -171,7 +171,8 @@ final class TieredReader: Sendable {
             return try await pool.runIfActive { try PlainBuffer.open(ref, sealed) }
         } catch let error as CacheError where error.code == .corrupt {
             throw CacheError(
-                .corrupt, "L3 object \(object) is damaged: push the image again with --repair to restore it", cause: error)
+                .corrupt, "L3 object \(object) is damaged: push the image again with --repair to restore it",
+                cause: error)
         }
     }
 }

@@ -62,7 +62,8 @@ package final class AsyncLimiter: Sendable {
                         return .success(())
                     }
                     if state.waiters.count >= maximumWaiters {
-                        return .failure(CacheError(.overloaded, "too many \(name) are waiting already: try again later"))
+                        return .failure(
+                            CacheError(.overloaded, "too many \(name) are waiting already: try again later"))
                     }
                     state.waiters.append(Waiter(number: number, weight: weight, continuation: continuation))
                     return nil

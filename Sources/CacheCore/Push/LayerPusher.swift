@@ -30,7 +30,8 @@ struct LayerPusher: Sendable {
         let summary = splitter.summary
         if let promised = source.diffID, promised != summary.diffID {
             throw CacheError(
-                .corrupt, "layer \(source.name) has diffID sha256:\(summary.diffID), but the image promises sha256:\(promised)")
+                .corrupt,
+                "layer \(source.name) has diffID sha256:\(summary.diffID), but the image promises sha256:\(promised)")
         }
         return try await record(source, summary, slots, counts)
     }
@@ -39,7 +40,8 @@ struct LayerPusher: Sendable {
 
     private func identity(of source: LayerSource, _ diffID: SHA256Digest) -> LayerIndex.Layer {
         LayerIndex.Layer(
-            kind: source.kind, packingVersion: RegionPlacer.version, codecPolicy: options.compression.policy, diffID: diffID)
+            kind: source.kind, packingVersion: RegionPlacer.version, codecPolicy: options.compression.policy,
+            diffID: diffID)
     }
 
     /// The layer as L3 has it for this tenant, or `nil` if it must be converted.
@@ -74,7 +76,9 @@ struct LayerPusher: Sendable {
             slots.place(placed)
             report.chunks += 1
             if placed.outcome.ref.isZero { report.zeroChunks += 1 }
-            if seen.insert(placed.outcome.ref.id).inserted { report.storedBytes += Int(placed.outcome.ref.sealedLength) }
+            if seen.insert(placed.outcome.ref.id).inserted {
+                report.storedBytes += Int(placed.outcome.ref.sealedLength)
+            }
             if placed.outcome.isNew {
                 report.newChunks += 1
                 report.newBytes += Int(placed.outcome.ref.plainLength)
@@ -160,7 +164,9 @@ struct LayerSlots: Sendable {
     /// All slots of a stream. Throws if one was never filled, which a correct splitter excludes.
     func refs(_ stream: LayerStream) throws -> [ChunkRef] {
         try streams[stream, default: []].enumerated().map { slot, ref in
-            guard let ref else { throw CacheError(.corrupt, "slot \(slot) of a layer's \(stream) stream was never filled") }
+            guard let ref else {
+                throw CacheError(.corrupt, "slot \(slot) of a layer's \(stream) stream was never filled")
+            }
             return ref
         }
     }

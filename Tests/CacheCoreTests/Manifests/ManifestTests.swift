@@ -31,7 +31,7 @@ import Testing
             layers: [
                 .init(
                     manifest: ManifestID(KnownAnswers.digest(0x66)), diffID: KnownAnswers.digest(0x55),
-                    byteCount: 123456, name: "base")
+                    byteCount: 123456, sharedBytes: 4242, name: "base")
             ],
             configuration: ByteBuffer(string: "{}"), annotations: [.init(key: "k", value: "wörth")])
     }

@@ -8,7 +8,9 @@ import CacheCore
 struct EmbedClient {
     static func main() async throws {
         let arguments = CommandLine.arguments.dropFirst().map { $0 }
-        guard arguments.count >= 3 else { return print("usage: EmbedClient L3-DIRECTORY KEYRING REF [L1-DIRECTORY [L2-URL]]") }
+        guard arguments.count >= 3 else {
+            return print("usage: EmbedClient L3-DIRECTORY KEYRING REF [L1-DIRECTORY [L2-URL]]")
+        }
 
         var configuration = CacheConfiguration(l3: try ObjectStoreLocation.open(arguments[0]))
         configuration.l1Directory = arguments.count > 3 ? arguments[3] : nil
@@ -16,7 +18,8 @@ struct EmbedClient {
         configuration.l2 = arguments.count > 4 ? [arguments[4]] : []
         let cache = try await LayerCache.open(configuration)
 
-        let image = try await cache.image(try ImageReference(arguments[2]), keyring: try Keyring(contentsOf: arguments[1]))
+        let image = try await cache.image(
+            try ImageReference(arguments[2]), keyring: try Keyring(contentsOf: arguments[1]))
         for layer in image.layers {
             var hash = SHA256Stream()
             for try await bytes in layer.bytes { bytes.withUnsafeReadableBytes { hash.update($0) } }
