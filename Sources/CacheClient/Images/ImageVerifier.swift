@@ -44,7 +44,8 @@ public struct ImageVerifier: Sendable {
         }
         let digest = hash.finish()
         guard digest == layer.diffID else {
-            throw CacheError(.corrupt, "layer \(layer.id) rebuilds to sha256:\(digest), not to its diffID sha256:\(layer.diffID)")
+            throw CacheError(
+                .corrupt, "layer \(layer.id) rebuilds to sha256:\(digest), not to its diffID sha256:\(layer.diffID)")
         }
         // The tar needs no entry table, but a reader of files does.
         for try await _ in layer.entries {}
@@ -55,7 +56,9 @@ public struct ImageVerifier: Sendable {
         return try await withThrowingTaskGroup(of: String?.self) { group in
             var problems: [String] = []
             for (index, ref) in refs.enumerated() {
-                if index >= layer.readAhead, let result = try await group.next(), let line = result { problems.append(line) }
+                if index >= layer.readAhead, let result = try await group.next(), let line = result {
+                    problems.append(line)
+                }
                 group.addTask {
                     do {
                         _ = try await layer.chunk(ref)

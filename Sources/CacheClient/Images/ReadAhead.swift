@@ -36,7 +36,11 @@ struct ReadAhead {
         start(from: slot, upTo: min(last ?? refs.count - 1, refs.count - 1))
         let bytes: ByteBuffer
         if let flight = flights.take(slot) {
-            bytes = try await withTaskCancellationHandler { try await flight.value } onCancel: { flight.cancel() }
+            bytes = try await withTaskCancellationHandler {
+                try await flight.value
+            } onCancel: {
+                flight.cancel()
+            }
         } else {
             bytes = try await layer.chunk(refs[slot])
         }
