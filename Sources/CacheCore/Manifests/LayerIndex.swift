@@ -88,7 +88,11 @@ public struct LayerIndex: Sendable {
     }
 
     private static func decodeUnlessDamaged(_ record: ByteBuffer, _ object: ObjectKey) throws -> ManifestID? {
-        do { return try decode(record, object) } catch let error as CacheError where error.code == .corrupt { return nil }
+        do {
+            return try decode(record, object)
+        } catch let error as CacheError where error.code == .corrupt {
+            return nil
+        }
     }
 
     private static func decode(_ record: ByteBuffer, _ object: ObjectKey) throws -> ManifestID {
