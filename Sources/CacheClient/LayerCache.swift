@@ -124,6 +124,9 @@ public final class LayerCache: Sendable {
     /// What all images of this cache were given so far, by tier.
     public var counts: ReadCounts { counter.counts }
 
+    /// Decoded chunks that are in memory now, and their bytes.
+    public var memoryUsage: (chunks: Int, bytes: Int) { reader.memoryUsage }
+
     /// Numbers of L1; `nil` without one.
     public var l1Statistics: ChunkStoreStatistics? { l1?.statistics }
 

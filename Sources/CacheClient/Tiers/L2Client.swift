@@ -1,5 +1,6 @@
 internal import AsyncHTTPClient
 internal import CacheCore
+internal import FoundationEssentials
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
@@ -31,11 +32,7 @@ struct L2Client: Sendable {
 
     /// - Parameter urls: `http://host:port` each; a chunk belongs to one of them, whatever the order of the list.
     init(urls: [String], deadline: Duration, connectionsPerHost: Int, deadlines: Deadlines, logger: Logger) throws {
-        nodes = try Set(urls).sorted().map { url in
-            guard url.hasPrefix("http://"), url.utf8.count > 7 else {
-                throw CacheError(.invalidInput, "L2 '\(url)' is not of the form http://HOST:PORT")
-            }
-            let base = url.hasSuffix("/") ? String(url.dropLast()) : url
+        nodes = try Set(urls.map(Self.base)).sorted().map { base in
             return Node(base: base, breaker: CircuitBreaker(threshold: 5, rest: .seconds(5)))
         }
         let amount = TimeAmount(deadline)
@@ -106,6 +103,15 @@ struct L2Client: Sendable {
                 "L2 request failed", metadata: ["node": "\(node.base)", "chunk": "\(id)", "error": "\(error)"])
             return nil
         }
+    }
+
+    /// `http://HOST[:PORT][/]` without the slash; anything else is refused now rather than passed over at each read.
+    private static func base(_ url: String) throws -> String {
+        let base = url.hasSuffix("/") ? String(url.dropLast()) : url
+        guard let address = URLComponents(string: base), address.scheme == "http", address.host?.isEmpty == false,
+            (1...65_535).contains(address.port ?? 80), address.path.isEmpty, address.query == nil, address.user == nil
+        else { throw CacheError(.invalidInput, "L2 '\(url)' is not of the form http://HOST:PORT") }
+        return base
     }
 
     /// Rendezvous hashing: each node scores the chunk and the highest has it, so a node that comes or goes moves only its own share.

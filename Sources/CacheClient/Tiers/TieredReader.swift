@@ -40,6 +40,11 @@ final class TieredReader: Sendable {
     /// Whether L3 is so busy that a new image should not be opened now.
     var isOverloaded: Bool { l3Limit.waiting >= configuration.l3Queue }
 
+    var memoryUsage: (chunks: Int, bytes: Int) {
+        let usage = memory.usage
+        return (usage.chunks, usage.bytes)
+    }
+
     /// The plaintext of a chunk if it is in memory. Never suspends; copies nothing.
     func cached(_ ref: ChunkRef, counter: ReadCounter) -> ByteBuffer? {
         if ref.isZero {
