@@ -62,9 +62,11 @@ struct Settings {
 
     /// A cache with the tiers that the options name.
     func openCache() async throws -> LayerCache {
+        // Bad usage is told before anything is looked at.
+        let capacity = try l1Capacity()
         var configuration = CacheConfiguration(l3: try objectStore())
         configuration.l1Directory = l1Directory()
-        configuration.l1Capacity = try l1Capacity()
+        configuration.l1Capacity = capacity
         configuration.l2 = l2Addresses()
         return try await LayerCache.open(configuration, logger: .commandLine)
     }

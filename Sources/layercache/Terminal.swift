@@ -11,12 +11,16 @@ enum Terminal {
 
     static var errorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// Prints exactly one JSON object on standard output.
+    /// Prints exactly one JSON object on standard output, at once: a service manager may wait for it at the other end of a pipe.
     static func printJSON(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let data = try encoder.encode(value)
-        print(String(decoding: data, as: UTF8.self))
+        let line = try encoder.encode(value) + Data("\n".utf8)
+        do {
+            try FileHandle.standardOutput.write(contentsOf: line)
+        } catch {
+            throw CacheError(.io, "cannot write to standard output", cause: error)
+        }
     }
 
     /// Prints rows under their titles; all but the first column are aligned to the right.

@@ -48,6 +48,7 @@ public struct LayerIndex: Sendable {
     /// Remembers the manifest of a layer, once that and all its chunks are durable.
     ///
     /// - Parameter stale: what ``find(_:)`` gave and turned out not to be usable; only that is replaced.
+    /// A damaged index object is replaced like a stale one: pushing again is the way out of it.
     /// - Returns: the manifest that the index names now: another one if somebody else was faster.
     public func record(
         _ layer: Layer, as manifest: ManifestID, replacing stale: ManifestID? = nil
@@ -55,8 +56,7 @@ public struct LayerIndex: Sendable {
         let object = object(of: layer)
         for _ in 0..<Self.maximumTries {
             let present = try await store.get(object, limit: Self.maximumBytes)
-            if let present {
-                let known = try Self.decode(present.body, object)
+            if let present, let known = try Self.decodeUnlessDamaged(present.body, object) {
                 if known == manifest || known != stale { return known }
             }
             if try await store.replace(object, Self.encode(manifest), expecting: present?.version) != nil {
@@ -85,6 +85,14 @@ public struct LayerIndex: Sendable {
         buffer.writeDigest(manifest.digest)
         buffer.writeChecksum()
         return buffer
+    }
+
+    private static func decodeUnlessDamaged(_ record: ByteBuffer, _ object: ObjectKey) throws -> ManifestID? {
+        do {
+            return try decode(record, object)
+        } catch let error as CacheError where error.code == .corrupt {
+            return nil
+        }
     }
 
     private static func decode(_ record: ByteBuffer, _ object: ObjectKey) throws -> ManifestID {

@@ -1,0 +1,115 @@
+import Foundation
+import Testing
+
+/// The contract of the command line: what is printed, where, and the exit status.
+@Suite struct CommandLineTests {
+    private func names(_ text: String) throws -> [String: Any] {
+        try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+    }
+
+    private func keys(_ value: Any?) -> Set<String> { Set((value as? [String: Any] ?? [:]).keys) }
+
+    @Test func jsonHasTheContractsNames() async throws {
+        let bench = try await Workbench()
+        try await bench.shell("head -c 1000 /dev/urandom > f")
+        let common = ["--l3", bench.l3, "--keyring", bench.keyring, "--json"]
+        let push = try names(try await bench.succeed(["push", "file:\(bench("f"))", "acme/f:1"] + common))
+        #expect(keys(push) == ["ref", "manifest", "chunks", "bytes", "seconds"])
+        #expect(keys(push["chunks"]) == ["total", "zero", "new"])
+        #expect(keys(push["bytes"]) == ["logical", "new", "uploaded"])
+        let pull = try names(try await bench.succeed(["pull", "acme/f:1", "file:\(bench("g"))"] + common))
+        #expect(keys(pull) == ["ref", "bytes", "chunks", "tiers", "repaired", "seconds"])
+        #expect(keys(pull["chunks"]) == ["total", "zero"])
+        #expect(keys(pull["tiers"]) == ["memory", "l1", "l2", "l3"])
+        #expect(keys((pull["tiers"] as? [String: Any])?["l3"]) == ["chunks", "bytes"])
+        #expect(keys(pull["repaired"]) == ["l1", "l2"])
+    }
+
+    @Test func quietAndPipedOutputIsBare() async throws {
+        let bench = try await Workbench()
+        try await bench.shell("head -c 3000000 /dev/urandom > f")
+        let common = ["--l3", bench.l3, "--keyring", bench.keyring]
+        for (index, verb) in [
+            ["push", "file:\(bench("f"))", "acme/f:1"], ["pull", "acme/f:1", "file:\(bench("g"))"],
+            ["verify", "acme/f:1"],
+        ]
+        .enumerated() {
+            let loud = try await bench.run(verb + common)
+            #expect(loud.status == 0 && !loud.output.isEmpty && loud.error.isEmpty, "\(loud.error)")
+            #expect(!loud.output.contains("\r") && !loud.output.contains("\u{1B}"))
+            if index == 1 { try await bench.shell("rm g") }
+            let quiet = try await bench.run(verb + common + ["--quiet"])
+            #expect(quiet.status == 0 && quiet.output.isEmpty && quiet.error.isEmpty, "\(verb) \(quiet.error)")
+        }
+    }
+
+    @Test func optionsComeFromTheEnvironmentAndAFile() async throws {
+        let bench = try await Workbench()
+        try await bench.shell("echo content > f")
+        try bench.write(
+            Data(
+                "{\"l3\": \"\(bench("nowhere"))\", \"keyring\": \"\(bench.keyring)\", \"l1-capacity\": \"64MiB\"}".utf8),
+            bench("c.json"))
+        // The command line wins, then the environment, then the file.
+        try await bench.succeed(
+            ["push", "file:\(bench("f"))", "acme/f:1", "--config", bench("c.json")],
+            environment: ["LAYERCACHE_L3": bench.l3])
+        try await bench.succeed(
+            ["pull", "acme/f:1", "file:\(bench("g"))", "--l3", bench.l3],
+            environment: ["LAYERCACHE_CONFIG": bench("c.json"), "LAYERCACHE_L3": "/nowhere/at/all"])
+        #expect(try await bench.same(bench("f"), bench("g")))
+    }
+
+    @Test func badUsageHasStatusTwo() async throws {
+        let bench = try await Workbench()
+        let common = ["--l3", bench.l3, "--keyring", bench.keyring]
+        let bad: [[String]] = [
+            ["nonsense"], ["push"], ["push", "file:/dev/null"] + common, ["pull", "acme/a:1"] + common,
+            ["pull", "acme/a:1", "tar:x", "--nonsense"] + common,
+            ["push", "file:x", "acme/a:1", "--compression", "77"] + common,
+            ["pull", "acme/a:1", "tar:x", "--l1", bench.l1, "--l1-capacity", "10 elephants"] + common,
+            ["pull", "acme/a:1", "tar:x", "--l1", bench.l1, "--l1-capacity", "-5"] + common,
+            ["pull", "acme/a:1", "tar:x", "--l1", bench.l1, "--l1-capacity", "99999999999999999999TiB"] + common,
+            ["push", "file:x", "acme/a:1", "--keyring", bench.keyring],
+            ["push", "file:x", "acme/a:1", "--l3", bench.l3],
+            ["server", "--store", bench("s")],
+            ["server", "--store", bench("s"), "--capacity", "1GiB", "--listen", "nowhere"],
+            ["server", "--store", bench("s"), "--capacity", "1GiB", "--threads", "0"], ["stats"],
+        ]
+        for arguments in bad { try await bench.fail(arguments, status: 2) }
+    }
+
+    /// What nobody received must not look like success.
+    @Test func answerThatCannotBeWrittenIsAnError() async throws {
+        let bench = try await Workbench()
+        try await bench.shell("echo x > f")
+        try await bench.push("file:\(bench("f"))", "acme/f:1")
+        let pull = bench.pullArguments("acme/f:1", "file:\(bench("g"))").map { "'\($0)'" }.joined(separator: " ")
+        let status = try await bench.shell(
+            "set +e; '\(Workbench.binary)' \(pull) > /dev/full 2> error; echo $?; wc -l < error")
+        #expect(status == "1\n1\n")
+    }
+
+    @Test func badReferencesAreRefused() async throws {
+        let bench = try await Workbench()
+        try await bench.shell("echo x > f")
+        let common = ["--l3", bench.l3, "--keyring", bench.keyring]
+        let refs = [
+            "", "acme", "acme/", "acme/a:", "/a:1", "acme/../a:1", "acme/a:../../x", "../acme/a:1", "acme/a:1/2",
+            "ACME/a:1",
+            "acme/a~b:1", "acme//a:1", "acme/a:1\n", "acme/ä:1", "acme/\(String(repeating: "x", count: 5000)):1",
+            "acme/.:1", "acme/a:.",
+        ]
+        for ref in refs {
+            try await bench.fail(["push", "file:\(bench("f"))", ref] + common)
+            try await bench.fail(["pull", ref, "file:\(bench("g"))"] + common)
+        }
+        for source in [
+            "", "f", "file:", "nonsense:x", "oci:", "oci::tag", "tar:\(bench("missing"))", "dir:\(bench("f"))",
+            "file:\(bench.path)",
+        ] {
+            try await bench.fail(["push", source, "acme/a:1"] + common)
+        }
+        #expect(!bench.files(below: bench.l3).contains { $0.contains("/refs/") })
+    }
+}
