@@ -14,13 +14,13 @@ die() {
 }
 
 # Chroots need root, and mounts made below this point must end with it.
-become_root() {
+become_root() { # SCRIPT ARGUMENT...
     if [ "$(id -u)" != 0 ]; then
         command -v sudo >/dev/null || die "needs root or sudo, to unpack Debian as Debian does"
-        exec sudo --preserve-env "$self" "$@"
+        exec sudo --preserve-env "$@"
     fi
     if [ -z "${LAYERCACHE_IMAGE_NAMESPACE:-}" ] && unshare --mount true 2>/dev/null; then
-        LAYERCACHE_IMAGE_NAMESPACE=1 exec unshare --mount --propagation private "$self" "$@"
+        LAYERCACHE_IMAGE_NAMESPACE=1 exec unshare --mount --propagation private "$@"
     fi
 }
 

@@ -16,7 +16,7 @@ struct BarChart {
         func x(_ value: Double) -> Double { left + value / last * (right - left) }
         for tick in ticks {
             svg.line(x(tick), upper, x(tick), lower, classes: tick == 0 ? "axis" : "grid")
-            svg.text(tick.short, x: x(tick), y: lower + 20, anchor: "middle")
+            svg.text(tick.tickLabel, x: x(tick), y: lower + 20, anchor: "middle")
         }
         svg.text(unit, x: (left + right) / 2, y: lower + 42, anchor: "middle")
         for (number, bar) in bars.enumerated() {

@@ -50,15 +50,29 @@ struct Child {
     }
 
     /// Waits for its end, whatever the status.
+    ///
+    /// The memory is the kernel's own high-water mark, looked at every 5 ms: what wait4 says of it begins with the memory of the harness.
     func end() -> Usage {
+        var resident = 0.0
+        while !hasEnded {
+            resident = max(resident, residentPeak)
+            usleep(5_000)
+        }
+        let wall = (ContinuousClock.now - start) / .seconds(1)
         var status = Int32()
         var usage = rusage()
         while wait4(pid, &status, 0, &usage) < 0 && errno == EINTR {}
-        let wall = (ContinuousClock.now - start) / .seconds(1)
         _ = Self.living.withLock { $0.remove(pid) }
         return Usage(
             status: status, seconds: wall, cpuSeconds: Self.seconds(usage.ru_utime) + Self.seconds(usage.ru_stime),
-            residentBytes: Double(usage.ru_maxrss) * 1024)
+            residentBytes: resident)
+    }
+
+    /// `VmHWM` of /proc/PID/status, in bytes; 0 once the process has no memory any more.
+    private var residentPeak: Double {
+        let text = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("VmHWM:") } ?? ""
+        return (line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Double($0) } ?? 0) * 1024
     }
 
     /// Waits for its end, which must be status 0.

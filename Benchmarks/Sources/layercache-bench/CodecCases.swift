@@ -35,7 +35,7 @@ struct Duel {
 
     func figure(_ name: String, _ title: String, _ first: String, _ second: String) -> Figure {
         .distribution(
-            name: name, title: title, unit: "us",
+            name: name, title: title, unit: "µs",
             series: [
                 Series(first, cumulative: ours.map { $0 * 1e6 }), Series(second, cumulative: theirs.map { $0 * 1e6 }),
             ])
@@ -92,7 +92,7 @@ func runSeal(_ context: Context) throws -> CaseResult {
     return CaseResult(
         rows: [
             .compared(
-                "seal", "time a chunk", duel.ourMicroseconds, "us", to: "the same bytes, bare calls",
+                "seal", "time a chunk", duel.ourMicroseconds, "µs", to: "the same bytes, bare calls",
                 duel.theirMicroseconds),
             .plain("seal", "plaintext, one core", Double(ChunkSample.chunkBytes) / duel.ourMicroseconds / 1e3, "GB/s"),
         ],
@@ -117,7 +117,7 @@ func runOpen(_ context: Context) throws -> CaseResult {
     return CaseResult(
         rows: [
             .compared(
-                "open", "time a chunk", duel.ourMicroseconds, "us", to: "the same bytes, bare calls",
+                "open", "time a chunk", duel.ourMicroseconds, "µs", to: "the same bytes, bare calls",
                 duel.theirMicroseconds),
             .plain("open", "plaintext, one core", Double(ChunkSample.chunkBytes) / duel.ourMicroseconds / 1e3, "GB/s"),
         ],

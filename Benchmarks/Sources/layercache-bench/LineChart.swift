@@ -49,11 +49,11 @@ struct LineChart {
 
         for tick in yTicks {
             svg.line(left, y(tick), right, y(tick), classes: tick == 0 ? "axis" : "grid")
-            svg.text(tick.short, x: left - 10, y: y(tick) + 4, anchor: "end")
+            svg.text(tick.tickLabel, x: left - 10, y: y(tick) + 4, anchor: "end")
         }
         for tick in ticks {
             svg.line(x(tick), upper, x(tick), lower, classes: "grid")
-            svg.text(tick.short, x: x(tick), y: lower + 20, anchor: "middle")
+            svg.text(tick.tickLabel, x: x(tick), y: lower + 20, anchor: "middle")
         }
         svg.text(xTitle, x: (left + right) / 2, y: lower + 42, anchor: "middle")
         svg.text(yTitle, x: 24, y: upper - 14)
@@ -61,13 +61,12 @@ struct LineChart {
             svg.line(x(moment), upper, x(moment), lower, classes: "mark")
             svg.text(name, x: x(moment) + 6, y: lower - 10)
         }
-        var legend = right
-        for (number, line) in series.enumerated().reversed() {
-            svg.text(line.name, x: legend, y: upper - 14, anchor: "end")
-            // About the width of the text: a picture cannot ask.
-            legend -= Double(line.name.count) * 7 + 12
-            svg.line(legend - 18, upper - 18, legend, upper - 18, classes: "line s\(number % 4)")
-            legend -= 36
+        // About the width of a text: a picture cannot ask.
+        var legend = right - series.reduce(0) { $0 + Double($1.name.count) * 6.7 + 48 } + 20
+        for (number, line) in series.enumerated() {
+            svg.line(legend, upper - 18, legend + 20, upper - 18, classes: "line s\(number % 4)")
+            svg.text(line.name, x: legend + 26, y: upper - 14)
+            legend += Double(line.name.count) * 6.7 + 48
         }
         for (number, line) in series.enumerated() {
             svg.path(line.points.map { (x($0.x), y($0.y)) }, classes: "line s\(number % 4)")

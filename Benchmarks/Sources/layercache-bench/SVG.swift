@@ -74,6 +74,14 @@ extension Double {
         return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
     }
 
+    /// A tick's label: no more digits than it needs, thousands apart.
+    var tickLabel: String {
+        if abs(self) >= 1000 {
+            return Int(rounded()).formatted(.number.grouping(.automatic).locale(Locale(identifier: "en_US")))
+        }
+        return String(format: "%g", self)
+    }
+
     /// Round numbers from 0 to at least this one, about five of them.
     var ticksFromZero: [Double] {
         let rough = Swift.max(self, 1e-9) / 5

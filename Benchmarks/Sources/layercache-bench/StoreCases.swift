@@ -35,10 +35,10 @@ func runL1Get(_ context: Context) async throws -> CaseResult {
     return CaseResult(
         rows: [
             .compared(
-                "l1-get", "verified and opened, time a chunk", duel.ourMicroseconds, "us",
+                "l1-get", "verified and opened, time a chunk", duel.ourMicroseconds, "µs",
                 to: "SHA-256 + AES-CTR + zstd, bare", duel.theirMicroseconds, target: .atMost(1.25)),
             .compared(
-                "l1-get", "p99", duel.ours.percentile(0.99) * 1e6, "us", to: "SHA-256 + AES-CTR + zstd, bare",
+                "l1-get", "p99", duel.ours.percentile(0.99) * 1e6, "µs", to: "SHA-256 + AES-CTR + zstd, bare",
                 duel.theirs.percentile(0.99) * 1e6),
             .plain(
                 "l1-get", "plaintext, one core", Double(ChunkSample.chunkBytes) / duel.ourMicroseconds / 1e3, "GB/s"),
@@ -85,7 +85,7 @@ func runL1Churn(_ context: Context) async throws -> CaseResult {
     let steady = rate(steadyPuts)
     let worst = (steadyPuts.map(\.took).max() ?? 0) * 1e3
     let width = last.at / 120
-    let bins = Dictionary(grouping: log) { Int($0.at / width) }
+    let bins = Dictionary(grouping: log) { min(Int($0.at / width), 119) }
     let points = bins.keys.sorted().map { bin in
         (x: (Double(bin) + 0.5) * width, y: Double((bins[bin] ?? []).reduce(0) { $0 + $1.bytes }) / width / 1e6)
     }
