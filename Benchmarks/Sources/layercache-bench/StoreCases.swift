@@ -83,7 +83,7 @@ func runL1Churn(_ context: Context) async throws -> CaseResult {
     let fill = rate(log.filter { $0.written <= capacity * 8 / 10 })
     let steadyPuts = log.filter { $0.written > capacity * 8 }
     let steady = rate(steadyPuts)
-    let worst = (steadyPuts.map(\.took).max() ?? 0) * 1e3
+    let worst = (log.filter { $0.written > capacity }.map(\.took).max() ?? 0) * 1e3
     let width = last.at / 120
     let bins = Dictionary(grouping: log) { min(Int($0.at / width), 119) }
     let points = bins.keys.sorted().map { bin in
@@ -96,7 +96,7 @@ func runL1Churn(_ context: Context) async throws -> CaseResult {
                 "l1-churn", "steady replacement, 8 to 10 times the capacity written", steady, "MB/s", to: "fresh fill",
                 fill,
                 target: .atLeast(0.6)),
-            .plain("l1-churn", "longest put in steady replacement", worst, "ms", target: .atMost(100)),
+            .plain("l1-churn", "longest put once it is full", worst, "ms", target: .atMost(100)),
             .plain(
                 "l1-churn", "p99 of a put in steady replacement", steadyPuts.map(\.took).percentile(0.99) * 1e3, "ms"),
             .plain("l1-churn", "longest commit", Double(statistics.maximumCommitNanoseconds) / 1e6, "ms"),
@@ -114,7 +114,7 @@ func runL1Churn(_ context: Context) async throws -> CaseResult {
                 ]),
         ],
         method:
-            "Capacity \(capacity >> 20) MiB, \(10 * capacity >> 20) MiB of sealed chunks written with 16 puts in flight, all new."
+            "Capacity \(capacity >> 20) MiB, \(10 * capacity >> 20) MiB of sealed chunks written with 16 puts in flight, all new. Until it is full the store also pays for the growth of its file."
     )
 }
 
