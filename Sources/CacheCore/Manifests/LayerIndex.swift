@@ -7,6 +7,7 @@ public struct LayerIndex: Sendable {
     private let store: any ObjectStore
     private let generation: Generation
     private let keys: TenantKeys
+    private let repairing: Bool
 
     /// All that decides what a layer becomes: equal ones give the same chunks.
     public struct Layer: Hashable, Sendable {
@@ -30,10 +31,12 @@ public struct LayerIndex: Sendable {
     private static let maximumBytes = 4096
     private static let maximumTries = 16
 
-    public init(_ store: any ObjectStore, generation: Generation, keys: TenantKeys) {
+    /// - Parameter repairing: removes an index object that is damaged: the layer is converted again and recorded anew.
+    public init(_ store: any ObjectStore, generation: Generation, keys: TenantKeys, repairing: Bool = false) {
         self.store = store
         self.generation = generation
         self.keys = keys
+        self.repairing = repairing
     }
 
     /// The manifest of a layer that was pushed before; `nil` if it was not. One read.
@@ -42,7 +45,7 @@ public struct LayerIndex: Sendable {
     /// - Throws: `.corrupt` or `.unsupported` that names the index object.
     public func find(_ layer: Layer) async throws -> ManifestID? {
         let object = object(of: layer)
-        return try await store.get(object, limit: Self.maximumBytes).map { try Self.decode($0.body, object) }
+        return try await read(object)?.manifest
     }
 
     /// Remembers the manifest of a layer, once that and all its chunks are durable.
@@ -54,16 +57,27 @@ public struct LayerIndex: Sendable {
     ) async throws -> ManifestID {
         let object = object(of: layer)
         for _ in 0..<Self.maximumTries {
-            let present = try await store.get(object, limit: Self.maximumBytes)
-            if let present {
-                let known = try Self.decode(present.body, object)
-                if known == manifest || known != stale { return known }
-            }
+            let present = try await read(object)
+            if let known = present?.manifest, known == manifest || known != stale { return known }
             if try await store.replace(object, Self.encode(manifest), expecting: present?.version) != nil {
                 return manifest
             }
         }
         throw CacheError(.conflict, "object \(object) is being changed by others all the time: try again")
+    }
+
+    private func read(_ object: ObjectKey) async throws -> (manifest: ManifestID, version: ObjectVersion)? {
+        do {
+            guard let present = try await store.get(object, limit: Self.maximumBytes) else { return nil }
+            return (try Self.decode(present.body, object), present.version)
+        } catch let error as CacheError where [.corrupt, .limitExceeded].contains(error.code) {
+            guard repairing else {
+                throw CacheError(
+                    .corrupt, "the layer index is damaged: push again with --repair to replace it", cause: error)
+            }
+            try await store.delete(object)
+            return nil
+        }
     }
 
     /// HMAC-SHA-256(index key, "layer" || packing version || codec policy || kind || diffID).

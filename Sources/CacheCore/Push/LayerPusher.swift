@@ -36,7 +36,9 @@ struct LayerPusher: Sendable {
         return try await record(source, summary, slots, counts)
     }
 
-    private var index: LayerIndex { LayerIndex(store, generation: generation.generation, keys: tenant) }
+    private var index: LayerIndex {
+        LayerIndex(store, generation: generation.generation, keys: tenant, repairing: options.repair)
+    }
 
     private func identity(of source: LayerSource, _ diffID: SHA256Digest) -> LayerIndex.Layer {
         LayerIndex.Layer(
