@@ -144,8 +144,14 @@ final class TieredReader: Sendable {
     private func fromL3(_ ref: ChunkRef, generation: Generation) async throws -> ByteBuffer {
         let key = L3Layout.chunk(ref.id, in: generation)
         return try await l3Limit.withPermit {
-            let object = try await Deadline.run(configuration.l3Deadline, "L3 object \(key)") { [l3] in
-                try await l3.get(key, limit: ChunkLimits.sealedBytes)
+            let object: StoredObject?
+            do {
+                object = try await Deadline.run(configuration.l3Deadline, "L3 object \(key)") { [l3] in
+                    try await l3.get(key, limit: ChunkLimits.sealedBytes)
+                }
+            } catch let error as CacheError where error.code == .limitExceeded {
+                // No chunk is that large: its bytes need not be looked at.
+                throw Self.damaged(key, error)
             }
             guard let object else {
                 throw CacheError(
@@ -170,9 +176,12 @@ final class TieredReader: Sendable {
         do {
             return try await pool.runIfActive { try PlainBuffer.open(ref, sealed) }
         } catch let error as CacheError where error.code == .corrupt {
-            throw CacheError(
-                .corrupt, "L3 object \(object) is damaged: push the image again with --repair to restore it",
-                cause: error)
+            throw Self.damaged(object, error)
         }
+    }
+
+    private static func damaged(_ object: ObjectKey, _ cause: CacheError) -> CacheError {
+        CacheError(
+            .corrupt, "L3 object \(object) is damaged: push the image again with --repair to restore it", cause: cause)
     }
 }
