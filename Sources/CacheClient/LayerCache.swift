@@ -14,45 +14,54 @@ internal import NIOPosix
 public final class LayerCache: Sendable {
     private let configuration: CacheConfiguration
     private let reader: TieredReader
-    private let l1: ChunkStore?
+    private let l1: L1Tier?
     private let l2: L2Client?
     private let pool: NIOThreadPool
+    private let deadlines: Deadlines
     private let counter = ReadCounter(parent: nil)
+    private static let manifestsAtOnce = 4
 
     private init(
-        configuration: CacheConfiguration, reader: TieredReader, l1: ChunkStore?, l2: L2Client?, pool: NIOThreadPool
+        configuration: CacheConfiguration, reader: TieredReader, l1: L1Tier?, l2: L2Client?, pool: NIOThreadPool,
+        deadlines: Deadlines
     ) {
         self.configuration = configuration
         self.reader = reader
         self.l1 = l1
         self.l2 = l2
         self.pool = pool
+        self.deadlines = deadlines
     }
 
     /// Opens L1 (well under a second at any size; one that is damaged starts empty) and prepares the way to L2 and L3, which are not asked yet.
-    /// - Throws: ``CacheError`` if L1's directory cannot be used or an address makes no sense.
+    ///
+    /// Goes on without L1 if its disk is full. Whoever opened a cache must ``close()`` it.
+    /// - Throws: ``CacheError`` if L1's directory cannot be used (`.conflict` if this process has it open already) or an address makes no sense.
     public static func open(
         _ configuration: CacheConfiguration, logger: Logger = Logger(label: "layercache.client")
     ) async throws -> LayerCache {
+        let deadlines = Deadlines()
         let l2 =
             configuration.l2.isEmpty
             ? nil
             : try L2Client(
                 urls: configuration.l2, deadline: configuration.l2Deadline,
-                connectionsPerHost: configuration.l2Connections, logger: logger)
-        let pool = NIOThreadPool(numberOfThreads: configuration.threads ?? max(System.coreCount, 2))
+                connectionsPerHost: configuration.l2Connections, deadlines: deadlines, logger: logger)
+        let threads = max(configuration.threads ?? System.coreCount, 2)
+        let pool = NIOThreadPool(numberOfThreads: threads)
         pool.start()
         do {
-            var l1: ChunkStore?
+            var l1: L1Tier?
             if let directory = configuration.l1Directory {
-                l1 = try await pool.runIfActive {
-                    try ChunkStore.open(directory, options: .init(capacity: configuration.l1Capacity), logger: logger)
-                }
+                l1 = try await L1Tier.open(
+                    directory, capacity: configuration.l1Capacity, threads: threads, deadline: configuration.l1Deadline,
+                    deadlines: deadlines, logger: logger)
             }
             let reader = TieredReader(
                 memory: MemoryCache(capacity: configuration.memoryBytes), l1: l1, l2: l2, configuration: configuration,
-                pool: pool, logger: logger)
-            return LayerCache(configuration: configuration, reader: reader, l1: l1, l2: l2, pool: pool)
+                pool: pool, deadlines: deadlines, logger: logger)
+            return LayerCache(
+                configuration: configuration, reader: reader, l1: l1, l2: l2, pool: pool, deadlines: deadlines)
         } catch {
             try? await l2?.close()
             try await pool.shutdownGracefully()
@@ -71,38 +80,52 @@ public final class LayerCache: Sendable {
         }
         let keys = try keyring.keys(for: reference.tenant)
         let store = configuration.l3
-        return try await Deadline.run(configuration.l3Deadline * 4, "L3, opening \(reference)") {
-            [reader, counter, configuration] in
+        return try await deadlines.run(configuration.l3Deadline, "L3, opening \(reference),") { [self] in
             guard let record = try await RefStore(store).read(reference) else {
                 throw CacheError(.missing, "there is no image \(reference) in L3: see 'layercache ls'")
             }
             let manifest = try await ImageManifest.load(
                 record.manifest, from: store, generation: record.generation, keys: keys)
             let own = ReadCounter(parent: counter)
-            let layers = try await withThrowingTaskGroup(of: (Int, CachedLayer).self) { group in
-                for (index, layer) in manifest.layers.enumerated() {
-                    group.addTask {
-                        let loaded = try await LayerManifest.load(
-                            layer.manifest, from: store, generation: record.generation, keys: keys)
-                        return (
-                            index,
-                            CachedLayer(
-                                manifest: loaded, id: layer.manifest, reader: reader, counter: own,
-                                readAhead: configuration.readAhead)
-                        )
-                    }
-                }
-                var layers: [Int: CachedLayer] = [:]
-                for try await (index, layer) in group { layers[index] = layer }
-                return manifest.layers.indices.compactMap { layers[$0] }
-            }
+            let layers = try await layers(of: manifest, record.generation, keys, own)
             return CachedImage(
                 reference: reference, id: record.manifest, manifest: manifest, layers: layers, counter: own)
         }
     }
 
+    /// Opens the manifests of all layers, a few at a time: one can have 64 MiB.
+    private func layers(
+        of manifest: ImageManifest, _ generation: Generation, _ keys: TenantKeys, _ counter: ReadCounter
+    ) async throws -> [CachedLayer] {
+        try await withThrowingTaskGroup(of: (Int, CachedLayer).self) { group in
+            var layers: [Int: CachedLayer] = [:]
+            for (index, layer) in manifest.layers.enumerated() {
+                if index >= Self.manifestsAtOnce, let (index, layer) = try await group.next() { layers[index] = layer }
+                group.addTask { [configuration, reader] in
+                    let loaded = try await LayerManifest.load(
+                        layer.manifest, from: configuration.l3, generation: generation, keys: keys)
+                    guard loaded.diffID == layer.diffID else {
+                        throw CacheError(
+                            .corrupt,
+                            "manifest \(layer.manifest) is not of the layer that its image promises: push the image again"
+                        )
+                    }
+                    let cached = try CachedLayer(
+                        manifest: loaded, id: layer.manifest, reader: reader, counter: counter,
+                        readAhead: configuration.readAhead)
+                    return (index, cached)
+                }
+            }
+            for try await (index, layer) in group { layers[index] = layer }
+            return manifest.layers.indices.compactMap { layers[$0] }
+        }
+    }
+
     /// What all images of this cache were given so far, by tier.
     public var counts: ReadCounts { counter.counts }
+
+    /// Decoded chunks that are in memory now, and their bytes.
+    public var memoryUsage: (chunks: Int, bytes: Int) { reader.memoryUsage }
 
     /// Numbers of L1; `nil` without one.
     public var l1Statistics: ChunkStoreStatistics? { l1?.statistics }
@@ -118,8 +141,10 @@ public final class LayerCache: Sendable {
     /// Lets fills finish, closes L1 and all connections. Reads that are under way fail.
     public func close() async throws {
         await reader.drainFills()
-        await l1?.close()
+        var failure: (any Error)?
+        do { try await l1?.close() } catch { failure = error }
         try await l2?.close()
         try await pool.shutdownGracefully()
+        if let failure { throw failure }
     }
 }

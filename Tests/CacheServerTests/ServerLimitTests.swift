@@ -64,7 +64,7 @@ struct ServerLimitTests {
     }
 
     @Test func readerThatDoesNotReadIsCutOff() async throws {
-        try await TestServer.run(limits: limits { $0.requestTime = .seconds(2) }) { server async throws in
+        try await TestServer.run(limits: limits { $0.requestTime = .seconds(8) }) { server async throws in
             let chunk = TestChunk(seed: 1, length: ChunkLimits.sealedBytes)
             #expect(try await server.put(chunk).status == 201)
             try await RawConnection.open(server.port, receiveBuffer: 4_096) { connection async throws in
@@ -131,7 +131,13 @@ struct ServerLimitTests {
 
     @Test func putsBeyondTheBytesInFlightWaitTheirTurn() async throws {
         // Room for one body: the others stand in line, and all are stored.
-        try await TestServer.run(limits: limits { $0.bytesInFlight = 1 }) { server async throws in
+        try await TestServer.run(
+            limits: limits {
+                $0.bytesInFlight = 1
+                $0.waitTime = .seconds(60)
+                $0.requestTime = .seconds(90)
+            }
+        ) { server async throws in
             let chunks = (0..<16).map { TestChunk(seed: $0, length: 400_000) }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for chunk in chunks {

@@ -28,11 +28,20 @@ struct Child {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        // The harness ignores what asks it to end until its handler ran; a child must not inherit that.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var defaults = sigset_t()
+        sigemptyset(&defaults)
+        for number in [SIGINT, SIGTERM] { sigaddset(&defaults, number) }
+        posix_spawnattr_setsigdefault(&attributes, &defaults)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
         let arguments = command.map { strdup($0) } + [nil]
         let variables = environment.map { strdup("\($0)=\($1)") } + [nil]
         defer { for pointer in arguments + variables { free(pointer) } }
         var pid = pid_t()
-        let failure = posix_spawn(&pid, command[0], &actions, nil, arguments, variables)
+        let failure = posix_spawn(&pid, command[0], &actions, &attributes, arguments, variables)
         guard failure == 0 else {
             throw BenchError("cannot start \(command[0]): \(String(cString: strerror(failure)))")
         }
@@ -59,8 +68,11 @@ struct Child {
         return usage
     }
 
+    /// Asks it to end, and insists after ten seconds.
     func terminate() -> Usage {
         kill(pid, SIGTERM)
+        for _ in 0..<200 where !hasEnded { usleep(50_000) }
+        if !hasEnded { kill(pid, SIGKILL) }
         return end()
     }
 

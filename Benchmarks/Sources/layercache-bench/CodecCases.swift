@@ -1,4 +1,5 @@
 import CacheCore
+import NIOCore
 
 /// Runs two ways of doing the same to each chunk in turns, and keeps the seconds of every call.
 struct Duel {

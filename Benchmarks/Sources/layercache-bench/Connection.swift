@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// One blocking TCP connection to loopback: the load generator for writes, the same for HTTP and for Redis.
 final class Connection {
@@ -35,7 +36,7 @@ final class Connection {
     func send(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes
         while !rest.isEmpty {
-            let count = Glibc.send(descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL.rawValue))
+            let count = Glibc.send(descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
             guard count > 0 else { throw BenchError("a connection broke while sending") }
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
         }

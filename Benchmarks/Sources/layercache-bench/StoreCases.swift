@@ -2,7 +2,6 @@ import CacheCore
 import Foundation
 import Logging
 import NIOCore
-import Synchronization
 
 /// The sample's chunks, sealed by us.
 struct SealedSample {
@@ -119,60 +118,34 @@ func runL1Churn(_ context: Context) async throws -> CaseResult {
     )
 }
 
-private struct Put {
-    let at: Double
-    let took: Double
-    let bytes: Int
-    /// Bytes written until then.
-    let written: Int
-}
-
 private func rate(_ puts: [Put]) -> Double {
     guard let first = puts.first, let last = puts.last, last.at > first.at else { return 0 }
     return Double(last.written - first.written) / (last.at - first.at) / 1e6
 }
 
 private func churn(_ store: ChunkStore, _ chunks: [ByteBuffer], bytes: Int, flight: Int) async throws -> [Put] {
-    struct Progress {
-        var generator = SystemRandomNumberGenerator()
-        var started = 0
-        var written = 0
-        var puts: [Put] = []
-    }
-    let progress = Mutex(Progress())
-    let begin = ContinuousClock.now
+    let log = ChurnLog(limit: bytes)
     try await withThrowingTaskGroup(of: Void.self) { group in
         for _ in 0..<flight {
             group.addTask {
-                while true {
-                    let next = progress.withLock { state -> (ChunkID, ByteBuffer)? in
-                        guard state.written < bytes else { return nil }
-                        state.started += 1
-                        return (.random(using: &state.generator), chunks[state.started % chunks.count])
-                    }
-                    guard let (id, chunk) = next else { return }
+                while let turn = log.next() {
+                    let chunk = chunks[turn % chunks.count]
+                    let id = ChunkID.random()
                     let start = ContinuousClock.now
                     _ = try await store.put(id, chunk)
-                    let end = ContinuousClock.now
-                    progress.withLock { state in
-                        state.written += chunk.readableBytes
-                        state.puts.append(
-                            Put(
-                                at: (end - begin) / .seconds(1), took: (end - start) / .seconds(1),
-                                bytes: chunk.readableBytes, written: state.written))
-                    }
+                    log.done(from: start, bytes: chunk.readableBytes)
                 }
             }
         }
         try await group.waitForAll()
     }
-    return progress.withLock(\.puts)
+    return log.puts
 }
 
 extension ChunkID {
     /// A name that nothing has: the store does not look at what it is told to keep.
-    static func random(using generator: inout some RandomNumberGenerator) -> ChunkID {
-        let words = (0..<4).map { _ in generator.next() }
+    static func random() -> ChunkID {
+        let words = (0..<4).map { _ in UInt64.random(in: .min ... .max) }
         return words.withUnsafeBytes { ChunkID(SHA256Digest(bytes: $0) ?? .zero) }
     }
 }

@@ -4,7 +4,7 @@ public import NIOCore
 extension CachedLayer {
     /// Appends `count` bytes of a file from `offset` on to `buffer`, cut at the file's end. What a sparse file does not store reads as zeros.
     ///
-    /// - Throws: `.invalidInput` for a negative offset or count, else as the tiers do.
+    /// - Throws: `.invalidInput` for a negative offset or count, `.limitExceeded` beyond ``maximumReadBytes``, else as the tiers do.
     public func read(_ entry: LayerEntry, at offset: Int, count: Int, into buffer: inout ByteBuffer) async throws {
         guard offset >= 0, count >= 0 else {
             throw CacheError(.invalidInput, "a read of \(count) bytes at \(offset) makes no sense")
@@ -12,6 +12,7 @@ extension CachedLayer {
         let size = Int(clamping: entry.size)
         let end = min(size, offset.addingReportingOverflow(count).overflow ? size : offset + count)
         guard offset < end else { return }
+        try Self.checkRoom(for: end - offset, in: buffer)
         guard let content = entry.content else {
             buffer.writeRepeatingByte(0, count: end - offset)
             return

@@ -13,7 +13,18 @@ public struct CachedLayer: Sendable {
     let counter: ReadCounter
     let readAhead: Int
 
-    init(manifest: LayerManifest, id: ManifestID, reader: TieredReader, counter: ReadCounter, readAhead: Int) {
+    private static let maximumByteCount: UInt64 = 1 << 60
+    /// The most bytes of one read: a buffer cannot hold 4 GiB.
+    public static let maximumReadBytes = 1 << 30
+
+    /// - Throws: `.corrupt` for a size that no layer can have, so that no sum of sizes and addresses can overflow from here on.
+    init(
+        manifest: LayerManifest, id: ManifestID, reader: TieredReader, counter: ReadCounter, readAhead: Int
+    ) throws(CacheError) {
+        guard manifest.byteCount <= Self.maximumByteCount else {
+            throw CacheError(
+                .corrupt, "manifest \(id) says that its layer has \(manifest.byteCount) bytes: push the image again")
+        }
         self.manifest = manifest
         self.id = id
         self.reader = reader
@@ -36,8 +47,10 @@ public struct CachedLayer: Sendable {
     /// Appends `count` bytes of the data region from `address` on to `buffer`; what pads a chunk to its slot reads as zeros.
     ///
     /// For a raw file, the region is the file. Fetches the chunks that it needs in parallel; copies each byte once.
-    /// - Throws: `.invalidInput` if the range leaves the region, else as the tiers do.
+    /// - Throws: `.invalidInput` if the range leaves the region, `.limitExceeded` beyond ``maximumReadBytes`` in the buffer, else as the
+    ///   tiers do.
     public func read(at address: RegionAddress, count: Int, into buffer: inout ByteBuffer) async throws {
+        try Self.checkRoom(for: count, in: buffer)
         let spans = try DataSpan.cover(address, count, slots: manifest.data.count)
         if spans.count == 1, let span = spans.first {
             span.copy(from: try await chunk(manifest.data[span.slot]), into: &buffer)
@@ -52,7 +65,13 @@ public struct CachedLayer: Sendable {
     /// As ``read(at:count:into:)``, but only if all chunks are in memory: never suspends, well under 2 us for 4 KiB.
     /// - Returns: false if a chunk is not in memory (nothing is appended then).
     public func readCached(at address: RegionAddress, count: Int, into buffer: inout ByteBuffer) throws -> Bool {
+        try Self.checkRoom(for: count, in: buffer)
         let spans = try DataSpan.cover(address, count, slots: manifest.data.count)
+        if spans.count == 1, let span = spans.first {
+            guard let bytes = reader.cached(manifest.data[span.slot], counter: counter) else { return false }
+            span.copy(from: bytes, into: &buffer)
+            return true
+        }
         var chunks: [ByteBuffer] = []
         for span in spans {
             guard let bytes = reader.cached(manifest.data[span.slot], counter: counter) else { return false }
@@ -60,6 +79,13 @@ public struct CachedLayer: Sendable {
         }
         for (span, bytes) in zip(spans, chunks) { span.copy(from: bytes, into: &buffer) }
         return true
+    }
+
+    static func checkRoom(for count: Int, in buffer: ByteBuffer) throws(CacheError) {
+        guard count <= maximumReadBytes - buffer.readableBytes else {
+            throw CacheError(
+                .limitExceeded, "a read of \(count) bytes is too large: read at most \(maximumReadBytes) at once")
+        }
     }
 
     func chunk(_ ref: ChunkRef) async throws -> ByteBuffer {

@@ -6,7 +6,8 @@ internal import NIOCore
 /// A layer's bytes for a thread that may block: a task fetches and assembles ahead of it, bounded by bytes.
 final class BlockingLayerSource: ByteSource {
     private let queue: PieceQueue
-    private let producer: Task<Void, Never>
+    /// Cancelling it lets a thread that waits in `read` go, with `CancellationError`.
+    let producer: Task<Void, Never>
     private var current = ByteBuffer()
 
     init(_ layer: CachedLayer, aheadBytes: Int = 8 << 20) {

@@ -14,7 +14,7 @@ struct FileLayerWriter: Sendable {
     func write() async throws {
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
-        let temporary = "\(path).\(getpid()).partial"
+        let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0 ... .max)).partial"
         do {
             let file = try await pool.runIfActive { [size = layer.byteCount] in
                 try OutputFile(temporary, size: size)

@@ -1,4 +1,5 @@
 public import CacheCore
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
@@ -31,8 +32,13 @@ public struct ImagePuller: Sendable {
         let thread = NIOThreadPool(numberOfThreads: 1)
         thread.start()
         do {
-            let notes = try await thread.runIfActive { [image] in
-                try Self.write(image, to: destination, progress: progress)
+            let reading = CurrentLayer()
+            let notes = try await withTaskCancellationHandler {
+                try await thread.runIfActive { [image] in
+                    try Self.write(image, to: destination, progress: progress, reading: reading)
+                }
+            } onCancel: {
+                reading.cancel()
             }
             try await thread.shutdownGracefully()
             return notes
@@ -43,13 +49,15 @@ public struct ImagePuller: Sendable {
     }
 
     private static func write(
-        _ image: CachedImage, to reference: DestinationReference, progress: PullProgress
+        _ image: CachedImage, to reference: DestinationReference, progress: PullProgress, reading: CurrentLayer
     ) throws -> [String] {
         let destination = try ImageDestination.open(reference)
         for (index, layer) in image.layers.enumerated() {
-            let source = ProgressSource(BlockingLayerSource(layer), progress)
+            let source = BlockingLayerSource(layer)
+            try reading.set(source.producer)
             try destination.writeLayer(
-                index: index, isFile: layer.kind == .file, diffID: layer.diffID, source: source)
+                index: index, isFile: layer.kind == .file, diffID: layer.diffID,
+                source: ProgressSource(source, progress))
         }
         return try destination.finish(configuration: image.configuration)
     }
@@ -65,6 +73,27 @@ public final class PullProgress: Sendable {
     public var bytesWritten: Int { written.load(ordering: .relaxed) }
 
     func add(_ bytes: Int) { written.add(bytes, ordering: .relaxed) }
+}
+
+/// What the thread of a pull reads now, so that a pull that is cancelled ends at its next read.
+private final class CurrentLayer: Sendable {
+    private let state = NIOLockedValueBox<(producer: Task<Void, Never>?, isCancelled: Bool)>((nil, false))
+
+    func set(_ producer: Task<Void, Never>) throws {
+        let isCancelled = state.withLockedValue { state in
+            state.producer = producer
+            return state.isCancelled
+        }
+        if isCancelled { throw CancellationError() }
+    }
+
+    func cancel() {
+        let producer = state.withLockedValue { state in
+            state.isCancelled = true
+            return state.producer
+        }
+        producer?.cancel()
+    }
 }
 
 /// Counts what passes.

@@ -1,24 +1,21 @@
 internal import CacheCore
-internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import Synchronization
 
 /// Puts chunks that a lower tier delivered into the tiers above it, beside the reader and bounded by bytes.
 ///
-/// A fill that fails costs nothing but the next hit; it is counted by the tier and logged at debug level.
+/// A fill that fails costs nothing but the next hit; the tier logs it at debug level.
 final class FillQueue: Sendable {
-    private let l1: ChunkStore?
+    private let l1: L1Tier?
     private let l2: L2Client?
     private let limit: AsyncLimiter
-    private let logger: Logger
     private let running = NIOLockedValueBox<[UInt64: Task<Void, Never>]>([:])
     private let numbers = Atomic<UInt64>(0)
 
-    init(l1: ChunkStore?, l2: L2Client?, bytes: Int, logger: Logger) {
+    init(l1: L1Tier?, l2: L2Client?, bytes: Int) {
         self.l1 = l1
         self.l2 = l2
-        self.logger = logger
         limit = AsyncLimiter("fills", capacity: bytes, maximumWaiters: .max)
     }
 
@@ -45,20 +42,10 @@ final class FillQueue: Sendable {
         while let task = running.withLockedValue({ $0.values.first }) { await task.value }
     }
 
+    /// Throws never: nobody cancels the task of a fill.
     private func put(_ id: ChunkID, _ sealed: ByteBuffer, l2 fillsL2: Bool) async {
-        async let toL2: Void = putL2(id, sealed, fillsL2)
-        if let l1 {
-            do { _ = try await l1.put(id, sealed) } catch {
-                logger.debug("L1 did not take a chunk", metadata: ["chunk": "\(id)", "error": "\(error)"])
-            }
-        }
-        await toL2
-    }
-
-    private func putL2(_ id: ChunkID, _ sealed: ByteBuffer, _ wanted: Bool) async {
-        guard wanted, let l2 else { return }
-        do { _ = try await l2.put(id, sealed) } catch {
-            logger.debug("L2 did not take a chunk", metadata: ["chunk": "\(id)", "error": "\(error)"])
-        }
+        async let toL2: Void? = fillsL2 ? try? l2?.put(id, sealed) : nil
+        try? await l1?.put(id, sealed)
+        _ = await toL2
     }
 }

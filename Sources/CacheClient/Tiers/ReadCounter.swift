@@ -1,65 +1,89 @@
 internal import Synchronization
 
-/// ``ReadCounts`` that many tasks add to at once, with relaxed atomics. A counter passes all that it counts on to its parent.
+/// ``ReadCounts`` that many tasks add to at once, with relaxed atomics. That of an image passes all on to that of its cache, which
+/// passes it on to swift-metrics.
 final class ReadCounter: Sendable {
-    private let chunks: [Tier: AtomicPair]
-    private let zeroChunks = Atomic<Int>(0)
-    private let repairedL1 = Atomic<Int>(0)
-    private let repairedL2 = Atomic<Int>(0)
-    private let failuresL1 = Atomic<Int>(0)
-    private let failuresL2 = Atomic<Int>(0)
-    private let parent: ReadCounter?
-
-    private final class AtomicPair: Sendable {
+    private final class OfTier: Sendable {
         let chunks = Atomic<Int>(0)
         let bytes = Atomic<Int>(0)
+        let repaired = Atomic<Int>(0)
+        let failures = Atomic<Int>(0)
+
+        var count: TierCount {
+            TierCount(chunks: chunks.load(ordering: .relaxed), bytes: bytes.load(ordering: .relaxed))
+        }
     }
 
+    private enum Next {
+        case parent(ReadCounter)
+        case metrics(ReadMetrics)
+    }
+
+    private let memory = OfTier()
+    private let l1 = OfTier()
+    private let l2 = OfTier()
+    private let l3 = OfTier()
+    private let zeroChunks = Atomic<Int>(0)
+    private let next: Next
+
+    /// - Parameter parent: the counter of the cache; `nil` for that one itself.
     init(parent: ReadCounter?) {
-        self.parent = parent
-        chunks = Dictionary(uniqueKeysWithValues: Tier.allCases.map { ($0, AtomicPair()) })
+        next = parent.map { .parent($0) } ?? .metrics(ReadMetrics())
+    }
+
+    private func of(_ tier: Tier) -> OfTier {
+        switch tier {
+        case .memory: memory
+        case .l1: l1
+        case .l2: l2
+        case .l3: l3
+        }
     }
 
     func delivered(by tier: Tier, bytes: Int) {
-        if let pair = chunks[tier] {
-            pair.chunks.add(1, ordering: .relaxed)
-            pair.bytes.add(bytes, ordering: .relaxed)
+        of(tier).chunks.add(1, ordering: .relaxed)
+        of(tier).bytes.add(bytes, ordering: .relaxed)
+        switch next {
+        case .parent(let parent): parent.delivered(by: tier, bytes: bytes)
+        case .metrics(let metrics): metrics.delivered(by: tier, bytes: bytes)
         }
-        parent?.delivered(by: tier, bytes: bytes)
     }
 
     func zeroChunk() {
         zeroChunks.add(1, ordering: .relaxed)
-        parent?.zeroChunk()
+        switch next {
+        case .parent(let parent): parent.zeroChunk()
+        case .metrics(let metrics): metrics.zeroChunk()
+        }
     }
 
     func repaired(_ tier: Tier) {
-        if tier == .l1 { repairedL1.add(1, ordering: .relaxed) } else { repairedL2.add(1, ordering: .relaxed) }
-        parent?.repaired(tier)
+        of(tier).repaired.add(1, ordering: .relaxed)
+        switch next {
+        case .parent(let parent): parent.repaired(tier)
+        case .metrics(let metrics): metrics.repaired(tier)
+        }
     }
 
     func failed(_ tier: Tier) {
-        if tier == .l1 { failuresL1.add(1, ordering: .relaxed) } else { failuresL2.add(1, ordering: .relaxed) }
-        parent?.failed(tier)
+        of(tier).failures.add(1, ordering: .relaxed)
+        switch next {
+        case .parent(let parent): parent.failed(tier)
+        case .metrics(let metrics): metrics.failed(tier)
+        }
     }
 
     var counts: ReadCounts {
         var counts = ReadCounts()
-        counts.memory = count(.memory)
-        counts.l1 = count(.l1)
-        counts.l2 = count(.l2)
-        counts.l3 = count(.l3)
+        counts.memory = memory.count
+        counts.l1 = l1.count
+        counts.l2 = l2.count
+        counts.l3 = l3.count
         counts.zeroChunks = zeroChunks.load(ordering: .relaxed)
-        counts.repairedL1 = repairedL1.load(ordering: .relaxed)
-        counts.repairedL2 = repairedL2.load(ordering: .relaxed)
-        counts.l1Failures = failuresL1.load(ordering: .relaxed)
-        counts.l2Failures = failuresL2.load(ordering: .relaxed)
+        counts.repairedL1 = l1.repaired.load(ordering: .relaxed)
+        counts.repairedL2 = l2.repaired.load(ordering: .relaxed)
+        counts.l1Failures = l1.failures.load(ordering: .relaxed)
+        counts.l2Failures = l2.failures.load(ordering: .relaxed)
         return counts
-    }
-
-    private func count(_ tier: Tier) -> TierCount {
-        guard let pair = chunks[tier] else { return TierCount() }
-        return TierCount(
-            chunks: pair.chunks.load(ordering: .relaxed), bytes: pair.bytes.load(ordering: .relaxed))
     }
 }

@@ -30,6 +30,7 @@ final class StoreWriter: Sendable {
     /// Eviction is part of a commit; a store that must give up many small chunks does it in several.
     private static let maximumEvictions = 1024
     private static let maximumGroupCount = 2048
+    private static let evictionsOnFullDisk = 8
     private static let maximumDrops = 4096
     /// Reads folded into records in one commit; each costs a page.
     private static let foldedPerCommit = 64
@@ -156,16 +157,24 @@ final class StoreWriter: Sendable {
     /// Writes a group, in as many commits as it takes, and answers all who wait for it.
     private func write(_ group: [Work]) {
         var rest = group[...]
+        var most = rest.count
         var retries = 0
         while !rest.isEmpty {
             do {
-                let outcomes = try commit(rest)
+                let outcomes = try commit(rest.prefix(most))
                 for (work, outcome) in zip(rest, outcomes) { answer(work, .success(outcome)) }
                 rest = rest.dropFirst(outcomes.count)
                 recovered()
             } catch let failure as LMDBFailure {
-                if failure.isMapFull, retries < 2, makeRoom() {
+                if failure.isMapFull, retries < 2, giveUp(2 * UInt64(budget.groupBytes), Self.maximumEvictions) {
                     retries += 1
+                    continue
+                }
+                // The file cannot grow: what room there is, is inside it. One at a time, and few pages at a time, because an
+                // eviction needs free pages for the index, too.
+                if failure.isDiskFull, retries < 4, giveUp(UInt64(ChunkLimits.sealedBytes), Self.evictionsOnFullDisk) {
+                    retries += 1
+                    most = 1
                     continue
                 }
                 if failure.isFatal { breakDown(failure) }
@@ -238,14 +247,14 @@ final class StoreWriter: Sendable {
         return true
     }
 
-    /// After "map full": pages are there but pinned by a reader or in runs that are too short. Gives up two groups' worth of chunks;
-    /// pages freed by one commit are usable in the second one after it.
-    private func makeRoom() -> Bool {
+    /// Evicts chunks of `bytes` together, at most `count`, so that a write that found no room can be tried again. Pages freed by one
+    /// commit are usable in the second one after it.
+    private func giveUp(_ bytes: UInt64, _ count: Int) -> Bool {
         do {
             var transaction = try StoreTransaction(environment, layout: layout)
-            let target = transaction.state.usedBytes - min(transaction.state.usedBytes, 2 * UInt64(budget.groupBytes))
+            let target = transaction.state.usedBytes - min(transaction.state.usedBytes, bytes)
             try policy.withLockedValue { policy in
-                while transaction.state.usedBytes > target, transaction.evictions < Self.maximumEvictions {
+                while transaction.state.usedBytes > target, transaction.evictions < count {
                     if try !transaction.evictOne(&policy, frequencies) { break }
                 }
             }

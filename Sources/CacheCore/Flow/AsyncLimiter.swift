@@ -1,4 +1,5 @@
 internal import NIOConcurrencyHelpers
+internal import NIOCore
 
 /// Lets a bounded weight of work be under way at once; more waits in order of arrival, in a queue that is bounded as well.
 ///
@@ -13,7 +14,7 @@ package final class AsyncLimiter: Sendable {
     private struct State {
         var free: Int
         var nextNumber: UInt64 = 0
-        var waiters: [Waiter] = []
+        var waiters = CircularBuffer<Waiter>()
         /// Numbers whose task was cancelled before it stood in line.
         var cancelled: Set<UInt64> = []
     }
@@ -53,6 +54,8 @@ package final class AsyncLimiter: Sendable {
             state.nextNumber += 1
             return state.nextNumber
         }
+        // A cancellation that came after the permit was given, or refused, leaves its number behind.
+        defer { _ = state.withLockedValue { $0.cancelled.remove(number) } }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
                 let outcome: Result<Void, any Error>? = state.withLockedValue { state in
@@ -73,8 +76,6 @@ package final class AsyncLimiter: Sendable {
         } onCancel: {
             cancel(number)
         }
-        // A cancellation that came after the permit was given leaves its number behind.
-        _ = state.withLockedValue { $0.cancelled.remove(number) }
     }
 
     package func release(weight: Int = 1) {

@@ -7,7 +7,6 @@ public struct LayerIndex: Sendable {
     private let store: any ObjectStore
     private let generation: Generation
     private let keys: TenantKeys
-    private let repairing: Bool
 
     /// All that decides what a layer becomes: equal ones give the same chunks.
     public struct Layer: Hashable, Sendable {
@@ -31,12 +30,10 @@ public struct LayerIndex: Sendable {
     private static let maximumBytes = 4096
     private static let maximumTries = 16
 
-    /// - Parameter repairing: removes an index object that is damaged: the layer is converted again and recorded anew.
-    public init(_ store: any ObjectStore, generation: Generation, keys: TenantKeys, repairing: Bool = false) {
+    public init(_ store: any ObjectStore, generation: Generation, keys: TenantKeys) {
         self.store = store
         self.generation = generation
         self.keys = keys
-        self.repairing = repairing
     }
 
     /// The manifest of a layer that was pushed before; `nil` if it was not. One read.
@@ -45,39 +42,28 @@ public struct LayerIndex: Sendable {
     /// - Throws: `.corrupt` or `.unsupported` that names the index object.
     public func find(_ layer: Layer) async throws -> ManifestID? {
         let object = object(of: layer)
-        return try await read(object)?.manifest
+        return try await store.get(object, limit: Self.maximumBytes).map { try Self.decode($0.body, object) }
     }
 
     /// Remembers the manifest of a layer, once that and all its chunks are durable.
     ///
     /// - Parameter stale: what ``find(_:)`` gave and turned out not to be usable; only that is replaced.
+    /// A damaged index object is replaced like a stale one: pushing again is the way out of it.
     /// - Returns: the manifest that the index names now: another one if somebody else was faster.
     public func record(
         _ layer: Layer, as manifest: ManifestID, replacing stale: ManifestID? = nil
     ) async throws -> ManifestID {
         let object = object(of: layer)
         for _ in 0..<Self.maximumTries {
-            let present = try await read(object)
-            if let known = present?.manifest, known == manifest || known != stale { return known }
+            let present = try await store.get(object, limit: Self.maximumBytes)
+            if let present, let known = try Self.decodeUnlessDamaged(present.body, object) {
+                if known == manifest || known != stale { return known }
+            }
             if try await store.replace(object, Self.encode(manifest), expecting: present?.version) != nil {
                 return manifest
             }
         }
         throw CacheError(.conflict, "object \(object) is being changed by others all the time: try again")
-    }
-
-    private func read(_ object: ObjectKey) async throws -> (manifest: ManifestID, version: ObjectVersion)? {
-        do {
-            guard let present = try await store.get(object, limit: Self.maximumBytes) else { return nil }
-            return (try Self.decode(present.body, object), present.version)
-        } catch let error as CacheError where [.corrupt, .limitExceeded].contains(error.code) {
-            guard repairing else {
-                throw CacheError(
-                    .corrupt, "the layer index is damaged: push again with --repair to replace it", cause: error)
-            }
-            try await store.delete(object)
-            return nil
-        }
     }
 
     /// HMAC-SHA-256(index key, "layer" || packing version || codec policy || kind || diffID).
@@ -99,6 +85,14 @@ public struct LayerIndex: Sendable {
         buffer.writeDigest(manifest.digest)
         buffer.writeChecksum()
         return buffer
+    }
+
+    private static func decodeUnlessDamaged(_ record: ByteBuffer, _ object: ObjectKey) throws -> ManifestID? {
+        do {
+            return try decode(record, object)
+        } catch let error as CacheError where error.code == .corrupt {
+            return nil
+        }
     }
 
     private static func decode(_ record: ByteBuffer, _ object: ObjectKey) throws -> ManifestID {

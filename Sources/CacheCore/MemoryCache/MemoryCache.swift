@@ -1,7 +1,10 @@
 internal import NIOConcurrencyHelpers
 public import NIOCore
 
-/// Chunks in memory, bounded by their bytes: decoded chunks above L1, sealed chunks above L2's store.
+/// Decoded chunks in memory, bounded by their bytes.
+///
+/// A chunk is found by all of its reference, not by its name alone: who does not have its key cannot read it here either, and a manifest
+/// that gives a wrong key for a name can spoil nobody's chunk but its own.
 ///
 /// Sharded by name, each shard under a lock that is held for well under a microsecond. Eviction is SIEVE (Zhang et al., NSDI 2024):
 /// first in, first out, but what was asked for since the hand came by stays, so one scan does not flush what is read again and again.
@@ -20,23 +23,23 @@ public final class MemoryCache: Sendable {
     }
 
     /// The chunk, marked as asked for; `nil` if it is not in memory. Never blocks for long, copies nothing.
-    public func get(_ id: ChunkID) -> ByteBuffer? {
-        shard(of: id).withLockedValue { $0.get(id) }
+    public func get(_ ref: ChunkRef) -> ByteBuffer? {
+        shard(of: ref).withLockedValue { $0.get(ref) }
     }
 
     /// Whether the chunk is in memory; marks nothing.
-    public func contains(_ id: ChunkID) -> Bool {
-        shard(of: id).withLockedValue { $0.contains(id) }
+    public func contains(_ ref: ChunkRef) -> Bool {
+        shard(of: ref).withLockedValue { $0.contains(ref) }
     }
 
     /// Keeps the chunk and evicts others for it. One that is larger than its shard's share is not kept.
-    public func insert(_ id: ChunkID, _ bytes: ByteBuffer) {
+    public func insert(_ ref: ChunkRef, _ bytes: ByteBuffer) {
         // What is evicted is freed after the lock is given back.
-        _ = shard(of: id).withLockedValue { $0.insert(id, bytes) }
+        _ = shard(of: ref).withLockedValue { $0.insert(ref, bytes) }
     }
 
-    public func remove(_ id: ChunkID) {
-        _ = shard(of: id).withLockedValue { $0.remove(id) }
+    public func remove(_ ref: ChunkRef) {
+        _ = shard(of: ref).withLockedValue { $0.remove(ref) }
     }
 
     /// Chunks and bytes held now, and how many were evicted so far.
@@ -47,7 +50,7 @@ public final class MemoryCache: Sendable {
         }
     }
 
-    private func shard(of id: ChunkID) -> NIOLockedValueBox<MemoryCacheShard> {
-        shards[id.digest.withUnsafeBytes { Int($0[31]) } % shards.count]
+    private func shard(of ref: ChunkRef) -> NIOLockedValueBox<MemoryCacheShard> {
+        shards[ref.id.digest.withUnsafeBytes { Int($0[31]) } % shards.count]
     }
 }

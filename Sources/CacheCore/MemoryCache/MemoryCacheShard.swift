@@ -3,7 +3,7 @@ internal import NIOCore
 /// One shard of ``MemoryCache``: a dictionary into a doubly linked queue of slots, and SIEVE's hand.
 struct MemoryCacheShard {
     private struct Slot {
-        var id: ChunkID
+        var ref: ChunkRef
         var bytes: ByteBuffer
         var visited = false
         /// Towards the newer end.
@@ -13,7 +13,7 @@ struct MemoryCacheShard {
     }
 
     private let capacity: Int
-    private var index: [ChunkID: Int] = [:]
+    private var index: [ChunkRef: Int] = [:]
     private var slots: [Slot] = []
     private var unused: [Int] = []
     private var newest: Int?
@@ -28,24 +28,24 @@ struct MemoryCacheShard {
         self.capacity = capacity
     }
 
-    func contains(_ id: ChunkID) -> Bool { index[id] != nil }
+    func contains(_ ref: ChunkRef) -> Bool { index[ref] != nil }
 
-    mutating func get(_ id: ChunkID) -> ByteBuffer? {
-        guard let slot = index[id] else { return nil }
+    mutating func get(_ ref: ChunkRef) -> ByteBuffer? {
+        guard let slot = index[ref] else { return nil }
         slots[slot].visited = true
         return slots[slot].bytes
     }
 
     /// Returns what had to go, so that it can be freed outside the lock.
-    mutating func insert(_ id: ChunkID, _ buffer: ByteBuffer) -> [ByteBuffer] {
+    mutating func insert(_ ref: ChunkRef, _ buffer: ByteBuffer) -> [ByteBuffer] {
         let size = buffer.storageCapacity
-        guard size <= capacity, index[id] == nil else { return [] }
+        guard size <= capacity, index[ref] == nil else { return [] }
         var evicted: [ByteBuffer] = []
         while bytes + size > capacity, let victim = nextVictim() {
             evicted.append(take(victim))
             evictions += 1
         }
-        let slot = Slot(id: id, bytes: buffer, older: newest)
+        let slot = Slot(ref: ref, bytes: buffer, older: newest)
         let position: Int
         if let free = unused.popLast() {
             slots[free] = slot
@@ -56,13 +56,13 @@ struct MemoryCacheShard {
         }
         if let newest { slots[newest].newer = position } else { oldest = position }
         newest = position
-        index[id] = position
+        index[ref] = position
         bytes += size
         return evicted
     }
 
-    mutating func remove(_ id: ChunkID) -> ByteBuffer? {
-        index[id].map { take($0) }
+    mutating func remove(_ ref: ChunkRef) -> ByteBuffer? {
+        index[ref].map { take($0) }
     }
 
     /// The hand goes from old to new, forgives what was visited, and stops at what was not.
@@ -81,7 +81,7 @@ struct MemoryCacheShard {
         if hand == position { hand = slot.newer }
         if let newer = slot.newer { slots[newer].older = slot.older } else { newest = slot.older }
         if let older = slot.older { slots[older].newer = slot.newer } else { oldest = slot.newer }
-        index[slot.id] = nil
+        index[slot.ref] = nil
         bytes -= slot.bytes.storageCapacity
         slots[position].bytes = ByteBuffer()
         unused.append(position)

@@ -16,19 +16,30 @@ final class ChunkWriter: Sendable {
     private let pool: NIOThreadPool
     private let sealers: SealerPool
     private let repair: Bool
-    /// Chunks that this push has found or put already: a chunk that comes twice is neither asked for nor counted as new again.
-    private let settled = NIOLockedValueBox<[ChunkID: Settling]>([:])
+    private let deadline: Duration
+    private let deadlines: Deadlines
+    private let state = NIOLockedValueBox(State())
 
-    private enum Settling {
-        case underWay(Task<Bool, any Error>)
-        case done
+    private struct State {
+        /// Chunks that are being brought to L3 now; the same chunk from elsewhere waits for that.
+        var underWay: [ChunkID: Task<Bool, any Error>] = [:]
+        /// Chunks that L3 is known to have. Only spares questions to L3, so it may forget.
+        var settled: Set<ChunkID> = []
     }
 
-    init(store: any ObjectStore, generation: ActiveGeneration, options: PushOptions, pool: NIOThreadPool) {
+    /// 2 MiB of names, whatever the size of the image.
+    private static let mostSettled = 1 << 16
+
+    init(
+        store: any ObjectStore, generation: ActiveGeneration, options: PushOptions, pool: NIOThreadPool,
+        deadlines: Deadlines
+    ) {
         self.store = store
         self.generation = generation.generation
         self.pool = pool
         self.repair = options.repair
+        deadline = options.storeDeadline
+        self.deadlines = deadlines
         sealers = SealerPool(salt: generation.salt, compression: options.compression)
     }
 
@@ -39,17 +50,32 @@ final class ChunkWriter: Sendable {
             sealers.withSealer { Self.seal(plain, with: $0) }
         }
         if ref.isZero { return Outcome(ref: ref, isNew: false) }
-        let (other, own) = settled.withLockedValue { settled -> (Settling?, Task<Bool, any Error>?) in
-            if let other = settled[ref.id] { return (other, nil) }
-            let own = Task { try await self.settle(ref, sealed) }
-            settled[ref.id] = .underWay(own)
-            return (nil, own)
+        enum Turn {
+            case settled
+            case other(Task<Bool, any Error>)
+            case own(Task<Bool, any Error>)
         }
-        if case .underWay(let task) = other { _ = try await task.value }
-        guard let own else { return Outcome(ref: ref, isNew: false) }
-        let isNew = try await own.value
-        settled.withLockedValue { $0[ref.id] = .done }
-        return Outcome(ref: ref, isNew: isNew)
+        let turn = state.withLockedValue { state -> Turn in
+            if state.settled.contains(ref.id) { return .settled }
+            if let other = state.underWay[ref.id] { return .other(other) }
+            let own = Task { try await self.settle(ref, sealed) }
+            state.underWay[ref.id] = own
+            return .own(own)
+        }
+        switch turn {
+        case .settled: return Outcome(ref: ref, isNew: false)
+        case .other(let task):
+            _ = try await task.value
+            return Outcome(ref: ref, isNew: false)
+        case .own(let task):
+            return Outcome(
+                ref: ref,
+                isNew: try await withTaskCancellationHandler {
+                    try await task.value
+                } onCancel: {
+                    task.cancel()
+                })
+        }
     }
 
     private static func seal(_ plain: ByteBuffer, with sealer: ChunkSealer) -> (ChunkRef, ByteBuffer) {
@@ -68,20 +94,44 @@ final class ChunkWriter: Sendable {
     /// Puts the chunk unless a good copy is there; whether it was put.
     private func settle(_ ref: ChunkRef, _ sealed: ByteBuffer) async throws -> Bool {
         let key = L3Layout.chunk(ref.id, in: generation)
-        if let present = try await store.head(key) {
-            if try await isGood(ref, key, present) { return false }
-            try await store.delete(key)
+        let result: Result<Bool, any Error>
+        do {
+            result = .success(
+                try await deadlines.run(deadline, "L3 object \(key)") { try await self.put(ref, key, sealed) })
+        } catch { result = .failure(error) }
+        state.withLockedValue { state in
+            state.underWay[ref.id] = nil
+            guard case .success = result else { return }
+            if state.settled.count >= Self.mostSettled { state.settled.removeAll(keepingCapacity: true) }
+            state.settled.insert(ref.id)
         }
-        return try await store.putIfAbsent(key, sealed) == .created
+        return try result.get()
     }
 
+    private func put(_ ref: ChunkRef, _ key: ObjectKey, _ sealed: ByteBuffer) async throws -> Bool {
+        switch try await presence(of: ref, key) {
+        case .good: return false
+        case .none: return try await store.putIfAbsent(key, sealed) == .created
+        case .damaged:
+            // In one step, so that nobody finds it gone in between.
+            if let damaged = try await store.head(key) {
+                guard try await store.replace(key, sealed, expecting: damaged.version) == nil else { return true }
+            }
+            // Somebody else was at it; if that was another repair, it is done.
+            return try await store.putIfAbsent(key, sealed) == .created
+        }
+    }
+
+    private enum Presence { case none, good, damaged }
+
     /// A copy of another length is damaged for certain; its bytes are read only where a repair was asked for.
-    private func isGood(_ ref: ChunkRef, _ key: ObjectKey, _ present: ObjectInfo) async throws -> Bool {
-        guard present.size == Int(ref.sealedLength) else { return false }
-        guard repair else { return true }
-        guard let object = try await store.get(key, limit: ChunkLimits.sealedBytes) else { return false }
+    private func presence(of ref: ChunkRef, _ key: ObjectKey) async throws -> Presence {
+        let length = Int(ref.sealedLength)
+        // The last byte and the one behind it: one byte is there if the length is right. No `head`, which may hash the whole object.
+        guard let bytes = try await store.get(key, range: (repair ? 0 : length - 1)..<length + 1) else { return .none }
+        guard repair else { return bytes.readableBytes == 1 ? .good : .damaged }
         return try await pool.runIfActive {
-            object.body.withUnsafeReadableBytes { ChunkID(ofSealed: $0) } == ref.id
+            bytes.withUnsafeReadableBytes { ChunkID(ofSealed: $0) } == ref.id ? .good : .damaged
         }
     }
 }

@@ -72,7 +72,8 @@ public struct ImagePusher: Sendable {
     ) async throws -> [LayerPusher.Pushed] {
         let pusher = LayerPusher(
             store: store, generation: generation, tenant: tenant, options: options,
-            writer: ChunkWriter(store: store, generation: generation, options: options, pool: pool),
+            writer: ChunkWriter(
+                store: store, generation: generation, options: options, pool: pool, deadlines: Deadlines()),
             limit: AsyncLimiter("chunks", capacity: options.chunksInFlight, maximumWaiters: .max), pool: pool,
             progress: progress)
         return try await withThrowingTaskGroup(of: (Int, LayerPusher.Pushed).self) { group in

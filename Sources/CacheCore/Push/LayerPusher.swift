@@ -21,7 +21,7 @@ struct LayerPusher: Sendable {
     /// - Throws: ``CacheError``: of the source (`.invalidInput`, `.limitExceeded`, `.corrupt` if it is not the layer that the image's
     ///   configuration promises) or of the store.
     func push(_ source: LayerSource) async throws -> Pushed {
-        if let diffID = source.diffID, let known = try await find(source, diffID) { return known }
+        if !options.repair, let diffID = source.diffID, let known = try await known(source, diffID) { return known }
         let splitter = try await pool.runIfActive { [options] in
             SplitterHandle(
                 LayerSplitter(try source.open(), kind: source.kind, limits: options.layerLimits))
@@ -31,14 +31,13 @@ struct LayerPusher: Sendable {
         if let promised = source.diffID, promised != summary.diffID {
             throw CacheError(
                 .corrupt,
-                "layer \(source.name) has diffID sha256:\(summary.diffID), but the image promises sha256:\(promised)")
+                "layer \(source.name) has diffID sha256:\(summary.diffID), but the image promises"
+                    + " sha256:\(promised): fetch the image again")
         }
         return try await record(source, summary, slots, counts)
     }
 
-    private var index: LayerIndex {
-        LayerIndex(store, generation: generation.generation, keys: tenant, repairing: options.repair)
-    }
+    private var index: LayerIndex { LayerIndex(store, generation: generation.generation, keys: tenant) }
 
     private func identity(of source: LayerSource, _ diffID: SHA256Digest) -> LayerIndex.Layer {
         LayerIndex.Layer(
@@ -46,19 +45,30 @@ struct LayerPusher: Sendable {
             diffID: diffID)
     }
 
-    /// The layer as L3 has it for this tenant, or `nil` if it must be converted.
-    private func find(_ source: LayerSource, _ diffID: SHA256Digest) async throws -> Pushed? {
-        guard !options.repair else { return nil }
-        guard let id = try await index.find(identity(of: source, diffID)) else { return nil }
-        let manifest: LayerManifest
-        do {
-            manifest = try await LayerManifest.load(id, from: store, generation: generation.generation, keys: tenant)
-        } catch let error as CacheError where [.corrupt, .missing].contains(error.code) {
-            // What cannot be read is made again, and the index names the new one.
-            return nil
+    /// The manifest that L3 has of a layer for this tenant, as far as it can be read; otherwise the name that must give way to a new one.
+    private func find(
+        _ layer: LayerIndex.Layer
+    ) async throws -> (usable: (id: ManifestID, manifest: LayerManifest)?, stale: ManifestID?) {
+        let found: ManifestID?
+        do { found = try await index.find(layer) } catch let error as CacheError where error.code == .corrupt {
+            // The index object itself is damaged: recording the layer replaces it.
+            return (nil, nil)
         }
-        var report = LayerPushReport(
-            name: source.name, diffID: diffID, logicalBytes: Int(manifest.byteCount))
+        guard let id = found else { return (nil, nil) }
+        do {
+            let manifest = try await LayerManifest.load(
+                id, from: store, generation: generation.generation, keys: tenant)
+            guard manifest.diffID == layer.diffID, manifest.kind == layer.kind else { return (nil, id) }
+            return ((id, manifest), nil)
+        } catch let error as CacheError where [.corrupt, .missing].contains(error.code) {
+            return (nil, id)
+        }
+    }
+
+    /// What is to be reported of a layer that need not be converted; `nil` if it must be.
+    private func known(_ source: LayerSource, _ diffID: SHA256Digest) async throws -> Pushed? {
+        guard let (id, manifest) = try await find(identity(of: source, diffID)).usable else { return nil }
+        var report = LayerPushReport(name: source.name, diffID: diffID, logicalBytes: Int(clamping: manifest.byteCount))
         for ref in manifest.allRefs {
             report.chunks += 1
             if ref.isZero { report.zeroChunks += 1 }
@@ -73,12 +83,13 @@ struct LayerPusher: Sendable {
     private func writeChunks(of splitter: SplitterHandle) async throws -> (LayerSlots, LayerPushReport) {
         var slots = LayerSlots()
         var report = LayerPushReport(name: "", diffID: .zero, logicalBytes: 0)
-        var seen: Set<ChunkID> = []
+        // Half of a name does for a sum that people read, and keeps the bound of memory: 16 bytes a chunk at most.
+        var seen: Set<UInt64> = []
         func take(_ placed: PlacedChunk) {
             slots.place(placed)
             report.chunks += 1
             if placed.outcome.ref.isZero { report.zeroChunks += 1 }
-            if seen.insert(placed.outcome.ref.id).inserted {
+            if seen.insert(placed.outcome.ref.id.hashWord).inserted {
                 report.storedBytes += Int(placed.outcome.ref.sealedLength)
             }
             if placed.outcome.isNew {
@@ -131,16 +142,27 @@ struct LayerPusher: Sendable {
             codecPolicy: layer.codecPolicy, diffID: summary.diffID, byteCount: summary.byteCount,
             entryCount: UInt64(summary.entryCount), data: try slots.refs(.data), skeleton: try slots.refs(.skeleton),
             entries: try slots.refs(.entries))
-        let (own, sealed) = try manifest.seal(with: tenant)
-        _ = try await store.putIfAbsent(L3Layout.manifest(own, in: generation.generation), sealed)
-        // What the index names and cannot be read was converted again just now: it gives way.
-        let stale = try await index.find(layer)
-        let id = try await index.record(layer, as: own, replacing: stale)
+        let (usable, stale) = try await find(layer)
+        let id: ManifestID
+        if let usable, usable.manifest.hasSameChunks(as: manifest) {
+            id = usable.id
+        } else {
+            // Another version of zstd makes other chunks of the same layer. Those of this push are known to be good.
+            let (own, sealed) = try manifest.seal(with: tenant)
+            _ = try await store.putIfAbsent(L3Layout.manifest(own, in: generation.generation), sealed)
+            id = try await index.record(layer, as: own, replacing: usable?.id ?? stale)
+        }
         var report = counts
         report.name = source.name
         report.diffID = summary.diffID
         report.logicalBytes = Int(summary.byteCount)
         return Pushed(manifest: id, report: report)
+    }
+}
+
+extension LayerManifest {
+    fileprivate func hasSameChunks(as other: LayerManifest) -> Bool {
+        data == other.data && skeleton == other.skeleton && entries == other.entries
     }
 }
 

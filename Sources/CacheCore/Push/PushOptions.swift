@@ -12,5 +12,8 @@ public struct PushOptions: Sendable {
     /// Layers that are read at once.
     public var layersInFlight = 2
 
+    /// How long bringing one chunk to L3 may take before the push fails.
+    public var storeDeadline: Duration = .seconds(120)
+
     public init() {}
 }

@@ -3,8 +3,20 @@ import NIOCore
 import Testing
 
 @Suite struct MemoryCacheTests {
-    private func id(_ number: Int) -> ChunkID {
-        withUnsafeBytes(of: number) { ChunkID(SHA256Digest(hashing: $0)) }
+    private func id(_ number: Int, key: SHA256Digest = .zero) -> ChunkRef {
+        let name = withUnsafeBytes(of: number) { ChunkID(SHA256Digest(hashing: $0)) }
+        return ChunkRef(id: name, key: ChunkKey(key), plainLength: 100, sealedLength: 100, codec: .raw)
+    }
+
+    /// Who names a chunk without its key must neither read it nor replace it for those who have the key.
+    @Test func keyBelongsToTheName() {
+        let cache = MemoryCache(capacity: 1 << 20)
+        let wrong = id(1, key: id(1).id.digest)
+        cache.insert(wrong, buffer(2, bytes: 100))
+        #expect(cache.get(id(1)) == nil)
+        cache.insert(id(1), buffer(1, bytes: 100))
+        #expect(cache.get(id(1)) == buffer(1, bytes: 100))
+        #expect(cache.get(wrong) == buffer(2, bytes: 100))
     }
 
     private func buffer(_ number: Int, bytes: Int) -> ByteBuffer {

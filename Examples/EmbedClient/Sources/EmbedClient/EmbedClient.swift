@@ -12,14 +12,14 @@ struct EmbedClient {
             return print("usage: EmbedClient L3-DIRECTORY KEYRING REF [L1-DIRECTORY [L2-URL]]")
         }
 
-        var configuration = CacheConfiguration(l3: try ObjectStoreLocation.open(arguments[0]))
+        var configuration = CacheConfiguration(l3: try ObjectStoreLocation.parse(arguments[0]).open(create: false))
         configuration.l1Directory = arguments.count > 3 ? arguments[3] : nil
         configuration.l1Capacity = 1 << 30
         configuration.l2 = arguments.count > 4 ? [arguments[4]] : []
         let cache = try await LayerCache.open(configuration)
 
         let image = try await cache.image(
-            try ImageReference(arguments[2]), keyring: try Keyring(contentsOf: arguments[1]))
+            try ImageReference(parsing: arguments[2]), keyring: try Keyring(contentsOf: arguments[1]))
         for layer in image.layers {
             var hash = SHA256Stream()
             for try await bytes in layer.bytes { bytes.withUnsafeReadableBytes { hash.update($0) } }

@@ -1,4 +1,5 @@
 internal import CLMDB
+internal import Glibc
 
 /// A call into LMDB that failed, with LMDB's words for it. Internal: what leaves the store is a ``CacheError``.
 struct LMDBFailure: Error, CustomStringConvertible {
@@ -9,6 +10,8 @@ struct LMDBFailure: Error, CustomStringConvertible {
 
     /// No page is free for this transaction; pages that it frees itself become usable two commits later.
     var isMapFull: Bool { code == MDB_MAP_FULL || code == MDB_TXN_FULL }
+    /// The disk took less than it was given; LMDB calls a short write an I/O error.
+    var isDiskFull: Bool { code == ENOSPC || code == EDQUOT || code == EIO }
     var isReadersFull: Bool { code == MDB_READERS_FULL }
     /// The environment itself is broken: trying again with it is of no use.
     var isFatal: Bool {

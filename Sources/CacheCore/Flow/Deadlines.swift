@@ -1,0 +1,122 @@
+internal import NIOConcurrencyHelpers
+internal import NIOCore
+
+/// Bounds how long callers wait for operations that may never come back, such as a read from a hung disk.
+///
+/// One task looks at all waits under way, fifty times a second and only while there are any: a timer of its own for each of thousands of
+/// short reads would outlive them by seconds.
+package final class Deadlines: Sendable {
+    private struct Wait {
+        let end: NIODeadline
+        let expire: @Sendable () -> Void
+    }
+
+    private struct State {
+        var waits: [UInt64: Wait] = [:]
+        var nextNumber: UInt64 = 0
+        var isTicking = false
+    }
+
+    private static let tick = Duration.milliseconds(20)
+    private let state = NIOLockedValueBox(State())
+
+    package init() {}
+
+    /// The result of `operation`, or `.timedOut` once `duration` has passed, give or take 20 ms.
+    ///
+    /// The operation is cancelled then, and also if the caller is, but in neither case waited for: a system call that hangs keeps its own
+    /// thread, never the caller. Costs one task.
+    package func run<T: Sendable>(
+        _ duration: Duration, _ what: @autoclosure @escaping @Sendable () -> String,
+        _ operation: @escaping @Sendable () async throws -> T
+    ) async throws -> T {
+        let once = ResumeOnce<T>()
+        let work = Task {
+            do { once.resume(.success(try await operation())) } catch { once.resume(.failure(error)) }
+        }
+        let number = begin(.now() + TimeAmount(duration)) {
+            once.resume(.failure(CacheError(.timedOut, "\(what()) did not answer within \(duration)")))
+        }
+        defer {
+            end(number)
+            work.cancel()
+        }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { once.wait($0) }
+        } onCancel: {
+            once.resume(.failure(CancellationError()))
+        }
+    }
+
+    private func begin(_ end: NIODeadline, _ expire: @escaping @Sendable () -> Void) -> UInt64 {
+        state.withLockedValue { state in
+            state.nextNumber += 1
+            state.waits[state.nextNumber] = Wait(end: end, expire: expire)
+            if !state.isTicking {
+                state.isTicking = true
+                Task { await self.watch() }
+            }
+            return state.nextNumber
+        }
+    }
+
+    private func end(_ number: UInt64) {
+        _ = state.withLockedValue { $0.waits.removeValue(forKey: number) }
+    }
+
+    private func watch() async {
+        while true {
+            // Nobody cancels this task, so the sleep cannot fail.
+            try? await Task.sleep(for: Self.tick)
+            let now = NIODeadline.now()
+            let (expired, isDone) = state.withLockedValue { state -> ([Wait], Bool) in
+                if state.waits.isEmpty { state.isTicking = false }
+                let expired = state.waits.filter { $0.value.end <= now }
+                for number in expired.keys { state.waits[number] = nil }
+                return (Array(expired.values), !state.isTicking)
+            }
+            for wait in expired { wait.expire() }
+            if isDone { return }
+        }
+    }
+}
+
+/// A continuation that several may try to resume: the first result counts.
+private final class ResumeOnce<T: Sendable>: Sendable {
+    private enum State {
+        case empty
+        case waiting(CheckedContinuation<T, any Error>)
+        case early(Result<T, any Error>)
+        case done
+    }
+
+    private let state = NIOLockedValueBox(State.empty)
+
+    func wait(_ continuation: CheckedContinuation<T, any Error>) {
+        let result: Result<T, any Error>? = state.withLockedValue { state in
+            if case .early(let result) = state {
+                state = .done
+                return result
+            }
+            state = .waiting(continuation)
+            return nil
+        }
+        if let result { continuation.resume(with: result) }
+    }
+
+    func resume(_ result: Result<T, any Error>) {
+        let continuation: CheckedContinuation<T, any Error>? = state.withLockedValue { state in
+            switch state {
+            case .empty:
+                state = .early(result)
+                return nil
+            case .waiting(let continuation):
+                state = .done
+                return continuation
+            case .early, .done:
+                return nil
+            }
+        }
+        continuation?.resume(with: result)
+    }
+}

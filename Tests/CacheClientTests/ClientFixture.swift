@@ -1,0 +1,188 @@
+import CacheClient
+import CacheCore
+import CacheServer
+import Foundation
+import Glibc
+import Logging
+import NIOCore
+import ServiceLifecycle
+import Testing
+
+/// A directory with a keyring and an object store, for one test; removed at the end.
+final class ClientFixture: Sendable {
+    let path: String
+    let store: FaultyStore
+    let keyring: Keyring
+    let random: UInt64
+
+    init(seed: UInt64 = .random(in: 0 ... .max)) throws {
+        random = seed
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("layercache-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        try Keyring.add(try TenantName(parsing: "acme"), toFile: "\(path)/keys.json")
+        keyring = try Keyring(contentsOf: "\(path)/keys.json")
+        store = FaultyStore(try FileObjectStore(root: "\(path)/l3", create: true))
+    }
+
+    deinit {
+        store.release()
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
+
+    static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    var reference: ImageReference { get throws { try ImageReference(parsing: "acme/image:1") } }
+
+    /// Bytes that no compressor shortens, the same for the same seed.
+    func bytes(_ count: Int) -> [UInt8] {
+        var state = random
+        var bytes = [UInt8](repeating: 0, count: count)
+        bytes.withUnsafeMutableBytes { all in
+            for position in stride(from: 0, to: count, by: 8) {
+                state &+= 0x9E37_79B9_7F4A_7C15
+                var word = state
+                word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
+                word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
+                word ^= word >> 31
+                withUnsafeBytes(of: word) { word in
+                    UnsafeMutableRawBufferPointer(rebasing: all[position..<min(position + 8, count)])
+                        .copyBytes(from: word.prefix(count - position))
+                }
+            }
+        }
+        return bytes
+    }
+
+    /// Pushes `bytes` as a raw file.
+    @discardableResult
+    func push(_ bytes: [UInt8], repair: Bool = false) async throws -> PushReport {
+        try Data(bytes).write(to: URL(fileURLWithPath: self("source")))
+        return try await push(.file(self("source")), repair: repair)
+    }
+
+    @discardableResult
+    func push(_ source: SourceReference, repair: Bool = false) async throws -> PushReport {
+        var options = PushOptions()
+        options.repair = repair
+        return try await ImagePusher(
+            store: store, tenant: try keyring.keys(for: try reference.tenant),
+            deployment: try keyring.requireDeploymentKey(),
+            options: options
+        ).push(try ImageSource.open(source), as: try reference)
+    }
+
+    /// Runs `body` with an open cache and closes it.
+    @discardableResult
+    func withCache<R>(
+        l1: String? = nil, l2: [String] = [], memory: Int = 64 << 20,
+        _ adjust: (inout CacheConfiguration) -> Void = { _ in }, _ body: (LayerCache) async throws -> R
+    ) async throws -> R {
+        var configuration = CacheConfiguration(l1Directory: l1, l1Capacity: 64 << 20, l2: l2, l3: store)
+        configuration.memoryBytes = memory
+        adjust(&configuration)
+        let cache = try await LayerCache.open(configuration, logger: Self.logger)
+        do {
+            let result = try await body(cache)
+            try await cache.close()
+            return result
+        } catch {
+            try await cache.close()
+            throw error
+        }
+    }
+
+    func image(_ cache: LayerCache) async throws -> CachedImage {
+        try await cache.image(try reference, keyring: keyring)
+    }
+
+    /// All bytes of the image's one layer, through `cache`.
+    func readAll(_ cache: LayerCache) async throws -> (bytes: [UInt8], counts: ReadCounts) {
+        let image = try await image(cache)
+        let bytes = try await image.layers[0].collect()
+        await cache.flush()
+        return (bytes, image.counts)
+    }
+
+    /// Expects that the layer is `content`, and tells where it came from.
+    @discardableResult
+    func expect(_ content: [UInt8], from cache: LayerCache, _ location: SourceLocation = #_sourceLocation) async throws
+        -> ReadCounts
+    {
+        let result = try await readAll(cache)
+        #expect(result.bytes == content, sourceLocation: location)
+        return result.counts
+    }
+
+    /// Flips a bit in each place of a file in `directory` that holds the beginning of a chunk's sealed bytes; how many were found.
+    func damage(_ directory: String, chunks: Int = .max) async throws -> Int {
+        let file = "\(directory)/data.mdb"
+        var data = try Data(contentsOf: URL(fileURLWithPath: file))
+        var found = 0
+        for chunk in try sealedChunks().prefix(chunks) {
+            guard let range = data.range(of: chunk.prefix(64)) else { continue }
+            data[range.lowerBound + 7] ^= 4
+            found += 1
+        }
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: file))
+        try handle.write(contentsOf: data)
+        try handle.close()
+        return found
+    }
+
+    /// The files of L3 that hold chunks, in order of their names.
+    func chunkFiles() throws -> [String] {
+        try FileManager.default.subpathsOfDirectory(atPath: self("l3")).filter {
+            $0.contains("/chunks/") && $0.split(separator: "/").last?.count == 64
+        }.sorted().map { self("l3/\($0)") }
+    }
+
+    func sealedChunks() throws -> [Data] { try chunkFiles().map { try Data(contentsOf: URL(fileURLWithPath: $0)) } }
+}
+
+extension CachedLayer {
+    func collect() async throws -> [UInt8] {
+        var all: [UInt8] = []
+        for try await piece in bytes { all += piece.readableBytesView }
+        return all
+    }
+}
+
+/// A real L2 daemon on a free port of the loopback interface.
+enum TestDaemon {
+    static func run<Value>(
+        in directory: String, memory: Int = 0, _ body: (_ url: String) async throws -> Value
+    ) async throws -> Value {
+        let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
+        let server = CacheServer(
+            configuration: .init(storeDirectory: directory, capacity: 256 << 20, memoryBytes: memory),
+            logger: ClientFixture.logger
+        ) { continuation.yield($0) }
+        let group = ServiceGroup(
+            configuration: .init(services: [.init(service: server)], logger: ClientFixture.logger))
+        let running = Task {
+            defer { continuation.finish() }
+            try await group.run()
+        }
+        guard let port = await ports.first(where: { _ in true }) else {
+            try await running.value
+            throw CancellationError()
+        }
+        let result: Result<Value, any Error>
+        do { result = .success(try await body("http://127.0.0.1:\(port)")) } catch { result = .failure(error) }
+        await group.triggerGracefulShutdown()
+        try await running.value
+        return try result.get()
+    }
+}
+
+/// The error that `body` throws, which must be a ``CacheError`` of one line.
+func cacheError(_ body: () async throws -> Void) async -> CacheError? {
+    do {
+        try await body()
+        return nil
+    } catch {
+        guard let error = error as? CacheError, !error.description.contains("\n") else { return nil }
+        return error
+    }
+}

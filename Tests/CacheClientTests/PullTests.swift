@@ -1,0 +1,68 @@
+import CacheClient
+import CacheCore
+import Foundation
+import Glibc
+import NIOCore
+import Testing
+
+/// Pulls that end early.
+@Suite(.timeLimit(.minutes(2))) struct PullTests {
+    private let fixture: ClientFixture
+
+    init() throws { fixture = try ClientFixture() }
+
+    /// Whoever gives up a pull gets its thread back although L3 hangs, and nothing is left of the destination.
+    @Test(arguments: [true, false]) func aPullThatIsCancelledReturns(_ isFile: Bool) async throws {
+        let content = fixture.bytes(3_000_000)
+        if isFile {
+            try await fixture.push(content)
+        } else {
+            try Data(content).write(to: URL(fileURLWithPath: fixture("content")))
+            try #require(system("tar -C '\(fixture.path)' -cf '\(fixture("a.tar"))' content") == 0)
+            try await fixture.push(.tar(file: fixture("a.tar")))
+        }
+        let before = fixture.store.chunkReads
+        try FileManager.default.createDirectory(atPath: fixture("out"), withIntermediateDirectories: true)
+        try await fixture.withCache { cache in
+            let image = try await fixture.image(cache)
+            fixture.store.set(.hanging)
+            let pull = Task {
+                try await ImagePuller(image).pull(to: isFile ? .file(fixture("out/it")) : .tar(file: fixture("out/it")))
+            }
+            await fixture.store.waitForReads(before + 1)
+            pull.cancel()
+            await #expect(throws: (any Error).self) { _ = try await pull.value }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: fixture("out")).isEmpty)
+            fixture.store.release()
+        }
+    }
+
+    @Test func aStreamThatIsGivenUpStopsReading() async throws {
+        let content = fixture.bytes(30 << 19)
+        try await fixture.push(content)
+        let before = fixture.store.chunkReads
+        try await fixture.withCache {
+            $0.readAhead = 4
+        } _: { cache in
+            for try await piece in try await fixture.image(cache).layers[0].bytes {
+                #expect(piece.readableBytesView.elementsEqual(content[..<piece.readableBytes]))
+                break
+            }
+        }
+        #expect(fixture.store.chunkReads <= before + 5)
+    }
+
+    @Test func aPullThatFailsNamesTheObjectAndLeavesNothing() async throws {
+        try await fixture.push(fixture.bytes(3_000_000))
+        try FileManager.default.createDirectory(atPath: fixture("out"), withIntermediateDirectories: true)
+        fixture.store.set(.corrupting)
+        try await fixture.withCache { cache in
+            let image = try await fixture.image(cache)
+            let error = await cacheError { try await ImagePuller(image).pull(to: .file(fixture("out/it"))) }
+            #expect(error?.code == .corrupt && error?.message.contains("/chunks/") == true)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: fixture("out")).isEmpty)
+            let report = try await ImageVerifier(image).verify()
+            #expect(report.chunks == 6 && report.problems.count == 6)
+        }
+    }
+}
