@@ -79,6 +79,22 @@ import Testing
         #expect(try await bench.same(bench("in"), bench("out")))
     }
 
+    /// What is no regular file is written, not replaced: `file:/dev/stdout` as root must leave the device where it is.
+    @Test func pipeIsWrittenAndStaysOne() async throws {
+        let bench = try await Workbench()
+        try await bench.shell("head -c 1500001 /dev/urandom > in; mkfifo pipe; ln -s pipe link; mkdir full")
+        try await bench.push("file:\(bench("in"))", "acme/f:1")
+        for name in ["pipe", "link"] {
+            let writer = try bench.start(bench.pullArguments("acme/f:1", "file:\(bench(name))") + ["--quiet"])
+            try await bench.shell("timeout 60 cat pipe > out")
+            #expect(try await writer.wait().status == 0)
+            #expect(try await bench.same(bench("in"), bench("out")))
+            try await bench.shell("test -p pipe && test -L link")
+        }
+        let line = try await bench.fail(bench.pullArguments("acme/f:1", "file:\(bench("full"))"))
+        #expect(line.contains("is a directory"), "\(line)")
+    }
+
     @Test func zipGivesItsFilesBack() async throws {
         let bench = try await Workbench()
         try await bench.python(

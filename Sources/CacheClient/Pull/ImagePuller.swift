@@ -23,7 +23,7 @@ public struct ImagePuller: Sendable {
         -> [String]
     {
         if case .file(let path) = destination, image.layers.count == 1, let layer = image.layers.first,
-            layer.kind == .file
+            layer.kind == .file, FileLayerWriter.canWrite(path)
         {
             try await FileLayerWriter(layer: layer, path: path, progress: progress).write()
             return []

@@ -54,9 +54,9 @@ private struct Opening {
         try directory.removeLockFile()
         if let reason = try reasonToReset() {
             counters.resets.count()
+            try directory.reset()
             logger.warning(
                 "chunk store starts empty", metadata: ["directory": "\(directory.path)", "reason": "\(reason)"])
-            try directory.reset()
         }
         do {
             return try create()

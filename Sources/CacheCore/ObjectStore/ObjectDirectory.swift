@@ -15,8 +15,8 @@ final class ObjectDirectory: Sendable {
 
     private struct Completed {
         var count: UInt64 = 0
-        /// When the last one began, in nanoseconds of the clock of file times.
-        var beganAt: Int64 = .min
+        /// When the last one began, in nanoseconds of the clock of file times; `nil` before the first.
+        var beganAt: Int64?
         /// The kernel tells of a failed write-back once, and whoever asks again hears of success: so one failure is final.
         var failure: Int32?
     }
@@ -49,8 +49,11 @@ final class ObjectDirectory: Sendable {
     /// - Parameter changed: when the status of the file changed last, which is no sooner than it got its name.
     func sync(nameMadeAt changed: Int64) throws(DirectorySyncFailure) {
         // File times come from a clock that ticks every few milliseconds: a second is far on the safe side.
-        if completed.withLockedValue({ $0.failure == nil && changed < $0.beganAt - 1_000_000_000 }) { return }
-        try sync()
+        let isDurable = completed.withLockedValue { completed in
+            guard completed.failure == nil, let beganAt = completed.beganAt else { return false }
+            return changed < beganAt - 1_000_000_000
+        }
+        if !isDurable { try sync() }
     }
 
     /// Whether the directory still has a name. One that was removed keeps working for those who have it open, as an empty one.

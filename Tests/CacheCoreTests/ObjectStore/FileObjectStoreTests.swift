@@ -30,6 +30,15 @@ import Testing
         withExtendedLifetime((first, second)) {}
     }
 
+    /// A store that has made nothing yet knows nothing of what is durable in a directory that another one filled.
+    @Test func findsWhatAnotherStorePut() async throws {
+        let first = try scratch.store()
+        #expect(try await first.putIfAbsent(key("a/b"), ByteBuffer(string: "1")) == .created)
+        let second = try scratch.store()
+        #expect(try await second.putIfAbsent(key("a/b"), ByteBuffer(string: "1")) == .alreadyPresent)
+        withExtendedLifetime((first, second)) {}
+    }
+
     @Test func readsWithoutLeavingAnything() async throws {
         let store = try scratch.store()
         #expect(try await store.get(key("a/b"), limit: 1) == nil)
