@@ -19,6 +19,8 @@ public struct LayerBytes: AsyncSequence, Sendable {
         private var decoder = SkeletonReader()
         /// What is left of the data run that the skeleton asked for last.
         private var run: DataRun?
+        /// Whether that run began in a pack, which will be asked for again; the tail of a big file is not.
+        private var runIsPacked = false
         private var literal = ByteBuffer()
         private var fileSlot = 0
         private var delivered = 0
@@ -66,6 +68,7 @@ public struct LayerBytes: AsyncSequence, Sendable {
                     continue
                 case .data(let next):
                     run = next
+                    runIsPacked = next.length < ChunkLimits.plainBytes
                 case .needMore:
                     guard skeletonSlot < layer.manifest.skeleton.count else {
                         throw CacheError(.corrupt, "the skeleton of layer \(layer.id) ends too early")
@@ -89,7 +92,7 @@ public struct LayerBytes: AsyncSequence, Sendable {
             let isLarge = length >= 64 * 1024
             if isLarge && block.readableBytes > 0 { return block }
             let slot = Int(clamping: address.slot)
-            let chunk = try await data.chunk(slot, keep: whole.length < ChunkLimits.plainBytes)
+            let chunk = try await data.chunk(slot, keep: runIsPacked)
             guard let piece = chunk.getSlice(at: chunk.readerIndex + address.offset, length: length) else {
                 throw CacheError(.corrupt, "layer \(layer.id) reads beyond the end of its slot \(slot)")
             }
