@@ -26,7 +26,8 @@ public struct ServerLimits: Sendable, Hashable {
     /// 503 with `Retry-After`.
     public var requestsInFlight = 512
     /// Bytes of chunks held for requests at a time: PUT bodies that arrive or are being stored, and GET bodies until the kernel
-    /// has taken them. Shared evenly by the event loops, at least one chunk each. Who goes beyond waits as above.
+    /// has taken them. Bodies of PUTs may take half of it. Shared evenly by the event loops, at least one chunk each. Who goes beyond
+    /// waits as above; meanwhile a client that holds some and neither sends nor reads for half of ``waitTime`` is cut off.
     public var bytesInFlight = 64 * 1024 * 1024
     /// How long a request stands in line for ``bytesInFlight`` and ``requestsInFlight``.
     public var waitTime: Duration = .seconds(2)

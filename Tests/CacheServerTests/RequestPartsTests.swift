@@ -29,16 +29,31 @@ struct RequestPartsTests {
     }
 
     @Test func roomIsTakenAndGivenBack() {
-        var room = Room(bytes: 100, requests: 2)
-        let taken = [60, 41, 40, 0].map { room.take(bytes: $0) }
+        var room = Room(bytes: 100, requests: 2, largest: 10)
+        let taken = [60, 41, 40, 0].map { room.take(bytes: $0, for: .response) }
         #expect(taken == [true, false, true, false])
-        room.shrink(bytes: 30)
-        room.give(bytes: 30)
+        room.shrink(bytes: 30, of: .response)
+        room.give(bytes: 30, of: .response)
         #expect(room.bytes == 40)
-        let again = room.take(bytes: 60)
+        let again = room.take(bytes: 60, for: .response)
         #expect(again)
         room.enter()
         #expect(room.requests == 3)
+    }
+
+    @Test func bodiesTakeHalfOfTheRoom() {
+        var room = Room(bytes: 100, requests: 9, largest: 30)
+        let taken = [30, 20, 1].map { room.take(bytes: $0, for: .body) }
+        #expect(taken == [true, true, false])
+        let response = room.take(bytes: 50, for: .response)
+        #expect(response)
+        room.give(bytes: 30, of: .body)
+        let again = room.take(bytes: 30, for: .body)
+        #expect(again)
+        // One body always finds room, however little there is.
+        var small = Room(bytes: 1, requests: 9, largest: 30)
+        let only = [30, 1].map { small.take(bytes: $0, for: .body) }
+        #expect(only == [true, false])
     }
 
     @Test func storeFailuresBecomeStatuses() {

@@ -1,6 +1,7 @@
 import CacheCore
 import CacheServer
 import NIOCore
+import Synchronization
 import Testing
 
 /// Each limit with a small value: who goes beyond gets what the limit's documentation says, and others are served.
@@ -153,7 +154,8 @@ struct ServerLimitTests {
     @Test func waitThatIsTooLongGets503() async throws {
         let small = limits {
             $0.bytesInFlight = 1
-            $0.waitTime = .milliseconds(100)
+            $0.waitTime = .seconds(4)
+            $0.requestTime = .seconds(60)
         }
         try await TestServer.run(limits: small) { server async throws in
             let slow = TestChunk(seed: 1, length: ChunkLimits.sealedBytes)
@@ -163,15 +165,59 @@ struct ServerLimitTests {
                     "PUT /v1/chunks/\(slow.id.hex) HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 524288\r\n\r\n"
                 )
                 #expect(try await connection.response()?.status == 100)
-                let refused = try await server.put(chunk)
-                #expect(refused.status == 503)
-                #expect(refused.headers["retry-after"] == "1")
-                #expect(try await server.get(chunk).status == 503)
-                #expect(try await server.call("GET", server.url("/healthz")).status == 200)
-                try await connection.send(slow.bytes)
+                // A body that goes on coming keeps its room, however slow it is.
+                let refused = Task { (try await server.put(chunk), try await server.get(chunk)) }
+                let isOver = Atomic(false)
+                let watcher = Task {
+                    _ = await refused.result
+                    isOver.store(true, ordering: .relaxed)
+                }
+                var rest = slow.bytes
+                while !isOver.load(ordering: .relaxed) {
+                    try await connection.send(try #require(rest.readSlice(length: 1)))
+                    #expect(try await server.call("GET", server.url("/healthz")).status == 200)
+                }
+                await watcher.value
+                let (put, get) = try await refused.value
+                #expect(put.status == 503 && put.headers["retry-after"] == "1")
+                #expect(get.status == 503)
+                try await connection.send(rest)
                 #expect(try await connection.response()?.status == 201)
             }
             #expect(try await server.put(chunk).status == 201)
+        }
+    }
+
+    /// Clients that promise bodies and do not send them hold half of the room at most: reading goes on, and other bodies get theirs
+    /// once the first have stood still for half of the time in line.
+    @Test func bodiesThatDoNotComeKeepNobodyOut() async throws {
+        let limits = limits {
+            $0.bytesInFlight = 4 << 20
+            $0.waitTime = .seconds(20)
+            $0.requestTime = .seconds(60)
+        }
+        try await TestServer.run(limits: limits) { server async throws in
+            let chunk = TestChunk(seed: 1)
+            #expect(try await server.put(chunk).status == 201)
+            let slow = TestChunk(seed: 2, length: ChunkLimits.sealedBytes)
+            try await promise(slow, 4, server.port) { () async throws in
+                #expect(try await server.get(chunk).body == chunk.bytes)
+                #expect(try await server.put(TestChunk(seed: 3)).status == 201)
+                #expect(try await server.statistics().connections.timedOut > 0)
+            }
+        }
+    }
+
+    /// Keeps `count` connections open whose PUT was welcomed and sends no body while `body` runs.
+    private func promise(
+        _ chunk: TestChunk, _ count: Int, _ port: Int, _ body: @escaping @Sendable () async throws -> Void
+    ) async throws {
+        guard count > 0 else { return try await body() }
+        let head = "HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 524288\r\n\r\n"
+        try await RawConnection.open(port) { connection async throws in
+            try await connection.send("PUT /v1/chunks/\(chunk.id.hex) \(head)")
+            #expect(try await connection.response()?.status == 100)
+            try await promise(chunk, count - 1, port, body)
         }
     }
 

@@ -51,6 +51,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var inputClosed = false
     private var outputClosed = false
     private var heldRoom: Int?
+    /// When the client last took or sent something while this connection held room.
+    private var movedAt = NIODeadline.distantPast
     private var status = HTTPResponseStatus.ok
 
     init(lane: Lane) {
@@ -202,6 +204,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func welcomeBody(_ plan: RequestPlan) {
         guard let context else { return }
+        movedAt = .now()
         body = context.channel.allocator.buffer(capacity: plan.declaredLength ?? 0)
         if plan.awaitsContinue {
             context.writeAndFlush(
@@ -216,15 +219,24 @@ final class ConnectionHandler: ChannelDuplexHandler {
             refuse(.tooLarge("the body", limit: plan.bodyLimit), closing: true)
             return
         }
+        movedAt = .now()
         body.writeImmutableBuffer(bytes)
     }
 
     // MARK: Room in flight
 
+    /// A request with a body takes its room when the head is there, any other one when it is carried out.
+    private var purpose: Room.Purpose { plan?.hasBody == true ? .body : .response }
+
+    /// Whether the client has kept room in flight since `time` without a move: neither its request nor the response goes on.
+    func hasStoodOnRoom(since time: NIODeadline) -> Bool {
+        (heldRoom ?? 0) > 0 && (phase == .receiving || phase == .draining) && movedAt <= time
+    }
+
     /// Takes room for the request, or puts it in line; then ``roomGranted()`` goes on with it.
     func takeRoom(_ bytes: Int, orInLineFor wanted: Int? = nil) -> Bool {
         if heldRoom != nil { return true }
-        if lane.takeRoom(bytes, for: self) {
+        if lane.takeRoom(bytes, for: purpose, of: self) {
             heldRoom = bytes
             return true
         }
@@ -254,13 +266,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func shrinkRoom(to bytes: Int) {
         guard let held = heldRoom, bytes < held else { return }
         heldRoom = bytes
-        lane.shrinkRoom(held - bytes)
+        lane.shrinkRoom(held - bytes, of: purpose)
     }
 
     func giveRoom() {
         guard let held = heldRoom else { return }
         heldRoom = nil
-        lane.giveRoom(held)
+        lane.giveRoom(held, of: purpose)
     }
 
     // MARK: Responses
@@ -288,6 +300,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             finish()
         } else {
             phase = .draining
+            movedAt = .now()
         }
     }
 

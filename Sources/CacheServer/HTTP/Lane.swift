@@ -21,7 +21,8 @@ final class Lane {
     private let state: ServerState
     private var room: Room
     private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
-    private var waiting = CircularBuffer<ConnectionHandler>()
+    /// Who waits for room, by what for: those who send must not stand in the way of those who read.
+    private var lines = Room.Purpose.allCases.map { _ in CircularBuffer<ConnectionHandler>() }
     private var isGranting = false
     private var reads: [ChunkID: [ConnectionHandler]] = [:]
     private var failures = 0
@@ -43,8 +44,8 @@ final class Lane {
         self.state = state
         self.logger = logger
         room = Room(
-            bytes: max(limits.bytesInFlight / share, limits.largestBody),
-            requests: max(limits.requestsInFlight / share, 1))
+            bytes: limits.bytesInFlight / share, requests: max(limits.requestsInFlight / share, 1),
+            largest: limits.largestBody)
     }
 
     func start() {
@@ -92,9 +93,20 @@ final class Lane {
             metrics.timeouts += 1
             connection.expire(force: drainDeadline <= now)
         }
+        makeRoom(now)
         if failures > 0 {
             logger.warning("the store failed", metadata: ["requests": "\(failures)", "error": "\(firstFailure)"])
             failures = 0
+        }
+    }
+
+    /// While others stand in line, a connection that holds room and does not move gives way before their time is over.
+    private func makeRoom(_ now: NIODeadline) {
+        guard lines.contains(where: { !$0.isEmpty }) else { return }
+        let longAgo = now - TimeAmount(limits.waitTime / 2)
+        for connection in Array(connections.values) where connection.hasStoodOnRoom(since: longAgo) {
+            metrics.timeouts += 1
+            connection.expire(force: false)
         }
     }
 
@@ -107,10 +119,10 @@ final class Lane {
     // MARK: Room in flight
 
     /// Takes room for a request, or puts it in line: then `connection.roomGranted` is called when its turn comes.
-    func takeRoom(_ bytes: Int, for connection: ConnectionHandler) -> Bool {
-        if waiting.isEmpty, room.take(bytes: bytes) { return true }
+    func takeRoom(_ bytes: Int, for purpose: Room.Purpose, of connection: ConnectionHandler) -> Bool {
+        if lines[purpose.rawValue].isEmpty, room.take(bytes: bytes, for: purpose) { return true }
         metrics.waits += 1
-        waiting.append(connection)
+        lines[purpose.rawValue].append(connection)
         return false
     }
 
@@ -119,17 +131,17 @@ final class Lane {
     }
 
     func leaveLine(_ connection: ConnectionHandler) {
-        waiting.removeAll { $0 === connection }
+        for line in lines.indices { lines[line].removeAll { $0 === connection } }
         grant()
     }
 
-    func shrinkRoom(_ bytes: Int) {
-        room.shrink(bytes: bytes)
+    func shrinkRoom(_ bytes: Int, of purpose: Room.Purpose) {
+        room.shrink(bytes: bytes, of: purpose)
         grant()
     }
 
-    func giveRoom(_ bytes: Int) {
-        room.give(bytes: bytes)
+    func giveRoom(_ bytes: Int, of purpose: Room.Purpose) {
+        room.give(bytes: bytes, of: purpose)
         grant()
         finishSettling()
     }
@@ -137,9 +149,11 @@ final class Lane {
     private func grant() {
         guard !isGranting else { return }
         isGranting = true
-        while let first = waiting.first, room.take(bytes: first.wantedRoom) {
-            waiting.removeFirst()
-            first.roomGranted()
+        for purpose in Room.Purpose.allCases {
+            while let first = lines[purpose.rawValue].first, room.take(bytes: first.wantedRoom, for: purpose) {
+                lines[purpose.rawValue].removeFirst()
+                first.roomGranted()
+            }
         }
         isGranting = false
     }
