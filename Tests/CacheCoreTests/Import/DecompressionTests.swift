@@ -72,8 +72,9 @@ import Testing
     @Test(arguments: ["gzip", "zstd --check"])
     func flippedBitsAreAnError(_ tool: String) throws {
         let fixture = try ImportFixture()
-        try fixture.shell("{ seq 1 3000; head -c 300 /dev/urandom; } | \(tool) -c > packed")
+        try fixture.shell("{ seq 1 3000; head -c 300 /dev/urandom; } | tee plain | \(tool) -c > packed")
         let packed = try fileBytes(fixture("packed"))
+        let plain = try fileBytes(fixture("plain"))
         // Behind the header, whose times and names no checksum covers.
         for place in stride(from: 12, to: packed.count, by: 29) {
             var damaged = packed
@@ -82,7 +83,10 @@ import Testing
                 tool == "gzip"
                 ? GzipByteSource(PiecewiseSource(damaged), name: "damaged")
                 : try ZstdByteSource(PiecewiseSource(damaged), name: "damaged")
-            #expect(cacheError { _ = try source.readAll() } != nil, "at \(place)")
+            // A match that another one of the same bytes replaces changes nothing.
+            var read: [UInt8]?
+            let error = cacheError { read = try source.readAll() }
+            #expect(error != nil || read == plain, "at \(place)")
         }
     }
 
