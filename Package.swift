@@ -49,25 +49,29 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+        .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
         .target(
             name: "CacheCore",
             dependencies: [
-                "CLMDB", "CZstd", "COpenSSL", "CArchive", "CISAL", nioCore, nioPosix, nioConcurrency, logging,
+                "CLMDB", "CZstd", "COpenSSL", "CArchive", "CISAL", "CLinux", nioCore, nioPosix, nioConcurrency,
+                logging,
             ],
             swiftSettings: settings
         ),
         .target(
             name: "CacheServer",
             dependencies: [
-                "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, httpTypes, logging, lifecycle, hummingbird,
+                "CLinux", "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, httpTypes, logging, lifecycle,
+                hummingbird,
             ],
             swiftSettings: settings
         ),
         .target(
             name: "CacheClient",
             dependencies: [
-                "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, logging, metrics, lifecycle, httpClient,
+                "CLinux", "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, logging, metrics, lifecycle,
+                httpClient,
             ],
             swiftSettings: settings
         ),

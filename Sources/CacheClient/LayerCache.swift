@@ -41,12 +41,14 @@ public final class LayerCache: Sendable {
         _ configuration: CacheConfiguration, logger: Logger = Logger(label: "layercache.client")
     ) async throws -> LayerCache {
         let deadlines = Deadlines()
+        // Sealed and plain, for one stream; more readers at once allocate the rest.
+        let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: 2 * max(configuration.readAhead, 1))
         let l2 =
             configuration.l2.isEmpty
             ? nil
             : try L2Client(
                 urls: configuration.l2, deadline: configuration.l2Deadline,
-                connectionsPerHost: configuration.l2Connections, deadlines: deadlines, logger: logger)
+                connectionsPerHost: configuration.l2Connections, deadlines: deadlines, buffers: buffers, logger: logger)
         let threads = max(configuration.threads ?? System.coreCount, 2)
         let pool = NIOThreadPool(numberOfThreads: threads)
         pool.start()
@@ -59,11 +61,11 @@ public final class LayerCache: Sendable {
             }
             let reader = TieredReader(
                 memory: MemoryCache(capacity: configuration.memoryBytes), l1: l1, l2: l2, configuration: configuration,
-                pool: pool, deadlines: deadlines, logger: logger)
+                pool: pool, buffers: buffers, deadlines: deadlines, logger: logger)
             return LayerCache(
                 configuration: configuration, reader: reader, l1: l1, l2: l2, pool: pool, deadlines: deadlines)
         } catch {
-            try? await l2?.close()
+            await l2?.close()
             try await pool.shutdownGracefully()
             throw error
         }
@@ -143,7 +145,7 @@ public final class LayerCache: Sendable {
         await reader.drainFills()
         var failure: (any Error)?
         do { try await l1?.close() } catch { failure = error }
-        try await l2?.close()
+        await l2?.close()
         try await pool.shutdownGracefully()
         if let failure { throw failure }
     }

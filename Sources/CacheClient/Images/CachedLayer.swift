@@ -39,7 +39,7 @@ public struct CachedLayer: Sendable {
     public var kind: LayerKind { manifest.kind }
 
     /// The layer's bytes from front to back: the exact tar, or the raw file. Chunks are fetched ahead, in parallel.
-    public var bytes: LayerBytes { LayerBytes(layer: self) }
+    public var bytes: LayerBytes { LayerBytes(layer: self, use: .kept) }
 
     /// The layer's files in the order of the tar; none for a raw file.
     public var entries: LayerEntries { LayerEntries(layer: self) }
@@ -56,7 +56,7 @@ public struct CachedLayer: Sendable {
             span.copy(from: try await chunk(manifest.data[span.slot]), into: &buffer)
             return
         }
-        var ahead = ReadAhead(layer: self, refs: manifest.data, depth: readAhead)
+        var ahead = ReadAhead(layer: self, refs: manifest.data, depth: readAhead, use: .kept)
         for span in spans {
             span.copy(from: try await ahead.chunk(span.slot, upTo: spans[spans.count - 1].slot), into: &buffer)
         }
@@ -88,7 +88,12 @@ public struct CachedLayer: Sendable {
         }
     }
 
-    func chunk(_ ref: ChunkRef) async throws -> ByteBuffer {
-        try await reader.chunk(ref, generation: manifest.generation, counter: counter)
+    func chunk(_ ref: ChunkRef, use: ChunkUse = .kept) async throws -> ByteBuffer {
+        try await reader.chunk(ref, generation: manifest.generation, counter: counter, use: use)
+    }
+
+    /// Gives the buffer of a chunk of a ``ChunkUse/recycled`` back. Whoever else still holds it keeps it.
+    func recycle(_ bytes: consuming ByteBuffer) {
+        reader.buffers.give(bytes)
     }
 }

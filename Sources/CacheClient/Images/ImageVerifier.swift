@@ -38,9 +38,10 @@ public struct ImageVerifier: Sendable {
 
     private func rebuild(_ layer: CachedLayer, _ progress: PullProgress) async throws {
         var hash = SHA256Stream()
-        for try await bytes in layer.bytes {
+        for try await bytes in LayerBytes(layer: layer, use: .recycled) {
             bytes.withUnsafeReadableBytes { hash.update($0) }
             progress.add(bytes.readableBytes)
+            layer.recycle(bytes)
         }
         let digest = hash.finish()
         guard digest == layer.diffID else {

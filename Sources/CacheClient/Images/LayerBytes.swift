@@ -8,11 +8,13 @@ public struct LayerBytes: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
 
     let layer: CachedLayer
+    let use: ChunkUse
 
-    public func makeAsyncIterator() -> Iterator { Iterator(layer) }
+    public func makeAsyncIterator() -> Iterator { Iterator(layer, use) }
 
     public struct Iterator: AsyncIteratorProtocol {
         private let layer: CachedLayer
+        private let use: ChunkUse
         private var data: ReadAhead
         private var skeleton: ReadAhead
         private var skeletonSlot = 0
@@ -26,10 +28,11 @@ public struct LayerBytes: AsyncSequence, Sendable {
         private var delivered = 0
         private var ended = false
 
-        init(_ layer: CachedLayer) {
+        init(_ layer: CachedLayer, _ use: ChunkUse) {
             self.layer = layer
-            data = ReadAhead(layer: layer, refs: layer.manifest.data, depth: layer.readAhead)
-            skeleton = ReadAhead(layer: layer, refs: layer.manifest.skeleton, depth: 2)
+            self.use = use
+            data = ReadAhead(layer: layer, refs: layer.manifest.data, depth: layer.readAhead, use: use)
+            skeleton = ReadAhead(layer: layer, refs: layer.manifest.skeleton, depth: 2, use: use)
         }
 
         /// - Throws: ``CacheError`` of the tiers; `.corrupt` if the layer does not add up to the size that its manifest says.
@@ -54,8 +57,8 @@ public struct LayerBytes: AsyncSequence, Sendable {
         private mutating func nextOfTar() async throws -> ByteBuffer? {
             // An empty tar has no skeleton at all.
             if layer.manifest.skeleton.isEmpty { return nil }
-            var block = ByteBuffer()
-            while block.readableBytes < ChunkLimits.plainBytes {
+            var block = use == .recycled ? layer.reader.buffers.take() : ByteBuffer()
+            while block.readableBytes < Self.gatheredBytes {
                 if let run {
                     if let whole = try await take(run, into: &block) { return whole }
                     continue
@@ -75,6 +78,7 @@ public struct LayerBytes: AsyncSequence, Sendable {
                     }
                     let bytes = try await skeleton.chunk(skeletonSlot)
                     bytes.withUnsafeReadableBytes { decoder.append($0) }
+                    if use == .recycled { layer.recycle(bytes) }
                     skeletonSlot += 1
                 case .end:
                     try decoder.checkEnded()
@@ -83,6 +87,9 @@ public struct LayerBytes: AsyncSequence, Sendable {
             }
             return block
         }
+
+        /// Headers and small files are gathered until there are so many bytes; a piece on top of that still fits a buffer of a chunk's size.
+        private static let gatheredBytes = 256 * 1024
 
         /// Takes the next part of a run: a large one as it is once nothing is before it, anything else by copying it to `block`.
         /// Returns what is to be delivered at once, if anything is.

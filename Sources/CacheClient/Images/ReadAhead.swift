@@ -6,6 +6,7 @@ struct ReadAhead {
     private let layer: CachedLayer
     private let refs: [ChunkRef]
     private let depth: Int
+    private let use: ChunkUse
     private let flights = Flights()
     private static let keptChunks = 16
     private var nextToStart = 0
@@ -13,10 +14,11 @@ struct ReadAhead {
     /// files pass by, and is read again after them. At most 8 MiB; of the demo's 1,325 chunks, four were too few for 46.
     private var kept: [(slot: Int, bytes: ByteBuffer)] = []
 
-    init(layer: CachedLayer, refs: [ChunkRef], depth: Int) {
+    init(layer: CachedLayer, refs: [ChunkRef], depth: Int, use: ChunkUse) {
         self.layer = layer
         self.refs = refs
         self.depth = depth
+        self.use = use
     }
 
     /// The plaintext of a slot, which is usually the next one in order; any other costs a fetch of its own.
@@ -42,10 +44,13 @@ struct ReadAhead {
                 flight.cancel()
             }
         } else {
-            bytes = try await layer.chunk(refs[slot])
+            bytes = try await layer.chunk(refs[slot], use: use)
         }
         if keep {
-            if kept.count == Self.keptChunks { kept.removeFirst() }
+            if kept.count == Self.keptChunks {
+                let oldest = kept.removeFirst().bytes
+                if use == .recycled { layer.recycle(oldest) }
+            }
             kept.append((slot, bytes))
         }
         return bytes
@@ -57,7 +62,7 @@ struct ReadAhead {
         flights.giveUp(below: slot - depth)
         while nextToStart <= last, nextToStart < slot + depth {
             let ref = refs[nextToStart]
-            flights.add(nextToStart, Task { [layer] in try await layer.chunk(ref) })
+            flights.add(nextToStart, Task { [layer, use] in try await layer.chunk(ref, use: use) })
             nextToStart += 1
         }
     }

@@ -1,6 +1,4 @@
-internal import AsyncHTTPClient
 internal import CacheCore
-internal import FoundationEssentials
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
@@ -18,79 +16,69 @@ struct L2Client: Sendable {
     }
 
     private struct Node: Sendable {
-        let base: String
+        let connections: L2Connections
         let breaker: CircuitBreaker
     }
 
     private let nodes: [Node]
-    private let client: HTTPClient
     private let deadline: Duration
-    private let deadlines: Deadlines
     /// The most that an answer without a chunk may have.
     private static let lineBytes = 4096
     private let logger: Logger
 
-    /// - Parameter urls: `http://host:port` each; a chunk belongs to one of them, whatever the order of the list.
-    init(urls: [String], deadline: Duration, connectionsPerHost: Int, deadlines: Deadlines, logger: Logger) throws {
-        nodes = try Set(urls.map(Self.base)).sorted().map { base in
-            return Node(base: base, breaker: CircuitBreaker(threshold: 5, rest: .seconds(5)))
+    /// - Parameters:
+    ///   - urls: `http://host:port` each; a chunk belongs to one of them, whatever the order of the list.
+    ///   - buffers: where the memory of chunks comes from; whoever gets one gives it back there.
+    /// - Throws: `.invalidInput` for an address of another form.
+    init(
+        urls: [String], deadline: Duration, connectionsPerHost: Int, deadlines: Deadlines, buffers: BufferPool,
+        logger: Logger
+    ) throws(CacheError) {
+        var addresses: Set<L2Address> = []
+        for url in urls { addresses.insert(try L2Address(parsing: url)) }
+        nodes = addresses.sorted().map { address in
+            Node(
+                connections: L2Connections(
+                    address, maximum: connectionsPerHost, connectTimeout: min(TimeAmount(deadline), .seconds(1)),
+                    deadlines: deadlines, buffers: buffers),
+                breaker: CircuitBreaker(threshold: 5, rest: .seconds(5)))
         }
-        let amount = TimeAmount(deadline)
         self.deadline = deadline
-        self.deadlines = deadlines
         self.logger = logger
-        var configuration = HTTPClient.Configuration()
-        configuration.timeout = .init(connect: min(amount, .seconds(1)), read: amount)
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connectionsPerHost
-        configuration.connectionPool.retryConnectionEstablishment = false
-        configuration.redirectConfiguration = .disallow
-        configuration.httpVersion = .http1Only
-        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
 
     func get(_ id: ChunkID) async throws -> Answer {
-        try await ask(id, method: .GET, body: nil) { response in
-            switch response.status {
-            case .ok:
-                return .hit(try await response.body.collect(upTo: ChunkLimits.sealedBytes))
-            case .notFound:
-                // The line is read so that the connection can serve again.
-                _ = try await response.body.collect(upTo: Self.lineBytes)
-                return .miss(dropped: response.headers.contains(name: "Layercache-Repair"))
-            default:
-                throw CacheError(.io, "L2 answered \(response.status.code)")
+        let request = L2Request(method: .GET, path: "/v1/chunks/\(id.hex)", limit: ChunkLimits.sealedBytes)
+        return try await ask(id, request) { response in
+            switch response.head.status {
+            case .ok: .hit(response.body)
+            case .notFound: .miss(dropped: response.head.headers.contains(name: "Layercache-Repair"))
+            default: throw CacheError(.io, "L2 answered \(response.head.status.code)")
             }
         } ?? .unavailable
     }
 
     /// Offers a chunk to L2, which may refuse it: a daemon whose disk is full still serves what it has.
     func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws {
-        _ = try await ask(id, method: .PUT, body: sealed) { response in
-            _ = try await response.body.collect(upTo: Self.lineBytes)
-            if response.status != .created && response.status != .ok {
-                logger.debug("L2 refused a chunk", metadata: ["chunk": "\(id)", "status": "\(response.status.code)"])
+        let request = L2Request(
+            method: .PUT, path: "/v1/chunks/\(id.hex)", body: sealed, limit: Self.lineBytes)
+        _ = try await ask(id, request) { response in
+            let status = response.head.status
+            if status != .created && status != .ok {
+                logger.debug("L2 refused a chunk", metadata: ["chunk": "\(id)", "status": "\(status.code)"])
             }
         }
     }
 
-    func close() async throws {
-        try await client.shutdown()
+    func close() async {
+        for node in nodes { await node.connections.close() }
     }
 
     /// One request to the node of `id`; `nil` if it is not asked or fails. Throws only if the task is cancelled.
-    private func ask<T: Sendable>(
-        _ id: ChunkID, method: HTTPMethod, body: ByteBuffer?,
-        _ read: @escaping @Sendable (HTTPClientResponse) async throws -> T
-    ) async throws -> T? {
+    private func ask<T>(_ id: ChunkID, _ request: L2Request, _ read: (L2Response) throws -> T) async throws -> T? {
         guard let node = node(of: id), node.breaker.mayTry() else { return nil }
-        var request = HTTPClientRequest(url: "\(node.base)/v1/chunks/\(id.hex)")
-        request.method = method
-        if let body { request.body = .bytes(body) }
         do {
-            // The client's own deadline ends with the head of the response; a body that drips is bounded by ours.
-            let result = try await deadlines.run(deadline, "L2 at \(node.base)") { [request, client, deadline] in
-                try await read(try await client.execute(request, deadline: .now() + TimeAmount(deadline)))
-            }
+            let result = try read(try await node.connections.exchange(request, within: deadline))
             node.breaker.succeeded()
             return result
         } catch {
@@ -100,18 +88,10 @@ struct L2Client: Sendable {
             }
             node.breaker.failed()
             logger.debug(
-                "L2 request failed", metadata: ["node": "\(node.base)", "chunk": "\(id)", "error": "\(error)"])
+                "L2 request failed",
+                metadata: ["node": "\(node.connections.address)", "chunk": "\(id)", "error": "\(error)"])
             return nil
         }
-    }
-
-    /// `http://HOST[:PORT][/]` without the slash; anything else is refused now rather than passed over at each read.
-    private static func base(_ url: String) throws -> String {
-        let base = url.hasSuffix("/") ? String(url.dropLast()) : url
-        guard let address = URLComponents(string: base), address.scheme == "http", address.host?.isEmpty == false,
-            (1...65_535).contains(address.port ?? 80), address.path.isEmpty, address.query == nil, address.user == nil
-        else { throw CacheError(.invalidInput, "L2 '\(url)' is not of the form http://HOST:PORT") }
-        return base
     }
 
     /// Rendezvous hashing: each node scores the chunk and the highest has it, so a node that comes or goes moves only its own share.
@@ -119,7 +99,7 @@ struct L2Client: Sendable {
         guard nodes.count > 1 else { return nodes.first }
         let scored = nodes.map { node in
             var hash = SHA256Stream()
-            var base = node.base
+            var base = node.connections.address.description
             base.withUTF8 { hash.update(UnsafeRawBufferPointer($0)) }
             id.digest.withUnsafeBytes { hash.update($0) }
             return (score: hash.finish(), node: node)

@@ -5,17 +5,19 @@ internal import NIOCore
 
 /// A layer's bytes for a thread that may block: a task fetches and assembles ahead of it, bounded by bytes.
 final class BlockingLayerSource: ByteSource {
+    private let layer: CachedLayer
     private let queue: PieceQueue
     /// Cancelling it lets a thread that waits in `read` go, with `CancellationError`.
     let producer: Task<Void, Never>
     private var current = ByteBuffer()
 
-    init(_ layer: CachedLayer, aheadBytes: Int = 8 << 20) {
+    init(_ layer: CachedLayer, aheadBytes: Int = 16 << 20) {
+        self.layer = layer
         let queue = PieceQueue(bytes: aheadBytes)
         self.queue = queue
         producer = Task {
             do {
-                for try await piece in layer.bytes { try await queue.send(piece) }
+                for try await piece in LayerBytes(layer: layer, use: .recycled) { try await queue.send(piece) }
                 queue.finish(nil)
             } catch {
                 queue.finish(error)
@@ -35,7 +37,28 @@ final class BlockingLayerSource: ByteSource {
             buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
             return count
         }
+        if current.readableBytes == 0 { giveBack() }
         return count
+    }
+
+    /// Hands over the pieces as they come, without a copy.
+    func drain(_ body: (UnsafeRawBufferPointer) throws -> Void) throws -> Int {
+        var total = 0
+        while true {
+            if current.readableBytes > 0 {
+                try current.withUnsafeReadableBytes(body)
+                total += current.readableBytes
+                giveBack()
+            }
+            guard let next = try queue.receive() else { return total }
+            current = next
+        }
+    }
+
+    private func giveBack() {
+        let piece = current
+        current = ByteBuffer()
+        layer.recycle(piece)
     }
 }
 
@@ -55,9 +78,9 @@ private final class PieceQueue: Sendable {
         space = AsyncLimiter("pieces of a layer", capacity: bytes, maximumWaiters: 1)
     }
 
-    /// Waits, without a thread, until there is room.
+    /// Waits, without a thread, until there is room for the memory that the piece holds on to.
     func send(_ piece: ByteBuffer) async throws {
-        try await space.acquire(weight: piece.readableBytes)
+        try await space.acquire(weight: piece.storageCapacity)
         state.withLockedValue { $0.pieces.append(piece) }
         available.signal()
     }
@@ -85,7 +108,7 @@ private final class PieceQueue: Sendable {
             try state.end?.get()
             return nil
         }
-        if let piece { space.release(weight: piece.readableBytes) }
+        if let piece { space.release(weight: piece.storageCapacity) }
         return piece
     }
 }

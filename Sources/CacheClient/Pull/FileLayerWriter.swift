@@ -1,3 +1,4 @@
+internal import CLinux
 internal import CacheCore
 internal import Glibc
 internal import NIOCore
@@ -18,12 +19,16 @@ struct FileLayerWriter: Sendable {
     /// Temporary file beside the destination, rename at the end. A chunk was authenticated when it was opened, and the manifest that names
     /// it when that was, so the file is not read again.
     func write() async throws {
-        let pool = NIOThreadPool(numberOfThreads: 2)
+        // Two that write to one file spin on its lock: 45 us for 512 KiB are done sooner by one.
+        let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
         let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0 ... .max)).partial"
         do {
+            let contents = contents
             let file = try await pool.runIfActive { [size = layer.byteCount] in
-                try OutputFile(temporary, size: size)
+                let file = try OutputFile(temporary, size: size)
+                for range in contents { try file.reserve(range) }
+                return file
             }
             try await writeChunks(to: file, on: pool)
             try await pool.runIfActive { [path] in
@@ -36,6 +41,21 @@ struct FileLayerWriter: Sendable {
             try await pool.shutdownGracefully()
             throw error
         }
+    }
+
+    /// Where in the file there is more than a hole.
+    private var contents: [Range<Int>] {
+        var ranges: [Range<Int>] = []
+        for (slot, ref) in layer.manifest.data.enumerated() where !ref.isZero {
+            let start = slot * ChunkLimits.plainBytes
+            let end = start + Int(ref.plainLength)
+            if let last = ranges.last, last.upperBound == start {
+                ranges[ranges.count - 1] = last.lowerBound..<end
+            } else {
+                ranges.append(start..<end)
+            }
+        }
+        return ranges
     }
 
     private func writeChunks(to file: OutputFile, on pool: NIOThreadPool) async throws {
@@ -53,8 +73,11 @@ struct FileLayerWriter: Sendable {
                 }
                 if slot >= layer.readAhead { try await group.next() }
                 group.addTask {
-                    let bytes = try await layer.chunk(ref)
-                    if !ref.isZero { try await pool.runIfActive { try file.write(bytes, at: offset) } }
+                    let bytes = try await layer.chunk(ref, use: .recycled)
+                    if !ref.isZero {
+                        try await pool.runIfActive { try file.write(bytes, at: offset) }
+                        layer.recycle(bytes)
+                    }
                     progress.add(length)
                 }
             }
@@ -74,6 +97,12 @@ private final class OutputFile: Sendable {
             open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
         }
         try retryingInterrupts("set the size of \(path)") { ftruncate(descriptor, size) }
+    }
+
+    /// Sets room aside, where the filesystem can: writing into it takes half the time, and a disk that is too small is found out now.
+    func reserve(_ range: Range<Int>) throws {
+        guard fallocate(descriptor, 0, off_t(range.lowerBound), off_t(range.count)) != 0 else { return }
+        if [ENOSPC, EDQUOT].contains(errno) { throw CacheError.system("set \(range.count) bytes aside for \(path)") }
     }
 
     func write(_ bytes: ByteBuffer, at offset: Int) throws {

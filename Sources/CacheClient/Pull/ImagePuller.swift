@@ -111,4 +111,11 @@ private final class ProgressSource: ByteSource {
         progress.add(count)
         return count
     }
+
+    func drain(_ body: (UnsafeRawBufferPointer) throws -> Void) throws -> Int {
+        try source.drain { bytes in
+            try body(bytes)
+            progress.add(bytes.count)
+        }
+    }
 }

@@ -61,9 +61,10 @@ final class L1Tier: Sendable {
     var statistics: ChunkStoreStatistics { store.statistics }
 
     /// The plaintext of a chunk. Throws only if the task is cancelled.
-    func get(_ ref: ChunkRef) async throws -> Answer {
+    /// - Parameter buffers: where its memory comes from; `nil` for a buffer of its exact length.
+    func get(_ ref: ChunkRef, buffers: BufferPool?) async throws -> Answer {
         try await ask(ref.id) { [store, pool] in
-            try await pool.runIfActive { try Self.read(ref, store) }
+            try await pool.runIfActive { try Self.read(ref, store, buffers) }
         } ?? .unavailable
     }
 
@@ -102,10 +103,10 @@ final class L1Tier: Sendable {
     }
 
     /// Checks, decrypts and decompresses straight out of LMDB's map. Blocks.
-    private static func read(_ ref: ChunkRef, _ store: ChunkStore) throws -> Answer {
+    private static func read(_ ref: ChunkRef, _ store: ChunkStore, _ buffers: BufferPool?) throws -> Answer {
         do {
             let plain = try store.withSealedPieces(ref.id, touch: true) { pieces in
-                try PlainBuffer.make(ref) { try ChunkOpener.current.open(ref, pieces: pieces, into: $0) }
+                try PlainBuffer.make(ref, from: buffers) { try ChunkOpener.current.open(ref, pieces: pieces, into: $0) }
             }
             return plain.map { .hit($0) } ?? .miss(dropped: false)
         } catch let error as CacheError where error.code == .corrupt {

@@ -1,13 +1,13 @@
 internal import CacheCore
 internal import NIOCore
 
-/// Makes the buffers that plaintext lives in: each allocated once at its exact length and filled once.
+/// Makes the buffers that plaintext lives in, each filled once: of the chunk's exact length, or one that was used before.
 enum PlainBuffer {
     static func make(
-        _ ref: ChunkRef, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void
+        _ ref: ChunkRef, from buffers: BufferPool?, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void
     ) throws -> ByteBuffer {
         let length = Int(ref.plainLength)
-        var buffer = ByteBufferAllocator().buffer(capacity: length)
+        var buffer = buffers?.take() ?? ByteBufferAllocator().buffer(capacity: length)
         try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: length) { room in
             try fill(UnsafeMutableRawBufferPointer(rebasing: room[..<length]))
             return length
@@ -16,9 +16,9 @@ enum PlainBuffer {
     }
 
     /// Checks and opens a sealed chunk on the calling thread.
-    static func open(_ ref: ChunkRef, _ sealed: ByteBuffer) throws -> ByteBuffer {
+    static func open(_ ref: ChunkRef, _ sealed: ByteBuffer, from buffers: BufferPool?) throws -> ByteBuffer {
         try sealed.withUnsafeReadableBytes { sealed in
-            try make(ref) { try ChunkOpener.current.open(ref, sealed: sealed, into: $0) }
+            try make(ref, from: buffers) { try ChunkOpener.current.open(ref, sealed: sealed, into: $0) }
         }
     }
 }

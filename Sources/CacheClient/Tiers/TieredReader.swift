@@ -14,6 +14,8 @@ final class TieredReader: Sendable {
     private let l3: any ObjectStore
     private let pool: NIOThreadPool
     private let fills: FillQueue
+    /// Memory of sealed chunks on their way through, and of plaintext that is streamed.
+    let buffers: BufferPool
     private let l3Limit: AsyncLimiter
     private let configuration: CacheConfiguration
     private let logger: Logger
@@ -22,17 +24,18 @@ final class TieredReader: Sendable {
 
     init(
         memory: MemoryCache, l1: L1Tier?, l2: L2Client?, configuration: CacheConfiguration, pool: NIOThreadPool,
-        deadlines: Deadlines, logger: Logger
+        buffers: BufferPool, deadlines: Deadlines, logger: Logger
     ) {
         self.memory = memory
         self.l1 = l1
         self.l2 = l2
         self.l3 = configuration.l3
         self.pool = pool
+        self.buffers = buffers
         self.deadlines = deadlines
         self.configuration = configuration
         self.logger = logger
-        fills = FillQueue(l1: l1, l2: l2, bytes: configuration.fillBytes)
+        fills = FillQueue(l1: l1, l2: l2, bytes: configuration.fillBytes, buffers: buffers)
         l3Limit = AsyncLimiter(
             "reads of L3", capacity: configuration.l3Concurrency, maximumWaiters: configuration.l3Queue)
     }
@@ -58,15 +61,20 @@ final class TieredReader: Sendable {
 
     /// The plaintext of a chunk: exactly `ref.plainLength` bytes, checked.
     ///
-    /// - Parameter generation: where L3 has it.
+    /// - Parameters:
+    ///   - generation: where L3 has it.
+    ///   - use: whether it stays in memory, and whether the reader gives the buffer back to ``buffers``.
     /// - Throws: ``CacheError``: `.corrupt` or `.missing` if L3 has no right copy, naming the object; `.timedOut`, `.overloaded`, `.io`.
-    func chunk(_ ref: ChunkRef, generation: Generation, counter: ReadCounter) async throws -> ByteBuffer {
+    func chunk(
+        _ ref: ChunkRef, generation: Generation, counter: ReadCounter, use: ChunkUse = .kept
+    ) async throws -> ByteBuffer {
         if let bytes = cached(ref, counter: counter) { return bytes }
         let (bytes, isLeader) = try await flights.join(.init(ref: ref, generation: generation)) {
             // A flight may have landed between the look at memory and this one.
             if let bytes = self.cached(ref, counter: counter) { return bytes }
-            let bytes = try await self.descend(ref, generation: generation, counter: counter)
-            self.memory.insert(ref, bytes)
+            let bytes = try await self.descend(
+                ref, generation: generation, counter: counter, buffers: use == .recycled ? self.buffers : nil)
+            if use == .kept { self.memory.insert(ref, bytes) }
             return bytes
         }
         if !isLeader { counter.delivered(by: .memory, bytes: bytes.readableBytes) }
@@ -80,9 +88,12 @@ final class TieredReader: Sendable {
 
     // MARK: One flight
 
-    private func descend(_ ref: ChunkRef, generation: Generation, counter: ReadCounter) async throws -> ByteBuffer {
+    /// - Parameter buffers: where the memory of the plaintext comes from; `nil` for a buffer of its exact length.
+    private func descend(
+        _ ref: ChunkRef, generation: Generation, counter: ReadCounter, buffers: BufferPool?
+    ) async throws -> ByteBuffer {
         if let l1 {
-            switch try await l1.get(ref) {
+            switch try await l1.get(ref, buffers: buffers) {
             case .hit(let bytes):
                 counter.delivered(by: .l1, bytes: Int(ref.sealedLength))
                 return bytes
@@ -96,7 +107,7 @@ final class TieredReader: Sendable {
         if let l2 {
             switch try await l2.get(ref.id) {
             case .hit(let sealed):
-                if let bytes = try await openOrNil(ref, sealed, from: .l2) {
+                if let bytes = try await openOrNil(ref, sealed, from: .l2, buffers) {
                     counter.delivered(by: .l2, bytes: sealed.readableBytes)
                     await fills.fill(ref.id, sealed, l2: false)
                     return bytes
@@ -111,7 +122,7 @@ final class TieredReader: Sendable {
             }
         }
         let sealed = try await fromL3(ref, generation: generation)
-        let bytes = try await open(ref, sealed, object: L3Layout.chunk(ref.id, in: generation))
+        let bytes = try await open(ref, sealed, object: L3Layout.chunk(ref.id, in: generation), buffers)
         counter.delivered(by: .l3, bytes: sealed.readableBytes)
         await fills.fill(ref.id, sealed, l2: fillsL2)
         return bytes
@@ -135,9 +146,11 @@ final class TieredReader: Sendable {
         return sealed
     }
 
-    private func openOrNil(_ ref: ChunkRef, _ sealed: ByteBuffer, from tier: Tier) async throws -> ByteBuffer? {
+    private func openOrNil(
+        _ ref: ChunkRef, _ sealed: ByteBuffer, from tier: Tier, _ buffers: BufferPool?
+    ) async throws -> ByteBuffer? {
         do {
-            return try await pool.runIfActive { try PlainBuffer.open(ref, sealed) }
+            return try await pool.runIfActive { try PlainBuffer.open(ref, sealed, from: buffers) }
         } catch let error as CacheError where error.code == .corrupt {
             logger.warning(
                 "a tier delivered a damaged chunk",
@@ -146,9 +159,11 @@ final class TieredReader: Sendable {
         }
     }
 
-    private func open(_ ref: ChunkRef, _ sealed: ByteBuffer, object: ObjectKey) async throws -> ByteBuffer {
+    private func open(
+        _ ref: ChunkRef, _ sealed: ByteBuffer, object: ObjectKey, _ buffers: BufferPool?
+    ) async throws -> ByteBuffer {
         do {
-            return try await pool.runIfActive { try PlainBuffer.open(ref, sealed) }
+            return try await pool.runIfActive { try PlainBuffer.open(ref, sealed, from: buffers) }
         } catch let error as CacheError where error.code == .corrupt {
             throw CacheError(
                 .corrupt, "L3 object \(object) is damaged: push the image again with --repair to restore it",

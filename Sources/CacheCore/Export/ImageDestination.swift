@@ -95,11 +95,24 @@ private final class CheckedSource: ByteSource {
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         guard hash != nil else { return 0 }
         let count = try source.read(into: buffer)
-        if count > 0 {
-            hash?.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-        } else if let hash = hash.take(), hash.finish() != digest {
+        if count > 0 { hash?.update(UnsafeRawBufferPointer(rebasing: buffer[..<count])) } else { try check() }
+        return count
+    }
+
+    @discardableResult
+    func drain(_ body: (UnsafeRawBufferPointer) throws -> Void) throws -> Int {
+        guard hash != nil else { return 0 }
+        let count = try source.drain { bytes in
+            hash?.update(bytes)
+            try body(bytes)
+        }
+        try check()
+        return count
+    }
+
+    private func check() throws {
+        if let hash = hash.take(), hash.finish() != digest {
             throw CacheError(.corrupt, "\(name) is not what its diffID sha256:\(digest) says")
         }
-        return count
     }
 }

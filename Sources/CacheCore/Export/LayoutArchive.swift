@@ -3,13 +3,14 @@ internal import Glibc
 /// An OCI layout as a tar: blobs in the order in which they come, each header written when the size of its blob is known.
 final class LayoutArchive: LayoutSink {
     private let path: String
-    private let output: NewFile
-    private var position = 0
+    private let archive: NewFile
+    private let output: SequentialOutput
 
     init(_ path: String) throws {
         self.path = path
-        output = try NewFile(path)
-        guard try output.file.status().st_mode & S_IFMT == S_IFREG else {
+        archive = try NewFile(path)
+        output = SequentialOutput(archive.file)
+        guard try archive.file.status().st_mode & S_IFMT == S_IFREG else {
             throw CacheError(.invalidInput, "\(path) is not a file: an OCI archive cannot be written to a pipe")
         }
         for directory in ["blobs/", "blobs/sha256/"] {
@@ -18,18 +19,15 @@ final class LayoutArchive: LayoutSink {
     }
 
     func putBlob(_ source: any ByteSource, digest: SHA256Digest) throws -> Int {
-        let start = position
+        let start = output.position
         try write([UInt8](repeating: 0, count: NewTarEntry.block))
-        let size = try source.drain { bytes in
-            try output.file.write(bytes)
-            position += bytes.count
-        }
+        let size = try source.drain { try output.write($0) }
         try pad()
         let header = NewTarEntry(path: FileName("blobs/sha256/\(digest)"), kind: .file, mode: 0o644, size: size)
             .encoded()
         precondition(header.count == NewTarEntry.block, "the header of a blob is one block")
         let written = try retryingInterrupts("write \(path)") {
-            pwrite(output.file.descriptor, header, header.count, off_t(start))
+            pwrite(archive.file.descriptor, header, header.count, off_t(start))
         }
         guard written == header.count else { throw CacheError(.io, "write \(path): the disk is full") }
         return size
@@ -48,7 +46,8 @@ final class LayoutArchive: LayoutSink {
         try put(JSONDocument.encode(OCILayoutMarker(imageLayoutVersion: "1.0.0")), as: "oci-layout")
         try put(JSONDocument.encode(Index(manifests: [manifest])), as: "index.json")
         try write([UInt8](repeating: 0, count: 2 * NewTarEntry.block))
-        try output.commit()
+        try output.finish()
+        try archive.commit()
     }
 
     private func put(_ bytes: [UInt8], as path: String) throws {
@@ -58,11 +57,10 @@ final class LayoutArchive: LayoutSink {
     }
 
     private func write(_ bytes: [UInt8]) throws {
-        try bytes.withUnsafeBytes { try output.file.write($0) }
-        position += bytes.count
+        try bytes.withUnsafeBytes { try output.write($0) }
     }
 
     private func pad() throws {
-        try write([UInt8](repeating: 0, count: NewTarEntry.padding(after: position)))
+        try write([UInt8](repeating: 0, count: NewTarEntry.padding(after: output.position)))
     }
 }

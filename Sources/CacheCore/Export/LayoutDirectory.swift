@@ -43,7 +43,12 @@ final class LayoutDirectory: LayoutSink {
     }
 
     func putBlob(_ source: any ByteSource, digest: SHA256Digest) throws -> Int {
-        try replace(digest.hex, in: blobs) { file in try source.drain { try file.write($0) } }
+        try replace(digest.hex, in: blobs) { file in
+            let output = SequentialOutput(file)
+            let size = try source.drain { try output.write($0) }
+            try output.finish()
+            return size
+        }
     }
 
     func putBlob(_ bytes: [UInt8], digest: SHA256Digest) throws {

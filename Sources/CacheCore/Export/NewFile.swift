@@ -65,7 +65,9 @@ final class SingleLayerWriter: ImageWriter {
             throw CacheError(
                 .invalidInput, "a tar holds one layer and this image has more: pull it to oci:DIR:TAG or dir:DIR")
         }
-        try source.drain { try output.file.write($0) }
+        let output = SequentialOutput(output.file)
+        try source.drain { try output.write($0) }
+        try output.finish()
     }
 
     func finish(configuration: [UInt8]?, layers: [SHA256Digest]) throws -> [String] {

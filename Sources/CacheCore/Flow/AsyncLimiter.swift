@@ -47,6 +47,16 @@ package final class AsyncLimiter: Sendable {
         return try await body()
     }
 
+    /// Takes room if there is some and nobody waits for it; whoever got it gives it back with `release` of the same weight.
+    package func acquireNow(weight: Int = 1) -> Bool {
+        let weight = min(weight, capacity)
+        return state.withLockedValue { state in
+            guard state.waiters.isEmpty, state.free >= weight else { return false }
+            state.free -= weight
+            return true
+        }
+    }
+
     /// Waits for room; whoever got it gives it back with `release` of the same weight.
     package func acquire(weight: Int = 1) async throws {
         let weight = min(weight, capacity)

@@ -11,11 +11,11 @@ public struct LayerSource: Sendable {
     public let compressedSize: Int?
     /// What kind of layer it becomes.
     public var kind: LayerKind { isFile ? .file : .tar }
-    private let opener: @Sendable () throws -> any ByteSource
+    private let opener: @Sendable (_ readerCompares: Bool) throws -> any ByteSource
 
     package init(
         name: String, isFile: Bool = false, diffID: SHA256Digest? = nil, compressedSize: Int?,
-        opener: @escaping @Sendable () throws -> any ByteSource
+        opener: @escaping @Sendable (_ readerCompares: Bool) throws -> any ByteSource
     ) {
         self.name = name
         self.isFile = isFile
@@ -24,9 +24,19 @@ public struct LayerSource: Sendable {
         self.opener = opener
     }
 
+    package init(
+        name: String, isFile: Bool = false, diffID: SHA256Digest? = nil, compressedSize: Int?,
+        opener: @escaping @Sendable () throws -> any ByteSource
+    ) {
+        self.init(name: name, isFile: isFile, diffID: diffID, compressedSize: compressedSize) { _ in try opener() }
+    }
+
     /// The uncompressed bytes from the start. Blocks, here and in each read; the result belongs to one thread.
     ///
     /// A layer can be opened again, and by several threads at once, unless it comes from a pipe.
     /// - Throws: ``CacheError``: here or while reading; `.corrupt` at the latest at the end where a blob is not what its digest says.
-    public func open() throws -> any ByteSource { try opener() }
+    public func open() throws -> any ByteSource { try opener(false) }
+
+    /// As ``open()``, for a reader that hashes all bytes itself and compares with ``diffID``: what that proves is not checked twice.
+    package func openToCompare() throws -> any ByteSource { try opener(true) }
 }

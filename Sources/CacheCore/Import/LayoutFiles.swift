@@ -84,22 +84,6 @@ enum TemporaryFile {
     }
 }
 
-extension ByteSource {
-    /// Hands all that is left to `body`, piece by piece; returns the count of bytes.
-    @discardableResult
-    package func drain(_ body: (UnsafeRawBufferPointer) throws -> Void) throws -> Int {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { buffer.deallocate() }
-        var total = 0
-        while true {
-            let count = try read(into: buffer)
-            if count == 0 { return total }
-            try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-            total += count
-        }
-    }
-}
-
 extension OpenFile {
     /// Writes all of `bytes` where the descriptor stands.
     package func write(_ bytes: UnsafeRawBufferPointer) throws {

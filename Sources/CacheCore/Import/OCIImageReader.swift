@@ -115,7 +115,11 @@ struct OCIImageReader {
         let name = "layer sha256:\(digest) of \(files.name)"
         let range = try blob(descriptor, digest: digest, name: name)
         let limits = limits
-        return LayerSource(name: name, diffID: diffID, compressedSize: range.size) {
+        return LayerSource(name: name, diffID: diffID, compressedSize: range.size) { readerCompares in
+            // Not compressed: blob and layer are the same bytes under the same hash, and once is enough.
+            if readerCompares, digest == diffID {
+                return LimitedSource(FileRangeSource(range), name: name, limit: limits.layerBytes)
+            }
             let blob = VerifiedBlob(range, digest: digest, name: name)
             return try VerifiedLayer(blob: blob, name: name, compressedSize: range.size, limits: limits)
         }

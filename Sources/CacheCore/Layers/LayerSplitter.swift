@@ -6,15 +6,22 @@ public final class LayerSplitter {
     private let input: SplitterInput
     private let kind: LayerKind
     private var tar: TarSplitter
-    private var output = LayerWriter()
+    private var output: LayerWriter
     private var hasEnded = false
     private var failure: (any Error)?
 
     /// Valid once ``next()`` has returned `nil`.
     public private(set) var summary = LayerSummary()
 
-    public init(_ source: any ByteSource, kind: LayerKind, limits: LayerLimits = LayerLimits()) {
+    public convenience init(_ source: any ByteSource, kind: LayerKind, limits: LayerLimits = LayerLimits()) {
+        self.init(
+            source, kind: kind, limits: limits, buffers: BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: 0))
+    }
+
+    /// - Parameter buffers: where the memory of data chunks comes from; who takes the chunks may give it back there.
+    package init(_ source: any ByteSource, kind: LayerKind, limits: LayerLimits, buffers: BufferPool) {
         self.kind = kind
+        output = LayerWriter(buffers: buffers)
         input = SplitterInput(source, limits: limits)
         tar = TarSplitter(limits: limits)
     }

@@ -1,9 +1,11 @@
 /// The three streams of a layer under construction, and the chunks of them that are complete.
 struct LayerWriter {
-    private var region = RegionPlacer()
+    private var region: RegionPlacer
     private var skeleton = SkeletonWriter()
     private var entries = EntryTableWriter()
     private var queue = ChunkQueue()
+
+    init(buffers: BufferPool) { region = RegionPlacer(buffers: buffers) }
 
     var entryCount: Int { entries.count }
     var slots: [Int] { [region.slots, skeleton.slots, entries.slots] }

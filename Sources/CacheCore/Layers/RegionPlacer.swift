@@ -43,6 +43,7 @@ struct RegionPlacer {
         case truncated
     }
 
+    private let buffers: BufferPool
     /// The open pack of each group.
     private var packs = [Pack?](repeating: nil, count: Group.allCases.count)
     private var content = Content.none
@@ -52,6 +53,8 @@ struct RegionPlacer {
     private static let packEndBytes = 64 * 1024
     private static let packEndOdds: UInt64 = 8
     private static let hashedBytes = 4096
+
+    init(buffers: BufferPool) { self.buffers = buffers }
 
     /// Gives the next content, of `length` bytes (not 0), its address. `fill` must then be called until it is finished.
     mutating func place(_ length: UInt64, _ group: Group, queue: inout ChunkQueue) -> DataRun {
@@ -89,7 +92,7 @@ struct RegionPlacer {
             return .finished
         case .big(let slot, let remaining):
             let count = Int(min(remaining, RegionAddress.slotBytes))
-            var bytes = ByteBufferAllocator().buffer(capacity: count)
+            var bytes = buffers.take()
             guard try bytes.write(count, from: input) else { return .truncated }
             queue.append(.data, slot, bytes)
             let rest = remaining - UInt64(count)
@@ -100,7 +103,7 @@ struct RegionPlacer {
 
     /// Takes up to one chunk of a content whose length nobody knows; returns whether there was any.
     mutating func fillSlot(from input: SplitterInput, queue: inout ChunkQueue) throws -> Bool {
-        var bytes = ByteBufferAllocator().buffer(capacity: ChunkLimits.plainBytes)
+        var bytes = buffers.take()
         _ = try bytes.write(ChunkLimits.plainBytes, from: input)
         guard bytes.readableBytes > 0 else { return false }
         queue.append(.data, slots, bytes)
@@ -120,7 +123,7 @@ struct RegionPlacer {
 
     private mutating func newPack() -> Pack {
         defer { slots += 1 }
-        return Pack(slot: slots, bytes: ByteBufferAllocator().buffer(capacity: ChunkLimits.plainBytes))
+        return Pack(slot: slots, bytes: buffers.take())
     }
 
     /// Whether the content from `begin` to the end of `bytes` ends its pack.

@@ -2,6 +2,15 @@ internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 
+/// One chunk of a layer on its way to L3, and its place in the layer.
+struct SealedChunk: Sendable {
+    let stream: LayerStream
+    let slot: Int
+    let ref: ChunkRef
+    /// Empty for a zero chunk.
+    let sealed: ByteBuffer
+}
+
 /// Seals plaintext chunks and makes sure that L3 has each, once, whoever brought it there.
 final class ChunkWriter: Sendable {
     /// What became of one chunk.
@@ -15,6 +24,7 @@ final class ChunkWriter: Sendable {
     private let generation: Generation
     private let pool: NIOThreadPool
     private let sealers: SealerPool
+    private let buffers: BufferPool
     private let repair: Bool
     private let deadline: Duration
     private let deadlines: Deadlines
@@ -32,29 +42,45 @@ final class ChunkWriter: Sendable {
 
     init(
         store: any ObjectStore, generation: ActiveGeneration, options: PushOptions, pool: NIOThreadPool,
-        deadlines: Deadlines
+        buffers: BufferPool, deadlines: Deadlines
     ) {
         self.store = store
         self.generation = generation.generation
         self.pool = pool
+        self.buffers = buffers
         self.repair = options.repair
         deadline = options.storeDeadline
         self.deadlines = deadlines
         sealers = SealerPool(salt: generation.salt, compression: options.compression)
     }
 
-    /// - Parameter plain: 1 to 512 KiB of plaintext.
-    /// - Throws: ``CacheError`` of the store. After it returned, the chunk is durable.
-    func write(_ plain: ByteBuffer) async throws -> Outcome {
-        let (ref, sealed) = try await pool.runIfActive { [sealers] in
-            sealers.withSealer { Self.seal(plain, with: $0) }
+    /// Takes the next chunk of a layer and seals it, in one go on one thread of the pool: its plaintext is still in that core's cache.
+    ///
+    /// - Returns: `nil` after the last one.
+    /// - Throws: what the layer's source throws.
+    func sealNext(of splitter: SplitterHandle) async throws -> SealedChunk? {
+        try await pool.runIfActive { [sealers, buffers] in
+            guard let chunk = try splitter.next() else { return nil }
+            var sealed = buffers.take()
+            let ref = sealers.withSealer { Self.seal(chunk.bytes, with: $0, into: &sealed) }
+            buffers.give(chunk.bytes)
+            return SealedChunk(stream: chunk.stream, slot: chunk.slot, ref: ref, sealed: sealed)
         }
+    }
+
+    /// Brings a chunk to L3 unless it is there.
+    ///
+    /// - Throws: ``CacheError`` of the store. After it returned, the chunk is durable.
+    func write(_ chunk: consuming SealedChunk) async throws -> Outcome {
+        defer { buffers.give(chunk.sealed) }
+        let ref = chunk.ref
         if ref.isZero { return Outcome(ref: ref, isNew: false) }
         enum Turn {
             case settled
             case other(Task<Bool, any Error>)
             case own(Task<Bool, any Error>)
         }
+        let sealed = chunk.sealed
         let turn = state.withLockedValue { state -> Turn in
             if state.settled.contains(ref.id) { return .settled }
             if let other = state.underWay[ref.id] { return .other(other) }
@@ -78,16 +104,14 @@ final class ChunkWriter: Sendable {
         }
     }
 
-    private static func seal(_ plain: ByteBuffer, with sealer: ChunkSealer) -> (ChunkRef, ByteBuffer) {
+    private static func seal(_ plain: ByteBuffer, with sealer: ChunkSealer, into sealed: inout ByteBuffer) -> ChunkRef {
         plain.withUnsafeReadableBytes { bytes in
-            var sealed = ByteBufferAllocator().buffer(capacity: bytes.count)
-            var ref: ChunkRef?
+            var ref = ChunkRef.zero(plainLength: UInt32(bytes.count))
             sealed.writeWithUnsafeMutableBytes(minimumWritableBytes: bytes.count) { room in
-                let made = sealer.seal(bytes, into: room)
-                ref = made
-                return Int(made.sealedLength)
+                ref = sealer.seal(bytes, into: room)
+                return Int(ref.sealedLength)
             }
-            return (ref ?? .zero(plainLength: UInt32(bytes.count)), sealed)
+            return ref
         }
     }
 

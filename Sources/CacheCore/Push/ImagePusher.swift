@@ -70,12 +70,14 @@ public struct ImagePusher: Sendable {
     private func pushLayers(
         _ sources: [LayerSource], _ generation: ActiveGeneration, _ progress: PushProgress, _ pool: NIOThreadPool
     ) async throws -> [LayerPusher.Pushed] {
+        let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: options.chunksInFlight)
         let pusher = LayerPusher(
             store: store, generation: generation, tenant: tenant, options: options,
             writer: ChunkWriter(
-                store: store, generation: generation, options: options, pool: pool, deadlines: Deadlines()),
+                store: store, generation: generation, options: options, pool: pool, buffers: buffers,
+                deadlines: Deadlines()),
             limit: AsyncLimiter("chunks", capacity: options.chunksInFlight, maximumWaiters: .max), pool: pool,
-            progress: progress)
+            buffers: buffers, progress: progress)
         return try await withThrowingTaskGroup(of: (Int, LayerPusher.Pushed).self) { group in
             var pushed: [Int: LayerPusher.Pushed] = [:]
             for (index, source) in sources.enumerated() {

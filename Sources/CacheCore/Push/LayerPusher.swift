@@ -11,6 +11,7 @@ struct LayerPusher: Sendable {
     let writer: ChunkWriter
     let limit: AsyncLimiter
     let pool: NIOThreadPool
+    let buffers: BufferPool
     let progress: PushProgress
 
     struct Pushed: Sendable {
@@ -22,9 +23,10 @@ struct LayerPusher: Sendable {
     ///   configuration promises) or of the store.
     func push(_ source: LayerSource) async throws -> Pushed {
         if !options.repair, let diffID = source.diffID, let known = try await known(source, diffID) { return known }
-        let splitter = try await pool.runIfActive { [options] in
+        let splitter = try await pool.runIfActive { [options, buffers] in
             SplitterHandle(
-                LayerSplitter(try source.open(), kind: source.kind, limits: options.layerLimits))
+                LayerSplitter(
+                    try source.openToCompare(), kind: source.kind, limits: options.layerLimits, buffers: buffers))
         }
         let (slots, counts) = try await writeChunks(of: splitter)
         let summary = splitter.summary
@@ -79,7 +81,7 @@ struct LayerPusher: Sendable {
         return Pushed(manifest: id, report: report)
     }
 
-    /// Splits on one thread of the pool, seals on the others, stores without a thread; bounded by `limit`.
+    /// Splits and seals on the threads of the pool, one chunk a thread, and stores without a thread; bounded by `limit`.
     private func writeChunks(of splitter: SplitterHandle) async throws -> (LayerSlots, LayerPushReport) {
         var slots = LayerSlots()
         var report = LayerPushReport(name: "", diffID: .zero, logicalBytes: 0)
@@ -98,36 +100,30 @@ struct LayerPusher: Sendable {
                 report.uploadedBytes += Int(placed.outcome.ref.sealedLength)
             }
         }
-        try await withThrowingTaskGroup(of: PlacedChunk.self) { group in
+        try await withThrowingTaskGroup(of: PlacedChunk?.self) { group in
             var underWay = 0
-            while true {
+            var hasEnded = false
+            func takeNext() async throws {
+                guard let done = try await group.next() else { return }
+                underWay -= 1
+                if let placed = done { take(placed) } else { hasEnded = true }
+            }
+            while !hasEnded {
                 try await limit.acquire()
-                let next: PlainChunk?
-                do {
-                    next = try await pool.runIfActive { try splitter.next() }
-                } catch {
-                    limit.release()
-                    throw error
-                }
-                guard let chunk = next else {
-                    limit.release()
-                    break
-                }
-                if chunk.stream == .data { progress.add(read: chunk.bytes.readableBytes) }
                 underWay += 1
                 group.addTask {
                     defer { limit.release() }
-                    let outcome = try await writer.write(chunk.bytes)
+                    guard let sealed = try await writer.sealNext(of: splitter) else { return nil }
+                    if sealed.stream == .data { progress.add(read: Int(sealed.ref.plainLength)) }
+                    let (stream, slot) = (sealed.stream, sealed.slot)
+                    let outcome = try await writer.write(sealed)
                     if outcome.isNew { progress.add(uploaded: Int(outcome.ref.sealedLength)) }
-                    return PlacedChunk(stream: chunk.stream, slot: chunk.slot, outcome: outcome)
+                    return PlacedChunk(stream: stream, slot: slot, outcome: outcome)
                 }
                 // What is done is collected at once, so that the group never holds more than what is under way.
-                while underWay > options.chunksInFlight, let placed = try await group.next() {
-                    underWay -= 1
-                    take(placed)
-                }
+                while underWay >= options.chunksInFlight { try await takeNext() }
             }
-            while let placed = try await group.next() { take(placed) }
+            while underWay > 0 { try await takeNext() }
         }
         return (slots, report)
     }

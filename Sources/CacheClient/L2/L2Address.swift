@@ -1,0 +1,27 @@
+internal import CacheCore
+internal import FoundationEssentials
+
+/// Where an L2 daemon listens: `http://HOST[:PORT]`.
+struct L2Address: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// As it was given, without a slash at the end: what rendezvous hashing goes by.
+    let description: String
+    /// A name or an address, without the brackets of IPv6.
+    let host: String
+    let port: Int
+    /// What the `Host` header says.
+    let authority: String
+
+    /// - Throws: `.invalidInput` for anything else, now rather than at each read.
+    init(parsing url: String) throws(CacheError) {
+        let base = url.hasSuffix("/") ? String(url.dropLast()) : url
+        guard let parts = URLComponents(string: base), parts.scheme == "http", let host = parts.host, !host.isEmpty,
+            (1...65_535).contains(parts.port ?? 80), parts.path.isEmpty, parts.query == nil, parts.user == nil
+        else { throw CacheError(.invalidInput, "L2 '\(url)' is not of the form http://HOST:PORT") }
+        description = base
+        self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
+        port = parts.port ?? 80
+        authority = String(base.dropFirst("http://".count))
+    }
+
+    static func < (one: Self, other: Self) -> Bool { one.description < other.description }
+}

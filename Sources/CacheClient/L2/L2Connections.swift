@@ -1,0 +1,141 @@
+internal import CacheCore
+internal import NIOConcurrencyHelpers
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+
+/// The connections to one L2 daemon: kept alive, opened as they are needed, bounded in number.
+///
+/// Why not an HTTP client library: on the way of a chunk one costs about a tenth of what all of a pull does, and leaves each answer in a
+/// buffer of its own. The protocol is swift-nio's; TLS is one more handler in ``connect()``.
+final class L2Connections: Sendable {
+    private struct State {
+        /// The last one used is used next.
+        var idle: [any Channel] = []
+        var open: [ObjectIdentifier: any Channel] = [:]
+        var isClosed = false
+    }
+
+    let address: L2Address
+    private let limit: AsyncLimiter
+    private let deadlines: Deadlines
+    private let connectTimeout: TimeAmount
+    private let buffers: BufferPool
+    private let group: any EventLoopGroup
+    private let state = NIOLockedValueBox(State())
+    /// Bytes of one read from a socket: most chunks come in one or two.
+    private static let readBytes = 128 * 1024
+
+    init(
+        _ address: L2Address, maximum: Int, connectTimeout: TimeAmount, deadlines: Deadlines, buffers: BufferPool,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) {
+        self.address = address
+        limit = AsyncLimiter("requests to L2", capacity: maximum, maximumWaiters: .max)
+        self.connectTimeout = connectTimeout
+        self.deadlines = deadlines
+        self.buffers = buffers
+        self.group = group
+    }
+
+    /// Sends a request and waits for all of its answer, no longer than `duration`, time in line and for a new connection included.
+    ///
+    /// The caller gives the body back to the pool of buffers, if it can.
+    /// - Throws: ``L2Failure``, `.timedOut`, errors of the network and of HTTP; `CancellationError`.
+    func exchange(_ request: L2Request, within duration: Duration) async throws -> L2Response {
+        let deadline = NIODeadline.now() + TimeAmount(duration)
+        guard limit.acquireNow() else {
+            return try await deadlines.run(duration, "L2 at \(self.address)") { [self] in
+                try await limit.withPermit { try await exchange(request, until: deadline) }
+            }
+        }
+        defer { limit.release() }
+        return try await exchange(request, until: deadline)
+    }
+
+    private func exchange(_ request: L2Request, until deadline: NIODeadline) async throws -> L2Response {
+        if let channel = takeIdle() {
+            do { return try await exchange(request, on: channel, until: deadline) } catch L2Failure.closedUnanswered {}
+        }
+        return try await exchange(request, on: try await connect(), until: deadline)
+    }
+
+    private func exchange(
+        _ request: L2Request, on channel: any Channel, until deadline: NIODeadline
+    ) async throws -> L2Response {
+        let answer = channel.eventLoop.makePromise(of: L2Response.self)
+        let exchange = L2Exchange(request: request, host: address.authority, deadline: deadline, answer: answer)
+        return try await withTaskCancellationHandler {
+            // A write that fails is an exchange that nobody answers; what comes second to a promise is ignored.
+            channel.writeAndFlush(exchange).whenFailure { error in
+                answer.fail(error as? ChannelError == .ioOnClosedChannel ? L2Failure.closedUnanswered : error)
+            }
+            let response = try await answer.futureResult.get()
+            if response.head.isKeepAlive { giveBack(channel) }
+            return response
+        } onCancel: {
+            channel.close(promise: nil)
+            answer.fail(CancellationError())
+        }
+    }
+
+    private func takeIdle() -> (any Channel)? {
+        state.withLockedValue { state in
+            while let channel = state.idle.popLast() {
+                if channel.isActive { return channel }
+            }
+            return nil
+        }
+    }
+
+    private func giveBack(_ channel: any Channel) {
+        let isClosed = state.withLockedValue { state in
+            if !state.isClosed { state.idle.append(channel) }
+            return state.isClosed
+        }
+        if isClosed { channel.close(promise: nil) }
+    }
+
+    private func connect() async throws -> any Channel {
+        let channel = try await ClientBootstrap(group: group)
+            .connectTimeout(connectTimeout)
+            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.readBytes))
+            .channelInitializer { [buffers] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    try pipeline.addHTTPClientHandlers()
+                    try pipeline.addHandler(L2ExchangeHandler(buffers: buffers))
+                }
+            }
+            .connect(host: address.host, port: address.port).get()
+        let isClosed = state.withLockedValue { state in
+            state.open[ObjectIdentifier(channel)] = channel
+            return state.isClosed
+        }
+        channel.closeFuture.whenComplete { [state] _ in
+            state.withLockedValue { state in
+                state.open[ObjectIdentifier(channel)] = nil
+                state.idle.removeAll { $0 === channel }
+            }
+        }
+        if isClosed {
+            channel.close(promise: nil)
+            throw L2Failure.closed
+        }
+        return channel
+    }
+
+    /// Closes all connections; exchanges that are under way fail.
+    func close() async {
+        let open = state.withLockedValue { state in
+            state.isClosed = true
+            state.idle = []
+            return Array(state.open.values)
+        }
+        for channel in open {
+            channel.close(promise: nil)
+            try? await channel.closeFuture.get()
+        }
+    }
+}
