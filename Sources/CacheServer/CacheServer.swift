@@ -168,8 +168,9 @@ extension CacheServer {
     /// Closes the store, which also ends what requests of connections that are gone still do there.
     private func close(_ store: ChunkStore, _ lanes: [NIOLoopBound<Lane>]) async throws {
         await store.close()
+        let time = configuration.limits.drainTime
         for lane in lanes {
-            try await lane.eventLoop.flatSubmit { lane.value.settle() }.get()
+            try await lane.eventLoop.flatSubmit { lane.value.settle(within: time) }.get()
             try await lane.eventLoop.submit { lane.value.stop() }.get()
         }
     }

@@ -79,6 +79,28 @@ struct ServerLimitTests {
         }
     }
 
+    /// A client may be gone at any moment, also in the one in which its answer is written: what it held is given back then.
+    @Test(.timeLimit(.minutes(2))) func clientsThatVanishLeaveNoRoomTaken() async throws {
+        try await TestServer.run(memory: 0) { server async throws in
+            let chunks = (0..<8).map { TestChunk(seed: $0, length: ChunkLimits.sealedBytes) }
+            for chunk in chunks { #expect(try await server.put(chunk).status == 201) }
+            var random = SplitMix(state: 1)
+            for _ in 0..<300 {
+                let clients = try chunks.map { chunk in
+                    let client = try ClientThatVanishes(server.port)
+                    try client.send("GET /v1/chunks/\(chunk.id.hex) HTTP/1.1\r\nHost: x\r\n\r\n")
+                    return client
+                }
+                // Before, while and after the answers are written.
+                try await Task.sleep(for: .microseconds(random.next() % 2_000))
+                for client in clients { client.vanish() }
+            }
+            let chunk = chunks[0]
+            while try await server.statistics().bytesInFlight > 0 { await Task.yield() }
+            #expect(try await server.get(chunk).body == chunk.bytes)
+        }
+    }
+
     @Test func connectionsBeyondTheLimitAreToldSo() async throws {
         let limit = 40
         try await TestServer.run(limits: limits { $0.connections = limit }) { server async throws in

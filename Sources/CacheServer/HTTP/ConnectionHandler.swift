@@ -22,6 +22,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case waiting
         /// The store, a thread or the control plane is busy with the request.
         case working
+        /// The response is being written, which is when the kernel may say that the client is gone: then this connection closes within that.
+        case writing
         /// The response is written, and the client is slow to take it.
         case draining
         /// The last response is written: what comes now is read and dropped, so that closing does not cut the response off.
@@ -96,7 +98,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let part = unwrapInboundIn(data)
         switch phase {
         case .idle, .receiving: handle(part)
-        case .waiting, .working, .draining: enqueue(part)
+        case .waiting, .working, .writing, .draining: enqueue(part)
         case .closing, .closed: break
         }
     }
@@ -114,7 +116,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func read(context: ChannelHandlerContext) {
         switch phase {
-        case .waiting, .working, .draining: holdsRead = true
+        case .waiting, .working, .writing, .draining: holdsRead = true
         case .idle, .receiving, .closing, .closed: context.read()
         }
     }
@@ -169,7 +171,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             } else {
                 readAgain()
             }
-        case .waiting, .working, .draining, .closing, .closed: break
+        case .waiting, .working, .writing, .draining, .closing, .closed: break
         }
     }
 
@@ -280,6 +282,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Writes a response in one flush. `content` is left out for a HEAD; `closing` ends the connection after it.
     func respond(_ head: ResponseHead, _ content: ByteBuffer, closing: Bool = false) {
         guard let context else { return }
+        phase = .writing
         let keepAlive = !closing && plan?.keepAlive == true && !lane.isDraining
         status = head.status
         lane.metrics.countResponse(plan?.method ?? .RAW(value: "-"), head.status)
@@ -294,6 +297,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
             context.write(wrapOutboundOut(content), promise: nil)
         }
         context.flush()
+        // The client was gone: `channelInactive` has come and given the room back.
+        guard phase == .writing else { return }
         if !keepAlive {
             close(after: context)
         } else if context.channel.isWritable {  // the watermark is one byte: the kernel has taken everything
@@ -359,7 +364,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .waiting:
             lane.leaveLine(self)
             refuse(.busy("too many requests or bytes in flight"), closing: plan?.hasBody == true)
-        case .idle, .working, .draining, .closing, .closed: context?.close(promise: nil)
+        case .idle, .working, .writing, .draining, .closing, .closed: context?.close(promise: nil)
         }
     }
 

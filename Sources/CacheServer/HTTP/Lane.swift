@@ -189,10 +189,16 @@ final class Lane {
         drained = nil
     }
 
-    /// What succeeds when no thread or task works for this lane any more, also not for a connection that is gone.
-    func settle() -> EventLoopFuture<Void> {
+    /// What succeeds when no thread or task works for this lane any more, also not for a connection that is gone; at the latest when
+    /// `time` is over, as a disk that hangs must not keep the daemon from ending.
+    func settle(within time: Duration) -> EventLoopFuture<Void> {
         let promise = eventLoop.makePromise(of: Void.self)
         settled = promise
+        eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(time)) { [self] in
+            guard let late = settled.take() else { return }
+            logger.warning("ending while the store still works", metadata: ["requests": "\(room.requests)"])
+            late.succeed()
+        }
         finishSettling()
         return promise.futureResult
     }
