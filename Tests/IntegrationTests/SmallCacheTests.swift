@@ -82,6 +82,32 @@ import Testing
         #expect(try await daemon.stop().status == 0)
     }
 
+    /// A disk without room for even the first page: LMDB's reader table would be written through a map of a hole.
+    @Test(.enabled(if: FullDisk.isPossible, "needs the right to mount a tmpfs"))
+    func disksThatAreFullFromTheStart() async throws {
+        let bench = try await bench()
+        let disks = try await FullDisk(bench, ["l1": "1m", "l2": "1m"])
+        defer { disks.unmount() }
+        try await bench.shell("for disk in l1 l2; do dd if=/dev/zero of=$disk/fill bs=4k 2>/dev/null || true; done")
+        let pull = try await bench.run(
+            bench.pullArguments("acme/f:1", "file:\(bench("out"))") + ["--l1", bench.l1, "--l1-capacity", "64MiB"])
+        #expect(pull.status == 0 && pull.error.contains("going on without L1"), "\(pull.error)")
+        #expect(try await bench.same(bench("in"), bench("out")))
+        let server = try await bench.fail([
+            "server", "--listen", "127.0.0.1:0", "--store", bench("l2"), "--capacity", "64MiB",
+        ])
+        #expect(server.contains("lock.mdb") && server.contains("space"), "\(server)")
+    }
+
+    /// Whoever may write to the directory must not make another user write elsewhere.
+    @Test func lockFilesAreNoLinks() async throws {
+        let bench = try await bench(1_000_000)
+        try await bench.shell("mkdir l1; echo 0123456789abcdef > victim; ln -s ../victim l1/use.lock")
+        try await bench.fail(
+            bench.pullArguments("acme/f:1", "file:\(bench("out"))") + ["--l1", bench.l1, "--l1-capacity", "64MiB"])
+        #expect(try bench.bytes(bench("victim")) == Data("0123456789abcdef\n".utf8))
+    }
+
     /// A full L3 is an error of the push, and a pull onto a full disk one of the pull; both name the way.
     @Test(.enabled(if: FullDisk.isPossible, "needs the right to mount a tmpfs"))
     func fullDestinations() async throws {

@@ -65,8 +65,7 @@ final class BlockingLayerSource: ByteSource {
 /// Buffers on their way from a task to a thread.
 private final class PieceQueue: Sendable {
     private struct State {
-        var pieces: [ByteBuffer] = []
-        var taken = 0
+        var pieces = CircularBuffer<ByteBuffer>()
         var end: Result<Void, any Error>?
     }
 
@@ -94,15 +93,7 @@ private final class PieceQueue: Sendable {
     func receive() throws -> ByteBuffer? {
         available.wait()
         let piece: ByteBuffer? = try state.withLockedValue { state in
-            if state.taken < state.pieces.count {
-                let piece = state.pieces[state.taken]
-                state.taken += 1
-                if state.taken == state.pieces.count {
-                    state.pieces.removeAll(keepingCapacity: true)
-                    state.taken = 0
-                }
-                return piece
-            }
+            if let piece = state.pieces.popFirst() { return piece }
             // The end stays: whoever asks again gets the same answer.
             available.signal()
             try state.end?.get()

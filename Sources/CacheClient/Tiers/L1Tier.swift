@@ -20,6 +20,8 @@ final class L1Tier: Sendable {
     private let deadlines: Deadlines
     private let breaker = CircuitBreaker(threshold: 5, rest: .seconds(5))
     private let logger: Logger
+    /// What L1's files add to the resident memory of the process at most.
+    private static let mappedBytes = 32 << 20
 
     private init(
         _ store: ChunkStore, _ pool: NIOThreadPool, _ deadline: Duration, _ deadlines: Deadlines, _ logger: Logger
@@ -42,7 +44,9 @@ final class L1Tier: Sendable {
         pool.start()
         do {
             let store = try await pool.runIfActive {
-                try ChunkStore.open(directory, options: .init(capacity: capacity), logger: logger)
+                var options = ChunkStore.Options(capacity: capacity)
+                options.mappedBytes = mappedBytes
+                return try ChunkStore.open(directory, options: options, logger: logger)
             }
             return L1Tier(store, pool, deadline, deadlines, logger)
         } catch {

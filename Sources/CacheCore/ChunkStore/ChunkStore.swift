@@ -16,6 +16,9 @@ public final class ChunkStore: Sendable {
         public var writeQueueBytes: Int
         /// Reads of one chunk within this many seconds count as one for eviction: they belong to one image start.
         public var touchIntervalSeconds: UInt32
+        /// Bytes of chunks that may be read before the pages they lie in are taken out of this process's resident memory (they stay in the
+        /// page cache); `nil` leaves them there. Costs about 1 % of reading and opening.
+        public var mappedBytes: Int?
         package var layout = StoreLayout.standard
 
         public init(capacity: UInt64, writeQueueBytes: Int = 64 << 20, touchIntervalSeconds: UInt32 = 30) {
@@ -30,6 +33,7 @@ public final class ChunkStore: Sendable {
     private let layout: StoreLayout
     private let capacity: UInt64
     private let reads: ReadPool
+    private let mapped: MappedPages
     private let writer: StoreWriter
     private let frequencies: FrequencyTable
     private let touched: TouchedChunks
@@ -52,6 +56,7 @@ public final class ChunkStore: Sendable {
         capacity = opened.budget.capacity
         self.counters = counters
         reads = ReadPool(opened.environment)
+        mapped = MappedPages(opened.environment, limit: options.mappedBytes)
         frequencies = FrequencyTable(
             slots: Int(opened.budget.capacity >> 15), intervalSeconds: options.touchIntervalSeconds)
         touched = TouchedChunks()
@@ -109,6 +114,7 @@ public final class ChunkStore: Sendable {
     ) throws -> R? {
         let found = try reading { transaction -> R? in
             guard let pieces = try self.pieces(id, transaction) else { return nil }
+            defer { mapped.read(pieces.reduce(0) { $0 + $1.count }) }
             return try body(pieces)
         }
         guard let found, let result = found else {

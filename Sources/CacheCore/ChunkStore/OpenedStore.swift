@@ -59,6 +59,7 @@ private struct Opening {
                 "chunk store starts empty", metadata: ["directory": "\(directory.path)", "reason": "\(reason)"])
         }
         do {
+            try directory.makeLockFile(bytes: StoreBudget.lockFileBytes)
             return try create()
         } catch {
             throw CacheError(.io, "open the chunk store \(directory.path)", cause: error)

@@ -4,6 +4,8 @@ struct StoreBudget: Sendable, Equatable {
     /// 16 TiB; also keeps all arithmetic on pages far from overflow.
     static let maximumCapacity: UInt64 = 16 << 40
     static let readerSlots = 512
+    /// What LMDB's reader table takes: its head and 64 bytes a slot, in whole pages.
+    static let lockFileBytes = 40 << 10
     /// `lock.mdb` (64 bytes a reader slot and a head) and our own lock files, rounded up.
     private static let sideFileBytes: UInt64 = 64 << 10
 

@@ -85,6 +85,20 @@ final class StoreDirectory: Sendable {
         try remove("lock.mdb")
     }
 
+    /// Makes the file of the reader table with all its room. LMDB makes it as a hole and writes to it through a map, and on a full disk
+    /// that is SIGBUS; here it is an error. Only for the only user, after ``removeLockFile()``.
+    func makeLockFile(bytes: Int) throws {
+        let descriptor = try retryingInterrupts("make \(path)/lock.mdb") {
+            open("\(path)/lock.mdb", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        }
+        defer { close(descriptor) }
+        let number = posix_fallocate(descriptor, 0, off_t(bytes))
+        guard number == 0 else {
+            unlink("\(path)/lock.mdb")
+            throw CacheError.system("make room for \(path)/lock.mdb", number)
+        }
+    }
+
     private func remove(_ name: String) throws {
         if unlink("\(path)/\(name)") != 0, errno != ENOENT { throw CacheError.system("remove \(path)/\(name)") }
     }
@@ -123,7 +137,9 @@ final class StoreDirectory: Sendable {
     }
 
     private static func openFile(_ path: String) throws -> Int32 {
-        try retryingInterrupts("open \(path)") { open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600) }
+        try retryingInterrupts("open \(path)") {
+            open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
+        }
     }
 
     /// Makes the directory and those above it.

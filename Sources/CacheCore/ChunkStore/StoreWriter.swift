@@ -28,6 +28,8 @@ final class StoreWriter: Sendable {
     }
 
     /// Eviction is part of a commit; a store that must give up many small chunks does it in several.
+    /// With pauses of 2, 4 and 8 ms before the last three.
+    private static let triesOnFullMap = 5
     private static let maximumEvictions = 1024
     private static let maximumGroupCount = 2048
     private static let evictionsOnFullDisk = 8
@@ -166,9 +168,13 @@ final class StoreWriter: Sendable {
                 rest = rest.dropFirst(outcomes.count)
                 recovered()
             } catch let failure as LMDBFailure {
-                if failure.isMapFull, retries < 2, giveUp(2 * UInt64(budget.groupBytes), Self.maximumEvictions) {
-                    retries += 1
-                    continue
+                if failure.isMapFull, retries < Self.triesOnFullMap {
+                    // What the first evictions freed, a reader of this or another process may still hold: it is short, so wait for it.
+                    if retries >= 2 { usleep(500 << UInt32(retries)) }
+                    if giveUp(2 * UInt64(budget.groupBytes), Self.maximumEvictions) {
+                        retries += 1
+                        continue
+                    }
                 }
                 // The file cannot grow: what room there is, is inside it. One at a time, and few pages at a time, because an
                 // eviction needs free pages for the index, too.
