@@ -34,6 +34,12 @@ private struct Peer {
                     try workspace.run([borg ?? "", "init", "--encryption=none", path])
                     return [borg ?? "", "create", "--compression", "zstd,1", "\(path)::1", tars]
                 }, isInstalled: borg != nil),
+            Peer(
+                name: "borg, encrypted",
+                prepare: { workspace, path in
+                    try workspace.run([borg ?? "", "init", "--encryption=repokey-blake2", path])
+                    return [borg ?? "", "create", "--compression", "zstd,1", "\(path)::1", tars]
+                }, isInstalled: borg != nil),
         ]
     }
 }
@@ -53,13 +59,13 @@ private struct Deployment {
 
     init(_ workspace: Workspace) throws {
         self.workspace = workspace
-        keyring = try workspace.fresh("keyring")
+        keyring = workspace.fresh("keyring")
         _ = try workspace.layercache(["keygen", "bench", "--keyring", keyring, "--quiet"])
     }
 
-    func push(_ source: String, to l3: String) throws -> (report: PushReport, usage: Child.Usage) {
+    func push(_ source: String, as ref: String, to l3: String) throws -> (report: PushReport, usage: Child.Usage) {
         let (output, usage) = try workspace.layercache(
-            ["push", source, "bench/image:1", "--l3", l3, "--keyring", keyring, "--json"])
+            ["push", source, ref, "--l3", l3, "--keyring", keyring, "--json"])
         guard let line = output.split(separator: "\n").last(where: { $0.hasPrefix("{") }) else {
             throw BenchError("push --json printed no object")
         }
@@ -75,16 +81,15 @@ func runPush(_ context: Context) throws -> CaseResult {
     var usages: [String: [Child.Usage]] = [:]
     var report: PushReport?
     for _ in 0..<(workspace.quick ? 1 : 3) {
-        let pushed = try deployment.push("oci:\(image.layout)", to: try workspace.fresh("push-l3"))
+        let pushed = try deployment.push("oci:\(image.layout)", as: "bench/image:1", to: workspace.fresh("push-l3"))
         report = pushed.report
         usages["layercache", default: []].append(pushed.usage)
         for peer in peers where peer.isInstalled {
-            let path = try workspace.fresh("push-\(peer.name)")
+            let path = workspace.fresh("push-\(peer.name)")
             // A repository of its own must not find what the tool remembers of the last one.
-            _ = try workspace.fresh("home")
+            try workspace.forgetHome()
             let command = try peer.prepare(workspace, path)
             usages[peer.name, default: []].append(try workspace.run(command))
-            try FileManager.default.removeItem(atPath: path)
         }
     }
     func rate(_ name: String) -> Double? {
@@ -116,61 +121,83 @@ func runPush(_ context: Context) throws -> CaseResult {
                     + peers.compactMap { peer in rate(peer.name).map { Bar(peer.name, $0) } })
         ],
         method:
-            "\((image.byteCount / 1e6).short) MB of layers as plain tar into an empty store, \(our.count) runs of each in turns. casync make; restic backup (its default compression, encrypted); borg create zstd,1, not encrypted."
+            "\((image.byteCount / 1e6).short) MB of layers as plain tar into an empty store, \(our.count) runs of each in turns. casync make; restic backup (its default compression, encrypted); borg create zstd,1, once not encrypted and once as sealed chunks are."
     )
 }
 
-/// A whole image to an archive, all chunks from L2.
+/// Raw file and image out of a warm L2, to a file.
 func runPull(_ context: Context) throws -> CaseResult {
     let workspace = context.workspace
     let image = try context.image()
     let deployment = try Deployment(workspace)
-    let l3 = try workspace.fresh("pull-l3")
-    _ = try deployment.push("oci:\(image.layout)", to: l3)
-    let daemon = try Daemon.layercache(workspace, store: try workspace.fresh("pull-l2"), memory: "1GiB")
+    let l3 = workspace.fresh("pull-l3")
+    let disk = workspace.fresh("disk.img")
+    try workspace.run(["/bin/sh", "-c", "cat \"$@\" > \"$0\"", disk] + image.tars)
+    _ = try deployment.push("oci:\(image.layout)", as: "bench/image:1", to: l3)
+    _ = try deployment.push("file:\(disk)", as: "bench/disk:1", to: l3)
+    let daemon = try Daemon.layercache(workspace, store: workspace.fresh("pull-l2"), memory: "1GiB")
     defer { daemon.stop() }
-    func pull() throws -> Child.Usage {
-        try workspace.layercache(
+    func pull(_ ref: String, _ kind: String) throws -> Child.Usage {
+        let path = workspace.fresh("pulled")
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        return try workspace.layercache(
             [
-                "pull", "bench/image:1", "oci-archive:\(try workspace.fresh("pulled.tar"))", "--l2",
-                "http://127.0.0.1:\(daemon.port)", "--l3", l3, "--keyring", deployment.keyring, "--json",
+                "pull", ref, "\(kind):\(path)", "--l2", "http://127.0.0.1:\(daemon.port)", "--l3", l3, "--keyring",
+                deployment.keyring, "--json",
             ]
         ).usage
     }
-    _ = try pull()
-    let usages = try (0..<(workspace.quick ? 1 : 5)).map { _ in try pull() }
-    let wall = usages.map(\.seconds).median
-    let cpu = usages.map(\.cpuSeconds).median
-    let cores = Double(ProcessInfo.processInfo.activeProcessorCount)
-
+    let kinds = [("bench/disk:1", "file"), ("bench/image:1", "oci-archive")]
+    var usages: [String: [Child.Usage]] = [:]
+    for round in 0...(workspace.quick ? 1 : 5) {
+        for (ref, kind) in kinds {
+            let usage = try pull(ref, kind)
+            // The first one fills L2.
+            if round > 0 { usages[kind, default: []].append(usage) }
+        }
+    }
+    func rate(_ kind: String, _ seconds: (Child.Usage) -> Double) -> Double {
+        image.byteCount / (usages[kind] ?? []).map(seconds).median / 1e9
+    }
     let bare = BareChunks(try context.sample())
+    let hash = BareCodec()
     let sample = try context.sample()
-    let open = (0..<context.rounds).map { _ in seconds { for number in 0..<sample.count { try? bare.open(number) } }.0 }
-    let bareRate = sample.byteCount / open.median / 1e9
-    let perCore = image.byteCount / cpu / 1e9
+    func bareSeconds(_ body: (Int) -> Void) -> Double {
+        (0..<context.rounds).map { _ in seconds { for number in 0..<sample.count { body(number) } }.0 }.median
+    }
+    let open = bareSeconds { try? bare.open($0) }
+    let openAndHash = open + bareSeconds { hash.hash(sample[$0]) }
+    let cores = Double(ProcessInfo.processInfo.activeProcessorCount)
+    let perCore = kinds.map { rate($0.1, \.cpuSeconds) }
+    let wall = kinds.map { rate($0.1, \.seconds) }
+    let most = usages.values.joined().map(\.residentBytes).max() ?? 0
     return CaseResult(
         rows: [
-            .plain("pull", "plaintext per second of client CPU", perCore, "GB/s", target: .atLeast(0.8)),
+            .plain("pull", "raw file, a second of client CPU", perCore[0], "GB/s", target: .atLeast(0.8)),
             .compared(
-                "pull", "the same, beside opening alone", perCore, "GB/s",
-                to: "SHA-256 + AES-CTR + zstd, bare, one core",
-                bareRate),
-            .plain(
-                "pull", "wall clock, client and daemon on \(cores.short) cores", image.byteCount / wall / 1e9, "GB/s"),
-            .plain(
-                "pull", "most memory", (usages.map(\.residentBytes).max() ?? 0) / 1_048_576, "MiB", target: .atMost(300)
-            ),
+                "pull", "the same, beside its primitives", perCore[0], "GB/s",
+                to: "SHA-256 + AES-CTR + zstd, bare, one core", sample.byteCount / open / 1e9),
+            .plain("pull", "image and its diffIDs, a second of client CPU", perCore[1], "GB/s", target: .atLeast(0.8)),
+            .compared(
+                "pull", "the same, beside its primitives", perCore[1], "GB/s",
+                to: "these + SHA-256 of the plaintext, bare, one core", sample.byteCount / openAndHash / 1e9),
+            .plain("pull", "raw file, wall clock, client and daemon on \(cores.short) cores", wall[0], "GB/s"),
+            .plain("pull", "image, wall clock, client and daemon on \(cores.short) cores", wall[1], "GB/s"),
+            .plain("pull", "most memory", most / 1_048_576, "MiB", target: .atMost(300)),
         ],
         figures: [
             .bars(
-                name: "pull", title: "Pull of an image that L2 holds, to an OCI archive", unit: "GB/s",
+                name: "pull", title: "Pull of what L2 holds, to a file", unit: "GB/s",
                 bars: [
-                    Bar("a second of client CPU", perCore, isOurs: true),
-                    Bar("wall clock, \(cores.short) cores", image.byteCount / wall / 1e9, isOurs: true),
-                    Bar("bare opening, one core", bareRate),
+                    Bar("raw file, a second of client CPU", perCore[0], isOurs: true),
+                    Bar("bare opening, one core", sample.byteCount / open / 1e9),
+                    Bar("image and diffIDs, a second of client CPU", perCore[1], isOurs: true),
+                    Bar("bare opening and SHA-256, one core", sample.byteCount / openAndHash / 1e9),
+                    Bar("raw file, wall clock, \(cores.short) cores", wall[0], isOurs: true),
+                    Bar("image, wall clock, \(cores.short) cores", wall[1], isOurs: true),
                 ])
         ],
         method:
-            "\((image.byteCount / 1e6).short) MB of layers to an OCI archive, every chunk from a warm L2 on the same machine, no L1; every layer's diffID is checked in it. \(usages.count) runs, medians."
+            "\((image.byteCount / 1e6).short) MB: once as one raw file to a file, once as an image to an OCI archive in which every layer's diffID is checked. Every chunk from a warm L2 on the same machine, no L1. \((usages["file"] ?? []).count) runs of each in turns, medians."
     )
 }

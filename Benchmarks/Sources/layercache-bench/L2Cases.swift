@@ -117,10 +117,10 @@ func runL2Get(_ context: Context) throws -> CaseResult {
         toFile: "\(workspace.root)/names", atomically: false, encoding: .utf8)
     try wrkScript.write(toFile: "\(workspace.root)/get.lua", atomically: false, encoding: .utf8)
 
-    let memory = try Daemon.layercache(workspace, store: try workspace.fresh("l2-memory"), memory: "512MiB")
+    let memory = try Daemon.layercache(workspace, store: workspace.fresh("l2-memory"), memory: "512MiB")
     defer { memory.stop() }
     _ = try bodies.put(port: memory.port, threads: 4)
-    let disk = try Daemon.layercache(workspace, store: try workspace.fresh("l2-disk"), memory: "0")
+    let disk = try Daemon.layercache(workspace, store: workspace.fresh("l2-disk"), memory: "0")
     defer { disk.stop() }
     _ = try bodies.put(port: disk.port, threads: 4)
     let nginx = try Daemon.nginx(workspace, root: files)
@@ -185,7 +185,7 @@ func runL2Put(_ context: Context) throws -> CaseResult {
     var ours: [(samples: [Double], seconds: Double)] = []
     var theirs: [(samples: [Double], seconds: Double)] = []
     for _ in 0..<(workspace.quick ? 1 : 3) {
-        let daemon = try Daemon.layercache(workspace, store: try workspace.fresh("l2-put"), memory: "256MiB")
+        let daemon = try Daemon.layercache(workspace, store: workspace.fresh("l2-put"), memory: "256MiB")
         defer { daemon.stop() }
         ours.append(try bodies.put(port: daemon.port, threads: connections))
         guard let redis = try Daemon.redis(workspace) else { continue }

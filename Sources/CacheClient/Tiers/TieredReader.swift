@@ -8,7 +8,7 @@ internal import NIOPosix
 /// Every sealed chunk is checked against its name as it comes out of a tier. What fails is dropped there, counted, and fetched from the
 /// next one; only when L3's copy is wrong or gone does the reader get an error. What a lower tier delivered fills those above it.
 final class TieredReader: Sendable {
-    private let memory: MemoryCache
+    private let memory: MemoryCache<ChunkRef>
     private let l1: L1Tier?
     private let l2: L2Client?
     private let l3: any ObjectStore
@@ -23,7 +23,8 @@ final class TieredReader: Sendable {
     private let flights = ChunkFlights()
 
     init(
-        memory: MemoryCache, l1: L1Tier?, l2: L2Client?, configuration: CacheConfiguration, pool: NIOThreadPool,
+        memory: MemoryCache<ChunkRef>, l1: L1Tier?, l2: L2Client?, configuration: CacheConfiguration,
+        pool: NIOThreadPool,
         buffers: BufferPool, deadlines: Deadlines, logger: Logger
     ) {
         self.memory = memory

@@ -1,56 +1,72 @@
 internal import NIOConcurrencyHelpers
-public import NIOCore
+package import NIOCore
 
-/// Decoded chunks in memory, bounded by their bytes.
+/// What a chunk is found by in memory, and the chunk's name, which eviction goes by.
+package protocol MemoryCacheKey: Hashable, Sendable {
+    var chunkID: ChunkID { get }
+}
+
+/// Sealed chunks go by their name.
+extension ChunkID: MemoryCacheKey {
+    package var chunkID: ChunkID { self }
+}
+
+/// Plaintext goes by all of its reference, not by its name alone: who does not have the chunk's key cannot read it in memory either, and a
+/// manifest that gives a wrong key for a name can spoil nobody's chunk but its own.
+extension ChunkRef: MemoryCacheKey {
+    package var chunkID: ChunkID { id }
+}
+
+/// What a ``MemoryCache`` holds and has dropped.
+package struct MemoryCacheUsage: Sendable {
+    package var chunks = 0
+    package var bytes = 0
+    package var evictions = 0
+}
+
+/// Chunks in memory, bounded by the bytes that their buffers take: plaintext above L1, sealed chunks above L2's store.
 ///
-/// A chunk is found by all of its reference, not by its name alone: who does not have its key cannot read it here either, and a manifest
-/// that gives a wrong key for a name can spoil nobody's chunk but its own.
-///
-/// Sharded by name, each shard under a lock that is held for well under a microsecond. Eviction is SIEVE (Zhang et al., NSDI 2024):
-/// first in, first out, but what was asked for since the hand came by stays, so one scan does not flush what is read again and again.
-/// A buffer that was evicted lives on for as long as a reader holds it.
-public final class MemoryCache: Sendable {
-    private let shards: [NIOLockedValueBox<MemoryCacheShard>]
-    /// The most bytes that all shards hold together.
-    public let capacity: Int
+/// Cut into shards by name, each under a lock that is held for one look-up; a hit allocates and copies nothing. Eviction is that of the
+/// chunk store, S3-FIFO (Yang et al., SOSP 2023): one scan does not flush what is read again. A buffer that was evicted lives on for as long
+/// as a reader holds it.
+package final class MemoryCache<Key: MemoryCacheKey>: Sendable {
+    private let shards: [NIOLockedValueBox<MemoryCacheShard<Key>>]
 
-    /// - Parameter capacity: bytes; 0 keeps nothing.
-    public init(capacity: Int) {
-        self.capacity = max(capacity, 0)
-        // A shard should hold many chunks of the largest size, or its share decides what stays.
-        let count = min(max(self.capacity / (64 * ChunkLimits.plainBytes), 1), 16)
-        shards = (0..<count).map { _ in NIOLockedValueBox(MemoryCacheShard(capacity: max(capacity, 0) / count)) }
+    /// - Parameter capacity: bytes of all chunks together; 0 keeps nothing.
+    package init(capacity: Int) {
+        let capacity = max(capacity, 0)
+        // A shard that holds but a few chunks evicts badly: 64 at least.
+        let count = min(max(capacity / (64 * ChunkLimits.plainBytes), 1), 16)
+        shards = (0..<count).map { _ in NIOLockedValueBox(MemoryCacheShard(capacity: capacity / count)) }
     }
 
-    /// The chunk, marked as asked for; `nil` if it is not in memory. Never blocks for long, copies nothing.
-    public func get(_ ref: ChunkRef) -> ByteBuffer? {
-        shard(of: ref).withLockedValue { $0.get(ref) }
+    /// The chunk, counted as read; `nil` if it is not in memory.
+    package func get(_ key: Key) -> ByteBuffer? {
+        shard(of: key).withLockedValue { $0.get(key) }
     }
 
-    /// Whether the chunk is in memory; marks nothing.
-    public func contains(_ ref: ChunkRef) -> Bool {
-        shard(of: ref).withLockedValue { $0.contains(ref) }
+    /// Whether the chunk is in memory; counts nothing.
+    package func contains(_ key: Key) -> Bool {
+        shard(of: key).withLockedValue { $0.contains(key) }
     }
 
-    /// Keeps the chunk and evicts others for it. One that is larger than its shard's share is not kept.
-    public func insert(_ ref: ChunkRef, _ bytes: ByteBuffer) {
-        // What is evicted is freed after the lock is given back.
-        _ = shard(of: ref).withLockedValue { $0.insert(ref, bytes) }
+    /// Keeps the chunk and lets others go for it. One that is larger than its shard's share is not kept.
+    package func insert(_ key: Key, _ bytes: ByteBuffer) {
+        let evicted = shard(of: key).withLockedValue { $0.insert(key, bytes) }
+        // Freed here, after the lock.
+        _ = consume evicted
     }
 
-    public func remove(_ ref: ChunkRef) {
-        _ = shard(of: ref).withLockedValue { $0.remove(ref) }
-    }
-
-    /// Chunks and bytes held now, and how many were evicted so far.
-    public var usage: (chunks: Int, bytes: Int, evictions: Int) {
-        shards.reduce(into: (0, 0, 0)) { total, shard in
-            let usage = shard.withLockedValue { ($0.count, $0.bytes, $0.evictions) }
-            total = (total.0 + usage.0, total.1 + usage.1, total.2 + usage.2)
+    package var usage: MemoryCacheUsage {
+        shards.reduce(into: MemoryCacheUsage()) { sum, shard in
+            let usage = shard.withLockedValue { $0.usage }
+            sum.chunks += usage.chunks
+            sum.bytes += usage.bytes
+            sum.evictions += usage.evictions
         }
     }
 
-    private func shard(of ref: ChunkRef) -> NIOLockedValueBox<MemoryCacheShard> {
-        shards[ref.id.digest.withUnsafeBytes { Int($0[31]) } % shards.count]
+    private func shard(of key: Key) -> NIOLockedValueBox<MemoryCacheShard<Key>> {
+        shards[key.chunkID.digest.withUnsafeBytes { Int($0[31]) } % shards.count]
     }
 }

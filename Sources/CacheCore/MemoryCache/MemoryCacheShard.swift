@@ -1,90 +1,92 @@
 internal import NIOCore
 
-/// One shard of ``MemoryCache``: a dictionary into a doubly linked queue of slots, and SIEVE's hand.
-struct MemoryCacheShard {
-    private struct Slot {
-        var ref: ChunkRef
-        var bytes: ByteBuffer
-        var visited = false
-        /// Towards the newer end.
-        var newer: Int?
-        /// Towards the older end.
-        var older: Int?
+/// One shard of ``MemoryCache``: the eviction policy of the chunk store, over queues in memory.
+struct MemoryCacheShard<Key: MemoryCacheKey>: Sendable {
+    private struct Entry {
+        let bytes: ByteBuffer
+        let cost: Int
+        var reads: UInt8 = 0
+    }
+
+    private struct Queue {
+        var keys = CircularBuffer<Key>()
+        var bytes = 0
     }
 
     private let capacity: Int
-    private var index: [ChunkRef: Int] = [:]
-    private var slots: [Slot] = []
-    private var unused: [Int] = []
-    private var newest: Int?
-    private var oldest: Int?
-    private var hand: Int?
-    private(set) var bytes = 0
-    private(set) var evictions = 0
-
-    var count: Int { index.count }
+    private var policy: S3FIFO
+    private var entries: [Key: Entry] = [:]
+    private var small = Queue()
+    private var main = Queue()
+    private var evictions = 0
 
     init(capacity: Int) {
         self.capacity = capacity
+        // As many names of evicted chunks as there can be chunks of an eighth of the largest size.
+        policy = S3FIFO(ghosts: max(capacity * 8 / ChunkLimits.plainBytes, 64))
     }
 
-    func contains(_ ref: ChunkRef) -> Bool { index[ref] != nil }
-
-    mutating func get(_ ref: ChunkRef) -> ByteBuffer? {
-        guard let slot = index[ref] else { return nil }
-        slots[slot].visited = true
-        return slots[slot].bytes
+    var usage: MemoryCacheUsage {
+        MemoryCacheUsage(chunks: entries.count, bytes: small.bytes + main.bytes, evictions: evictions)
     }
 
-    /// Returns what had to go, so that it can be freed outside the lock.
-    mutating func insert(_ ref: ChunkRef, _ buffer: ByteBuffer) -> [ByteBuffer] {
-        let size = buffer.storageCapacity
-        guard size <= capacity, index[ref] == nil else { return [] }
+    func contains(_ key: Key) -> Bool { entries[key] != nil }
+
+    mutating func get(_ key: Key) -> ByteBuffer? {
+        guard let index = entries.index(forKey: key) else { return nil }
+        if entries.values[index].reads < S3FIFO.maximumFrequency { entries.values[index].reads += 1 }
+        return entries.values[index].bytes
+    }
+
+    /// - Returns: what had to leave, for the caller to free once it holds no lock.
+    mutating func insert(_ key: Key, _ bytes: ByteBuffer) -> [ByteBuffer] {
+        // A buffer's memory is what it was allocated with, not what is in it.
+        let cost = bytes.storageCapacity
+        guard cost <= capacity, entries[key] == nil else { return [] }
+        entries[key] = Entry(bytes: bytes, cost: cost)
+        append(key, cost, to: policy.admit(key.chunkID))
         var evicted: [ByteBuffer] = []
-        while bytes + size > capacity, let victim = nextVictim() {
-            evicted.append(take(victim))
-            evictions += 1
-        }
-        let slot = Slot(ref: ref, bytes: buffer, older: newest)
-        let position: Int
-        if let free = unused.popLast() {
-            slots[free] = slot
-            position = free
-        } else {
-            slots.append(slot)
-            position = slots.count - 1
-        }
-        if let newest { slots[newest].newer = position } else { oldest = position }
-        newest = position
-        index[ref] = position
-        bytes += size
+        while small.bytes + main.bytes > capacity, let gone = advance() { evicted += gone }
+        evictions += evicted.count
         return evicted
     }
 
-    mutating func remove(_ ref: ChunkRef) -> ByteBuffer? {
-        index[ref].map { take($0) }
+    private var occupancy: QueueOccupancy {
+        QueueOccupancy(
+            smallBytes: UInt64(small.bytes), mainBytes: UInt64(main.bytes), mainChunks: UInt64(main.keys.count))
     }
 
-    /// The hand goes from old to new, forgives what was visited, and stops at what was not.
-    private mutating func nextVictim() -> Int? {
-        var position = hand ?? oldest
-        while let slot = position, slots[slot].visited {
-            slots[slot].visited = false
-            position = slots[slot].newer ?? oldest
+    private mutating func append(_ key: Key, _ cost: Int, to queue: StoreQueue) {
+        switch queue {
+        case .small:
+            small.keys.append(key)
+            small.bytes += cost
+        case .main:
+            main.keys.append(key)
+            main.bytes += cost
         }
-        hand = position
-        return position
     }
 
-    private mutating func take(_ position: Int) -> ByteBuffer {
-        let slot = slots[position]
-        if hand == position { hand = slot.newer }
-        if let newer = slot.newer { slots[newer].older = slot.older } else { newest = slot.older }
-        if let older = slot.older { slots[older].newer = slot.newer } else { oldest = slot.newer }
-        index[slot.ref] = nil
-        bytes -= slot.bytes.storageCapacity
-        slots[position].bytes = ByteBuffer()
-        unused.append(position)
-        return slot.bytes
+    private mutating func popOldest(of queue: StoreQueue) -> (Key, Entry)? {
+        let key = queue == .small ? small.keys.popFirst() : main.keys.popFirst()
+        guard let key, let entry = entries[key] else { return nil }
+        if queue == .small { small.bytes -= entry.cost } else { main.bytes -= entry.cost }
+        return (key, entry)
+    }
+
+    /// Lets the policy decide about one chunk.
+    /// - Returns: the chunk if it leaves, nothing if it stays; `nil` if there is none to decide about.
+    private mutating func advance() -> [ByteBuffer]? {
+        let queue = policy.examine(occupancy)
+        guard let (key, entry) = popOldest(of: queue) else { return nil }
+        switch policy.judge(key.chunkID, in: queue, frequency: entry.reads, occupancy) {
+        case .evict:
+            entries[key] = nil
+            return [entry.bytes]
+        case .keep(let queue, let frequency):
+            entries[key]?.reads = frequency
+            append(key, entry.cost, to: queue)
+            return []
+        }
     }
 }
