@@ -80,7 +80,7 @@ func runPush(_ context: Context) throws -> CaseResult {
     let peers = Peer.all(tars: image.tarDirectory)
     var usages: [String: [Child.Usage]] = [:]
     var report: PushReport?
-    for _ in 0..<(workspace.quick ? 1 : 3) {
+    for _ in 0..<(workspace.quick ? 2 : 5) {
         let pushed = try deployment.push("oci:\(image.layout)", as: "bench/image:1", to: workspace.fresh("push-l3"))
         report = pushed.report
         usages["layercache", default: []].append(pushed.usage)
@@ -93,7 +93,7 @@ func runPush(_ context: Context) throws -> CaseResult {
         }
     }
     func rate(_ name: String) -> Double? {
-        usages[name].map { image.byteCount / $0.map(\.seconds).median / 1e6 }
+        usages[name].map { image.byteCount / $0.map(\.seconds).least / 1e6 }
     }
     let ours = rate("layercache") ?? 0
     let fastest = peers.compactMap { peer in rate(peer.name).map { (peer.name, $0) } }.max { $0.1 < $1.1 }
@@ -104,7 +104,7 @@ func runPush(_ context: Context) throws -> CaseResult {
     ]
     rows += peers.map { .compared("push", "tar stored", ours, "MB/s", to: $0.name, rate($0.name)) }
     let our = usages["layercache"] ?? []
-    rows.append(.plain("push", "CPU", our.map(\.cpuSeconds).median / image.byteCount * 1e9, "s/GB"))
+    rows.append(.plain("push", "CPU", our.map(\.cpuSeconds).least / image.byteCount * 1e9, "s/GB"))
     rows.append(
         .plain("push", "most memory", (our.map(\.residentBytes).max() ?? 0) / 1_048_576, "MiB", target: .atMost(300)))
     if let report {
@@ -121,7 +121,7 @@ func runPush(_ context: Context) throws -> CaseResult {
                     + peers.compactMap { peer in rate(peer.name).map { Bar(peer.name, $0) } })
         ],
         method:
-            "\((image.byteCount / 1e6).short) MB of layers as plain tar into an empty store, \(our.count) runs of each in turns. casync make; restic backup (its default compression, encrypted); borg create zstd,1, once not encrypted and once as sealed chunks are."
+            "\((image.byteCount / 1e6).short) MB of layers as plain tar into an empty store, the fastest of \(our.count) runs of each in turns: on a virtual machine a page of memory that the host has taken back costs more than what is measured. casync make; restic backup (its default compression, encrypted); borg create zstd,1, once not encrypted and once as sealed chunks are."
     )
 }
 
@@ -149,7 +149,7 @@ func runPull(_ context: Context) throws -> CaseResult {
     }
     let kinds = [("bench/disk:1", "file"), ("bench/image:1", "oci-archive")]
     var usages: [String: [Child.Usage]] = [:]
-    for round in 0...(workspace.quick ? 1 : 5) {
+    for round in 0...(workspace.quick ? 2 : 7) {
         for (ref, kind) in kinds {
             let usage = try pull(ref, kind)
             // The first one fills L2.
@@ -157,7 +157,7 @@ func runPull(_ context: Context) throws -> CaseResult {
         }
     }
     func rate(_ kind: String, _ seconds: (Child.Usage) -> Double) -> Double {
-        image.byteCount / (usages[kind] ?? []).map(seconds).median / 1e9
+        image.byteCount / (usages[kind] ?? []).map(seconds).least / 1e9
     }
     let bare = BareChunks(try context.sample())
     let hash = BareCodec()
@@ -198,6 +198,6 @@ func runPull(_ context: Context) throws -> CaseResult {
                 ])
         ],
         method:
-            "\((image.byteCount / 1e6).short) MB: once as one raw file to a file, once as an image to an OCI archive in which every layer's diffID is checked. Every chunk from a warm L2 on the same machine, no L1. \((usages["file"] ?? []).count) runs of each in turns, medians."
+            "\((image.byteCount / 1e6).short) MB: once as one raw file to a file, once as an image to an OCI archive in which every layer's diffID is checked. Every chunk from a warm L2 on the same machine, no L1. \((usages["file"] ?? []).count) runs of each in turns, the best of them."
     )
 }

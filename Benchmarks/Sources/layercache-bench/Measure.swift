@@ -17,6 +17,9 @@ extension Array where Element == Double {
     }
 
     var median: Double { percentile(0.5) }
+
+    /// The smallest value; 0 of none. For whole processes: what else a machine does can only make them slower.
+    var least: Double { self.min() ?? 0 }
 }
 
 extension Double {

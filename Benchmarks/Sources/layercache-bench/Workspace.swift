@@ -42,7 +42,7 @@ final class Workspace {
         [
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "\(root)/home",
             "XDG_CACHE_HOME": "\(root)/home/cache", "XDG_CONFIG_HOME": "\(root)/home/config",
-            "BORG_BASE_DIR": "\(root)/home/borg", "LC_ALL": "C.UTF-8",
+            "BORG_BASE_DIR": "\(root)/home/borg", "BORG_PASSPHRASE": "benchmark", "LC_ALL": "C.UTF-8",
         ]
     }
 
