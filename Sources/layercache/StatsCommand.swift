@@ -1,6 +1,7 @@
 import ArgumentParser
 import CacheClient
 import CacheCore
+import Foundation
 
 struct StatsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,22 +12,37 @@ struct StatsCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try Settings(options)
         if let address = settings.l2Addresses().first {
-            let text = try await L2Statistics.fetch(from: address)
-            // The daemon's answer is one JSON object already, made to be read.
-            if !options.quiet { print(text) }
-            return
+            return try print(try await L2Statistics.fetch(from: address), of: address)
         }
         guard let directory = settings.l1Directory() else {
             throw ValidationError("Missing --l2 or --l1: whose numbers?")
         }
-        let store = try ChunkStore.open(
-            directory, options: .init(capacity: try settings.l1Capacity()), logger: .commandLine)
-        let statistics = store.statistics
-        await store.close()
+        let statistics = try ChunkStore.look(at: directory)
         let report = StoreJSON(
             chunks: Int(statistics.chunks), bytes: Int(statistics.bytesUsed), capacity: Int(statistics.capacity))
         try options.report(report) {
-            print("\(report.chunks) chunks, \(report.bytes.inBytes) of \(report.capacity.inBytes)")
+            try Terminal.say("\(report.chunks) chunks, \(report.bytes.inBytes) of \(report.capacity.inBytes)")
+        }
+    }
+
+    /// Prints the JSON object that a daemon answered; whatever else somebody sends does not reach the terminal.
+    private func print(_ text: String, of address: String) throws {
+        var limits = ImportLimits()
+        limits.documentDepth = 8
+        let value: [String: JSONValue]
+        do {
+            value = try JSONDocument.decode(
+                [String: JSONValue].self, from: Array(text.utf8), name: "the answer", limits: limits)
+        } catch {
+            throw CacheError(.io, "L2 at \(address) gave no numbers: check the address and the daemon", cause: error)
+        }
+        if options.json {
+            try Terminal.printJSON(value)
+        } else if !options.quiet {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+            let lines = String(decoding: try encoder.encode(value), as: UTF8.self).split(separator: "\n")
+            try Terminal.say(lines.map { Terminal.printable(String($0)) }.joined(separator: "\n"))
         }
     }
 

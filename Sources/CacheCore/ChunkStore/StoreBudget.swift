@@ -7,7 +7,7 @@ struct StoreBudget: Sendable, Equatable {
     /// What LMDB's reader table takes: its head and 64 bytes a slot, in whole pages.
     static let lockFileBytes = 40 << 10
     /// `lock.mdb` (64 bytes a reader slot and a head) and our own lock files, rounded up.
-    private static let sideFileBytes: UInt64 = 64 << 10
+    static let sideFileBytes: UInt64 = 64 << 10
 
     let capacity: UInt64
     /// The size of LMDB's map, beyond which it cannot grow `data.mdb`: the hard bound.

@@ -22,26 +22,61 @@ final class StoreDirectory: Sendable {
     private let identity: Identity
     private let useLock: NIOLockedValueBox<Int32>
 
-    var dataPath: String { "\(path)/data.mdb" }
+    private static let dataName = "data.mdb"
+
+    var dataPath: String { "\(path)/\(Self.dataName)" }
 
     /// Claims the directory for this process, making it if need be.
     init(_ path: String) throws {
         self.path = path
         try Self.makeDirectory(path)
-        var status = stat()
-        guard stat(path, &status) == 0 else { throw CacheError.system("chunk store \(path)") }
-        let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        let identity = try Self.claim(path)
         self.identity = identity
-        guard Self.openHere.withLockedValue({ $0.insert(identity).inserted }) else {
-            throw CacheError(
-                .conflict, "chunk store \(path) is already open in this process: use the one that is open, or close it")
-        }
         do {
             useLock = NIOLockedValueBox(try Self.openFile("\(path)/use.lock"))
         } catch {
             _ = Self.openHere.withLockedValue { $0.remove(identity) }
             throw error
         }
+    }
+
+    private static func claim(_ path: String) throws -> Identity {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw CacheError.system("chunk store \(path)") }
+        let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        guard openHere.withLockedValue({ $0.insert(identity).inserted }) else {
+            throw CacheError(
+                .conflict, "chunk store \(path) is already open in this process: use the one that is open, or close it")
+        }
+        return identity
+    }
+
+    /// Runs `body` while nobody opens or closes the store in `path`, and changes nothing there.
+    ///
+    /// `body` gets the file with the chunks, whether others use the store now, and the capacity that its users agreed on last.
+    /// - Throws: `.missing` if there is no store.
+    static func looking<R>(at path: String, _ body: (_ data: Int32, _ inUse: Bool, _ capacity: UInt64) throws -> R)
+        throws
+        -> R
+    {
+        let missing = CacheError(.missing, "there is no chunk store in \(path): check the path")
+        func descriptor(_ name: String) throws -> OwnedDescriptor {
+            let number = open("\(path)/\(name)", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+            if number < 0 { throw [ENOENT, ENOTDIR].contains(errno) ? missing : .system("open \(path)/\(name)") }
+            return OwnedDescriptor(number)
+        }
+        let data = try descriptor(dataName)
+        let use = try descriptor("use.lock")
+        let gate = try descriptor("open.lock")
+        let identity = try claim(path)
+        defer { _ = openHere.withLockedValue { $0.remove(identity) } }
+        try lock(gate.number, path)
+        let inUse = flock(use.number, LOCK_EX | LOCK_NB) != 0
+        if inUse, errno != EWOULDBLOCK { throw CacheError.system("lock \(path)/use.lock") }
+        var capacity = UInt64(0)
+        // Whoever died before it wrote the number leaves none.
+        _ = withUnsafeMutableBytes(of: &capacity) { pread(use.number, $0.baseAddress, $0.count, 0) }
+        return try body(data.number, inUse, capacity)
     }
 
     /// Runs `body` while nobody else opens or closes the store, and leaves the directory marked as in use if it succeeds.
@@ -76,7 +111,7 @@ final class StoreDirectory: Sendable {
 
     /// Deletes LMDB's files, so that the store starts empty. Only for the only user.
     func reset() throws {
-        try remove("data.mdb")
+        try remove(Self.dataName)
         try remove("lock.mdb")
     }
 
@@ -105,11 +140,20 @@ final class StoreDirectory: Sendable {
 
     private func takeGate() throws -> Int32 {
         let descriptor = try Self.openFile("\(path)/open.lock")
+        do {
+            try Self.lock(descriptor, path)
+            return descriptor
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    private static func lock(_ gate: Int32, _ path: String) throws {
         var waited = 0
-        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+        while flock(gate, LOCK_EX | LOCK_NB) != 0 {
             let number = errno
-            guard number == EWOULDBLOCK || number == EINTR, waited < Self.patienceMilliseconds else {
-                close(descriptor)
+            guard number == EWOULDBLOCK || number == EINTR, waited < patienceMilliseconds else {
                 if number != EWOULDBLOCK { throw CacheError.system("lock \(path)/open.lock", number) }
                 throw CacheError(
                     .timedOut, "chunk store \(path): another process has been opening it for 30 s; end that process")
@@ -117,7 +161,6 @@ final class StoreDirectory: Sendable {
             usleep(5_000)
             waited += 5
         }
-        return descriptor
     }
 
     private func share(_ descriptor: Int32) throws {

@@ -16,16 +16,18 @@ struct IndexCheck {
     private var expectedPlaces = EntrySum()
     private var places = EntrySum()
 
-    /// Throws the first thing that is wrong with the data file behind `descriptor`.
-    static func run(_ descriptor: Int32, layout: StoreLayout, mapBytes: UInt64) throws(IndexDamage) {
+    /// Throws the first thing that is wrong with the data file behind `descriptor`; what the store holds if nothing is.
+    @discardableResult
+    static func run(_ descriptor: Int32, layout: StoreLayout, mapBytes: UInt64) throws(IndexDamage) -> StoreState {
         let file = PageFile(descriptor: descriptor)
         let length = try file.length()
         // A process that died right after it made the file.
-        if length == 0 { return }
+        if length == 0 { return StoreState(layout: layout) }
         guard length <= mapBytes else { throw IndexDamage("the store is larger than its capacity") }
         let meta = try MetaPage.newest(file, mapBytes: mapBytes)
         var check = IndexCheck(file, layout, meta, length)
         try check.walkTables()
+        return check.found
     }
 
     private init(_ file: PageFile, _ layout: StoreLayout, _ meta: MetaPage, _ length: UInt64) {

@@ -1,0 +1,56 @@
+internal import CLMDB
+
+extension ChunkStore {
+    /// What the store in `directory` holds: its chunks, bytes and capacity; the other numbers are of a process that has it open.
+    ///
+    /// Makes, changes and empties nothing, whatever state the store is in, and others may use it meanwhile. Blocks as ``open(_:options:logger:)``.
+    /// - Throws: `.missing` if there is no store, `.corrupt` if it is damaged, `.conflict` if this process has it open.
+    public static func look(at directory: String) throws -> ChunkStoreStatistics {
+        try StoreDirectory.looking(at: directory) { data, inUse, agreed in
+            let (state, bytes) = try inUse ? liveState(directory, data, agreed) : restingState(directory, data)
+            var statistics = ChunkStoreStatistics()
+            statistics.capacity = max(agreed, bytes)
+            statistics.chunks = state.chunks
+            statistics.bytesUsed = state.usedBytes
+            statistics.sealedBytes = state.sealedBytes
+            return statistics
+        }
+    }
+
+    /// Nobody changes the file, so that it can be read as it is: without LMDB, which trusts it and may write.
+    private static func restingState(_ directory: String, _ data: Int32) throws -> (StoreState, bytes: UInt64) {
+        do {
+            let state = try IndexCheck.run(data, layout: .standard, mapBytes: StoreBudget.maximumCapacity)
+            return (state, try PageFile(descriptor: data).length())
+        } catch {
+            throw CacheError(
+                .corrupt, "chunk store \(directory) is damaged (\(error.reason)): it starts empty when it is used next")
+        }
+    }
+
+    /// The first user has checked the file, and LMDB keeps it right.
+    private static func liveState(
+        _ directory: String, _ data: Int32, _ agreed: UInt64
+    ) throws -> (StoreState, bytes: UInt64) {
+        do {
+            let bytes = try PageFile(descriptor: data).length()
+            let capacity = min(
+                max(agreed, bytes + StoreBudget.sideFileBytes, StoreBudget.minimumCapacity), StoreBudget.maximumCapacity
+            )
+            let environment = try Environment(
+                directory: directory, mapBytes: try StoreBudget(capacity: capacity).mapBytes, creating: false)
+            defer { environment.close() }
+            let transaction = try ReadTransaction(environment)
+            defer { transaction.close() }
+            guard let value = try transaction.get(.meta, StoreTransaction.stateKey), let state = StoreState(value)
+            else {
+                throw CacheError(.unsupported, "chunk store \(directory) is in use by another version: ask that one")
+            }
+            return (state, bytes)
+        } catch let error as CacheError {
+            throw error
+        } catch {
+            throw CacheError(.io, "look at the chunk store \(directory)", cause: error)
+        }
+    }
+}
