@@ -31,7 +31,7 @@ struct KeygenCommand: AsyncParsableCommand {
             if worker { .none } else if let deploymentFrom { .copy(from: deploymentFrom) } else { .create }
         try Keyring.add(try TenantName(parsing: tenant), toFile: path, deployment: source)
         try options.report(["tenant": tenant, "keyring": path]) {
-            print("\(path) holds the key of \(tenant) now: keep it secret, keep a copy")
+            try Terminal.say("\(path) holds the key of \(tenant) now: keep it secret, keep a copy")
         }
     }
 }

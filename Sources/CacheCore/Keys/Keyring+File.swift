@@ -26,7 +26,7 @@ extension Keyring {
     /// Makes a new master key for `tenant` and adds it to the keyring file, which is made if there is none. Blocks.
     ///
     /// The file is replaced in one step and durable on return. Two processes that add at the same time both succeed.
-    /// - Throws: `.conflict` if the tenant has a key already: it is never overwritten.
+    /// - Throws: `.conflict` if the tenant has a key already, which is never overwritten, or the file's deployment key is not as asked for.
     public static func add(_ tenant: TenantName, toFile path: String, deployment: Deployment = .create) throws {
         let copied: DeploymentKey? =
             switch deployment {
@@ -40,7 +40,13 @@ extension Keyring {
                     .conflict, "keyring \(path) already has a key for tenant \(tenant), which was not changed")
             }
             switch deployment {
-            case .none: break
+            case .none:
+                guard keyring.deploymentKey == nil else {
+                    throw CacheError(
+                        .conflict,
+                        "keyring \(path) has a deployment key, which no worker needs, and was not changed: use another file"
+                    )
+                }
             case .create:
                 if keyring.deploymentKey == nil { keyring.deploymentKey = DeploymentKey(master: SecureRandom.key()) }
             case .copy(let source):
