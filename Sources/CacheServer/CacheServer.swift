@@ -88,7 +88,8 @@ extension CacheServer {
     private func listen(
         on group: MultiThreadedEventLoopGroup, _ lanes: [NIOLoopBound<Lane>], _ state: ServerState
     ) async throws {
-        let address = "\(configuration.host):\(configuration.port)"
+        let host = configuration.host
+        let address = host.contains(":") ? "[\(host)]:\(configuration.port)" : "\(host):\(configuration.port)"
         let channel: any Channel
         do {
             channel = try await bootstrap(on: group, lanes).bind(host: configuration.host, port: configuration.port)

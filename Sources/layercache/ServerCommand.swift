@@ -30,9 +30,12 @@ struct ServerCommand: AsyncParsableCommand {
         var configuration = ServerConfiguration(
             host: address.host, port: address.port,
             storeDirectory: try settings.required("store", store, "/var/lib/layercache"),
-            capacity: try settings.size("capacity", capacity, default: 0))
+            capacity: 0)
+        // Whether it is too small or too large is the store's to say.
+        _ = try settings.required("capacity", capacity, "100GiB")
+        configuration.capacity = try settings.size("capacity", capacity, default: 0)
         guard configuration.capacity > 0 else {
-            throw ValidationError("Missing --capacity: give it, for example '--capacity 100GiB'.")
+            throw ValidationError("--capacity must be above zero, for example '--capacity 100GiB'.")
         }
         configuration.memoryBytes = Int(
             try settings.size("memory", memory, default: UInt64(configuration.memoryBytes)))
@@ -43,10 +46,9 @@ struct ServerCommand: AsyncParsableCommand {
             configuration.eventLoopThreads = count
         }
         let logger = Logger.standardError(options.quiet ? .warning : .info)
-        let host = address.host
         let isJSON = options.json
         let server = CacheServer(configuration: configuration, logger: logger) { port in
-            if isJSON { try? Terminal.printJSON(["listen": "\(host):\(port)"]) }
+            if isJSON { try? Terminal.printJSON(["listen": address.text(port: port)]) }
         }
         let group = ServiceGroup(
             configuration: .init(
@@ -57,16 +59,33 @@ struct ServerCommand: AsyncParsableCommand {
 }
 
 /// `HOST:PORT`; an IPv6 address stands in brackets.
-private struct ListenAddress {
+private struct ListenAddress: Sendable {
     let host: String
     let port: Int
 
     init(_ text: String) throws {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            throw ValidationError("--listen '\(text)' is not HOST:PORT, for example 0.0.0.0:7070.")
+        guard let colon = text.lastIndex(of: ":") else { throw Self.malformed(text) }
+        let digits = text[text.index(after: colon)...]
+        // A sign would pass for a number.
+        guard digits.allSatisfy({ $0.isASCII && $0.isNumber }), let port = UInt16(digits) else {
+            throw Self.malformed(text)
         }
-        let host = text[..<colon]
-        self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : String(host)
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+            guard host.contains(":") else { throw Self.malformed(text) }
+        } else if host.contains(":") {
+            throw Self.malformed(text)
+        }
+        guard !host.isEmpty, !host.contains(where: { "[]".contains($0) }) else { throw Self.malformed(text) }
+        self.host = String(host)
         self.port = Int(port)
+    }
+
+    /// As it would be given, with the port that was bound.
+    func text(port: Int) -> String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    private static func malformed(_ text: String) -> ValidationError {
+        ValidationError("--listen '\(text)' is not HOST:PORT, for example 0.0.0.0:7070 or '[::]:7070'.")
     }
 }
