@@ -11,8 +11,8 @@ struct PushCommand: AsyncParsableCommand {
     var source: String
     @Argument(help: "TENANT/NAME:TAG")
     var ref: String
-    @Option(help: ArgumentHelp("none, or the level of zstd from 1 to 19.", valueName: "level"))
-    var compression: String = "1"
+    @Option(help: ArgumentHelp("none, or the level of zstd from 1 to 19 (1).", valueName: "level"))
+    var compression: String?
     @Flag(help: "Convert known layers too, read every chunk that L3 has, and replace damaged ones.")
     var repair = false
     @OptionGroup var options: CommonOptions
@@ -22,7 +22,7 @@ struct PushCommand: AsyncParsableCommand {
         let reference = try ImageReference(parsing: ref)
         let keyring = try settings.keyring()
         var pushOptions = PushOptions()
-        pushOptions.compression = try parseCompression()
+        pushOptions.compression = try parse(compression: settings.value("compression", compression) ?? "1")
         pushOptions.repair = repair
         let pusher = ImagePusher(
             store: try settings.objectStore(creating: true), tenant: try keyring.keys(for: reference.tenant),

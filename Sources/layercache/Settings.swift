@@ -12,20 +12,26 @@ struct Settings {
 
     init(_ options: CommonOptions) throws {
         self.options = options
-        var providers: [any ConfigProvider] = [EnvironmentVariablesProvider().prefixKeys(with: "layercache")]
-        if let path = options.config ?? ProcessInfo.processInfo.environment["LAYERCACHE_CONFIG"] {
+        // An empty variable is one that is not set: what is below it counts.
+        let environment = ProcessInfo.processInfo.environment.filter { !$0.value.isEmpty }
+        var providers: [any ConfigProvider] = [
+            EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "layercache")
+        ]
+        if let path = options.config ?? environment["LAYERCACHE_CONFIG"], !path.isEmpty {
             providers.append(InMemoryProvider(name: path, values: try ConfigurationFile.read(path)))
         }
         reader = ConfigReader(providers: providers)
     }
 
-    /// The value of an option: `given` on the command line, or from elsewhere; `nil` if nobody sets it.
+    /// The value of an option: `given` on the command line, or from elsewhere; `nil` if nobody sets it. Set to
+    /// nothing is not set: `--l1 ''` does without what the environment says.
     func value(_ name: String, _ given: String?) -> String? {
-        given ?? reader.string(forKey: ConfigKey([name]))
+        let text = given ?? reader.string(forKey: ConfigKey([name]))
+        return text?.isEmpty == true ? nil : text
     }
 
     func required(_ name: String, _ given: String?, _ example: String) throws -> String {
-        guard let value = value(name, given), !value.isEmpty else {
+        guard let value = value(name, given) else {
             throw ValidationError("Missing --\(name): give it, for example '--\(name) \(example)'.")
         }
         return value
