@@ -24,10 +24,12 @@ struct CommonOptions: ParsableArguments {
     @Flag(name: .customLong("quiet"), help: "Print nothing but errors.")
     var quiet = false
 
-    /// Prints the JSON object or, unless quiet, what `people` prints.
-    func report(_ value: some Encodable, people: () throws -> Void) throws {
+    /// Prints the JSON object on `stream` or, unless quiet, what `people` prints.
+    func report(
+        _ value: some Encodable, on stream: Terminal.Stream = .output, people: () throws -> Void
+    ) throws {
         if json {
-            try Terminal.printJSON(value)
+            try Terminal.printJSON(value, on: stream)
         } else if !quiet {
             try people()
         }

@@ -58,8 +58,8 @@ struct InspectCommand: AsyncParsableCommand {
         }
         let report = Report(ref: "\(reference)", manifest: "\(image.id)", configDigest: digest, layers: rows)
         try options.report(report) {
-            print("\(report.ref) is \(report.manifest)")
-            Terminal.printTable(
+            try Terminal.say("\(report.ref) is \(report.manifest)")
+            try Terminal.printTable(
                 ["layer", "diffID", "size", "stored", "chunks", "shared"],
                 rows.enumerated().map { index, row in
                     [

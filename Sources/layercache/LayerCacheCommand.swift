@@ -5,50 +5,82 @@ import Glibc
 /// `layercache`: one binary for workers, operators and ingest.
 @main
 struct LayerCacheCommand: AsyncParsableCommand {
+    static let version = "0.1.0"
+
     static let configuration = CommandConfiguration(
         commandName: "layercache",
         abstract:
             "Starts containers, functions and microVMs from huge images: a three-tier, content-addressed layer cache.",
         discussion: """
-            Every option can also be given as LAYERCACHE_<OPTION> (LAYERCACHE_L1_CAPACITY for --l1-capacity) or in the JSON file that
-            --config names ({"l1-capacity": "10GiB"}); the command line wins, then the environment.
-            Exit status: 0 done, 1 failed, 2 bad usage.
+            Every option with a value can also be given as LAYERCACHE_<OPTION> (LAYERCACHE_L1_CAPACITY for --l1-capacity) or in the JSON
+            file that --config names ({"l1-capacity": "10GiB"}); the command line wins, then the environment.
+            Exit status: 0 done, 1 failed, 2 bad usage, 128 + N ended by signal N.
             """,
+        version: version,
         subcommands: [
             PushCommand.self, PullCommand.self, ListCommand.self, InspectCommand.self, VerifyCommand.self,
             StatsCommand.self, ServerCommand.self, KeygenCommand.self,
         ])
 
     static func main() async {
+        StandardDescriptors.occupy()
         // A peer that goes away must be an error of a write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        var verb: any ParsableCommand.Type = self
         do {
-            var command = try parseAsRoot()
-            if var asynchronous = command as? any AsyncParsableCommand {
-                try await asynchronous.run()
-            } else {
-                try command.run()
-            }
+            let command = try parseAsRoot()
+            verb = type(of: command)
+            try await run(command)
+        } catch let interruption as Interruption {
+            Terminal.complain("layercache: interrupted")
+            Glibc.exit(interruption.status)
         } catch {
-            leave(with: error)
+            leave(with: error, of: verb)
+        }
+    }
+
+    private static func run(_ command: sending any ParsableCommand) async throws {
+        guard var verb = command as? any AsyncParsableCommand else {
+            var other = command
+            return try other.run()
+        }
+        // The daemon has signals of its own.
+        if verb is ServerCommand { return try await verb.run() }
+        try await Interruption.whileListening {
+            try await verb.run()
         }
     }
 
     /// One line on standard error and the exit status of the contract.
-    private static func leave(with error: any Error) -> Never {
+    private static func leave(with error: any Error, of verb: any ParsableCommand.Type) -> Never {
         let status = exitCode(for: error)
         if status == .success {
-            print(fullMessage(for: error))
+            do { try Terminal.say(fullMessage(for: error)) } catch { fail(error) }
             Glibc.exit(0)
         }
         if status == .validationFailure {
-            Terminal.complain(fullMessage(for: error))
+            Terminal.complain(lines: usage(error, of: verb))
             Glibc.exit(2)
         }
-        if !(error is ExitCode) {
-            let line = String("\(error)".map { $0.isNewline ? " " : $0 })
-            Terminal.complain("layercache: \(line)")
-        }
+        if error is ExitCode { Glibc.exit(1) }
+        fail(error)
+    }
+
+    private static func fail(_ error: any Error) -> Never {
+        let line = String("\(error)".map { $0.isNewline ? " " : $0 })
+        Terminal.complain("layercache: \(line)")
         Glibc.exit(1)
+    }
+
+    /// What a verb finds wrong once it runs, in the words of the parser, which would name the usage of the root.
+    private static func usage(_ error: any Error, of verb: any ParsableCommand.Type) -> String {
+        guard let error = error as? ValidationError, let name = verb.configuration.commandName, verb != self else {
+            return fullMessage(for: error)
+        }
+        return """
+            Error: \(error.message)
+            Usage: \(usageString(for: verb).dropFirst(usageString(for: verb).hasPrefix("Usage: ") ? 7 : 0))
+              See 'layercache \(name) --help' for more information.
+            """
     }
 }

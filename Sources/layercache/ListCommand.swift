@@ -25,7 +25,7 @@ struct ListCommand: AsyncParsableCommand {
                 Row(ref: "\(reference)", manifest: "\(record.manifest)", generation: "\(record.generation)"))
         }
         try options.report(["refs": rows]) {
-            Terminal.printTable(["ref", "manifest"], rows.map { [$0.ref, $0.manifest] })
+            try Terminal.printTable(["ref", "manifest"], rows.map { [$0.ref, $0.manifest] })
         }
     }
 }

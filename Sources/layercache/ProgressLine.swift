@@ -1,5 +1,4 @@
 import CacheCore
-import Glibc
 
 /// One line on the terminal that is drawn again ten times a second while work is under way; nothing at all when piped or quiet.
 struct ProgressLine {
@@ -13,10 +12,10 @@ struct ProgressLine {
         let painter = Task {
             while !Task.isCancelled {
                 let seconds = (ContinuousClock.now - start) / .seconds(1)
-                paint("\r\u{1B}[K" + line(max(seconds, 0.001)))
+                paint(line(max(seconds, 0.001)))
                 do { try await Task.sleep(for: .milliseconds(100)) } catch { break }
             }
-            paint("\r\u{1B}[K")
+            paint("")
         }
         let result: T
         do {
@@ -31,8 +30,9 @@ struct ProgressLine {
         return result
     }
 
+    /// Puts `text` in place of what was painted last. It is cut to the terminal's width: a line that goes on in the next row stays there.
     private static func paint(_ text: String) {
-        var text = text
-        _ = text.withUTF8 { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        let columns = Terminal.errorColumns ?? .max
+        _ = Terminal.write("\r\u{1B}[K" + Terminal.printable(text).prefix(columns - 1), to: .error)
     }
 }

@@ -17,6 +17,8 @@ struct PullCommand: AsyncParsableCommand {
         let reference = try ImageReference(parsing: ref)
         let destination = try DestinationReference.parse(destination)
         let keyring = try settings.keyring()
+        // What is pulled into standard output is all that is written there.
+        let stream: Terminal.Stream = Terminal.isOutput(destination.path) ? .error : .output
         let start = ContinuousClock.now
         let cache = try await settings.openCache()
         let image: CachedImage
@@ -32,16 +34,19 @@ struct PullCommand: AsyncParsableCommand {
         try await cache.close()
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         let report = PullJSON(image, repairedL1: cache.l1Resets, seconds: seconds)
-        try options.report(report) {
-            print("\(reference): \(report.bytes.inBytes) in \(String(report.seconds)) s")
-            Terminal.printTable(
+        try options.report(report, on: stream) {
+            try Terminal.say(
+                "\(reference): \(report.bytes.inBytes) in \(String(report.seconds)) s", on: stream)
+            try Terminal.printTable(
                 ["tier", "chunks", "bytes"],
                 Tier.allCases.map { tier in
                     let count = image.counts[tier]
                     return [tier.rawValue, "\(count.chunks)", count.bytes.inBytes]
-                })
+                }, on: stream)
             let repaired = report.repaired
-            if repaired.l1 + repaired.l2 > 0 { print("repaired: \(repaired.l1) in L1, \(repaired.l2) in L2") }
+            if repaired.l1 + repaired.l2 > 0 {
+                try Terminal.say("repaired: \(repaired.l1) in L1, \(repaired.l2) in L2", on: stream)
+            }
         }
         if !options.quiet { for note in notes { Terminal.complain("layercache: \(note)") } }
     }
@@ -58,6 +63,15 @@ struct PullCommand: AsyncParsableCommand {
             }
         ) {
             try await ImagePuller(image).pull(to: destination, progress: progress)
+        }
+    }
+}
+
+extension DestinationReference {
+    fileprivate var path: String {
+        switch self {
+        case .ociLayout(let path, _), .ociArchive(let path, _), .tar(let path), .directory(let path), .file(let path):
+            path
         }
     }
 }

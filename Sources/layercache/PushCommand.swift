@@ -41,15 +41,15 @@ struct PushCommand: AsyncParsableCommand {
         }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         try options.report(PushJSON(report, seconds: seconds)) {
-            print("\(report.reference) is \(report.manifest)")
-            print(
+            try Terminal.say("\(report.reference) is \(report.manifest)")
+            try Terminal.say(
                 "\(report.layers.count) layers, \(report.logicalBytes.inBytes) in \(String(seconds.toMilliseconds)) s; "
                     + "\(report.newChunks) of \(report.chunks) chunks were new: "
                     + "\(report.newBytes.inBytes), stored as \(report.uploadedBytes.inBytes)")
         }
     }
 
-    private func parseCompression() throws -> ChunkCompression {
+    private func parse(compression: String) throws -> ChunkCompression {
         if compression == "none" { return .none }
         guard let level = Int(compression), (1...19).contains(level) else {
             throw ValidationError("--compression '\(compression)' is neither none nor a level from 1 to 19.")

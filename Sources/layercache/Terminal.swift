@@ -4,36 +4,98 @@ import Glibc
 
 /// What goes to people: lines on standard error, tables and one JSON object on standard output.
 enum Terminal {
-    /// Writes a line to standard error.
+    enum Stream: Int32 {
+        case output = 1
+        case error = 2
+    }
+
+    /// Writes a line to standard error. Where nobody can be told, nothing happens: the exit status still says what there is to say.
     static func complain(_ line: String) {
-        FileHandle.standardError.write(Data((line + "\n").utf8))
+        _ = write(printable(line) + "\n", to: .error)
+    }
+
+    /// The same for a text of several lines, such as usage.
+    static func complain(lines text: String) {
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) { complain(String(line)) }
+    }
+
+    /// Prints a line (or several), at once: a service manager may wait for it at the other end of a pipe.
+    /// - Throws: `.io` if it cannot be written: what nobody received must not look like success.
+    static func say(_ text: String, on stream: Stream = .output) throws(CacheError) {
+        if let number = write(text + "\n", to: stream) {
+            throw CacheError.system("write to standard \(stream)", number)
+        }
+    }
+
+    /// Prints exactly one JSON object.
+    static func printJSON(_ value: some Encodable, on stream: Stream = .output) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        try say(String(decoding: try encoder.encode(value), as: UTF8.self), on: stream)
+    }
+
+    /// Prints rows under their titles; all but the first column are aligned to the right.
+    static func printTable(_ titles: [String], _ rows: [[String]], on stream: Stream = .output) throws {
+        let all = ([titles] + rows).map { $0.map(printable) }
+        let widths = titles.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+        let lines = all.map { row in
+            row.enumerated().map { column, cell in
+                let padding = String(repeating: " ", count: widths[column] - cell.count)
+                return column == 0 ? cell + padding : padding + cell
+            }.joined(separator: "  ")
+        }
+        try say(lines.joined(separator: "\n"), on: stream)
+    }
+
+    /// The text without what a terminal would obey: names come from strangers' archives. Control characters (C0, DEL, C1) become `?`.
+    static func printable(_ text: String) -> String {
+        func obeys(_ scalar: Unicode.Scalar) -> Bool { scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) }
+        guard text.unicodeScalars.contains(where: obeys) else { return text }
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars { result.append(obeys(scalar) ? "?" : scalar) }
+        return String(result)
     }
 
     static var errorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// Prints exactly one JSON object on standard output, at once: a service manager may wait for it at the other end of a pipe.
-    static func printJSON(_ value: some Encodable) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let line = try encoder.encode(value) + Data("\n".utf8)
-        do {
-            try FileHandle.standardOutput.write(contentsOf: line)
-        } catch {
-            throw CacheError(.io, "cannot write to standard output", cause: error)
-        }
+    /// Columns of the terminal behind standard error; `nil` if it does not say.
+    static var errorColumns: Int? {
+        // struct winsize: rows, columns, and two that nobody fills in.
+        var size: (rows: UInt16, columns: UInt16, UInt16, UInt16) = (0, 0, 0, 0)
+        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.columns > 0 else { return nil }
+        return Int(size.columns)
     }
 
-    /// Prints rows under their titles; all but the first column are aligned to the right.
-    static func printTable(_ titles: [String], _ rows: [[String]]) {
-        let widths = titles.indices.map { column in
-            ([titles] + rows).map { $0[column].count }.max() ?? 0
+    /// Whether `path` is where standard output goes, so that nothing else may be written there. A device is none: what a terminal or
+    /// /dev/null gets is in nobody's way.
+    static func isOutput(_ path: String) -> Bool {
+        var output = stat()
+        var other = stat()
+        guard fstat(STDOUT_FILENO, &output) == 0, stat(path, &other) == 0, output.st_mode & S_IFMT != S_IFCHR else {
+            return false
         }
-        for row in [titles] + rows {
-            let cells = row.enumerated().map { column, cell in
-                let padding = String(repeating: " ", count: widths[column] - cell.count)
-                return column == 0 ? cell + padding : padding + cell
+        return output.st_dev == other.st_dev && output.st_ino == other.st_ino
+    }
+
+    /// Writes all of `text` without what traps or buffers on the way; `errno` if that does not work.
+    static func write(_ text: String, to stream: Stream) -> Int32? {
+        var text = text
+        return text.withUTF8 { bytes -> Int32? in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while !rest.isEmpty {
+                let count = Glibc.write(stream.rawValue, rest.baseAddress, rest.count)
+                if count >= 0 {
+                    rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+                    continue
+                }
+                let number = errno
+                if number == EINTR { continue }
+                guard number == EAGAIN else { return number }
+                // Whoever shares the descriptor made it non-blocking.
+                var wait = pollfd(fd: stream.rawValue, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&wait, 1, -1)
             }
-            print(cells.joined(separator: "  "))
+            return nil
         }
     }
 }

@@ -44,12 +44,15 @@ struct VerifyCommand: AsyncParsableCommand {
             problems: found.problems, seconds: seconds)
         try options.report(report) {
             if found.problems.isEmpty {
-                print(
+                try Terminal.say(
                     "\(reference) is whole: \(report.layers) layers, \(report.chunks) chunks, \(report.bytes.inBytes)")
+            } else {
+                // One line each, for scripts; the first is the error as well.
+                for problem in found.problems { try Terminal.say(Terminal.printable(problem)) }
             }
         }
         if let first = found.problems.first {
-            let more = found.problems.count > 1 ? " (and \(found.problems.count - 1) more: see --json)" : ""
+            let more = found.problems.count > 1 ? " (and \(found.problems.count - 1) more)" : ""
             throw CacheError(.corrupt, first + more)
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 
 /// The contract of the command line: what is printed, where, and the exit status.
@@ -77,6 +78,90 @@ import Testing
             ["server", "--store", bench("s"), "--capacity", "1GiB", "--threads", "0"], ["stats"],
         ]
         for arguments in bad { try await bench.fail(arguments, status: 2) }
+        let server = ["server", "--store", bench("s"), "--capacity", "1GiB", "--listen"]
+        for address in [
+            ":0", "[::1:0", "::1]:0", "::1:0", "[]:0", "[a]:0", "127.0.0.1:+0", "127.0.0.1:-0", "a:", "a:65536",
+        ] {
+            try await bench.fail(server + [address], status: 2)
+        }
+        let zero = try await bench.fail(["server", "--store", bench("s"), "--capacity", "0"], status: 2)
+        #expect(!zero.contains("Missing"), "\(zero)")
+        #expect(!FileManager.default.fileExists(atPath: bench("s")))
+    }
+
+    /// What is wrong with a verb's options is told with that verb's usage.
+    @Test func usageIsThatOfTheVerb() async throws {
+        let bench = try await Workbench()
+        let error = try await bench.fail(
+            ["push", "file:x", "acme/a:1", "--compression", "77", "--l3", bench.l3, "--keyring", bench.keyring],
+            status: 2)
+        #expect(error.contains("Usage: layercache push ") && error.contains("'layercache push --help'"), "\(error)")
+    }
+
+    @Test func versionIsOneLine() async throws {
+        let bench = try await Workbench(tenants: [])
+        let version = try await bench.succeed(["--version"])
+        #expect(version.hasSuffix("\n") && version.split(separator: ".").count == 3, "\(version)")
+    }
+
+    @Test func bracketsStayAroundAnIPv6Address() async throws {
+        let bench = try await Workbench()
+        let server = try bench.start([
+            "server", "--store", bench("s"), "--capacity", "64MiB", "--listen", "[::1]:0", "--json",
+        ])
+        while try server.text(server.outputPath).isEmpty, !server.hasEnded {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        let listen = try names(try server.text(server.outputPath))["listen"] as? String ?? ""
+        #expect(listen.hasPrefix("[::1]:"), "\(listen)")
+        #expect(try names(try await bench.succeed(["stats", "--l2", "http://\(listen)"]))["disk"] != nil)
+        let taken = try await bench.fail([
+            "server", "--store", bench("t"), "--capacity", "64MiB", "--listen", listen, "--quiet",
+        ])
+        #expect(taken.contains("cannot listen on \(listen):"), "\(taken)")
+        server.signal(SIGTERM)
+        #expect(try await server.wait().status == 0)
+    }
+
+    @Test func workersKeyringTakesNoDeploymentKey() async throws {
+        let bench = try await Workbench()
+        let before = try bench.bytes(bench.keyring)
+        let error = try await bench.fail(["keygen", "other", "--worker", "--keyring", bench.keyring])
+        #expect(error.contains("has a deployment key"), "\(error)")
+        #expect(try bench.bytes(bench.keyring) == before)
+        try await bench.succeed(["keygen", "other", "--worker", "--keyring", bench("worker.json")])
+        try await bench.succeed(["keygen", "more", "--worker", "--keyring", bench("worker.json")])
+    }
+
+    /// An empty variable hides nothing that is below it.
+    @Test func emptyVariablesAreNotSet() async throws {
+        let bench = try await Workbench()
+        try await bench.shell("echo content > f")
+        try bench.write(
+            Data("{\"l3\": \"\(bench.l3)\", \"keyring\": \"\(bench.keyring)\"}".utf8), bench("c.json"))
+        let push = ["push", "file:\(bench("f"))", "acme/f:1"]
+        try await bench.succeed(
+            push + ["--config", bench("c.json")],
+            environment: ["LAYERCACHE_L3": "", "LAYERCACHE_KEYRING": "", "LAYERCACHE_COMPRESSION": ""])
+        try await bench.succeed(
+            push + ["--l3", bench.l3, "--keyring", bench.keyring], environment: ["LAYERCACHE_CONFIG": ""])
+        try await bench.fail(push, environment: ["LAYERCACHE_L3": "", "LAYERCACHE_KEYRING": bench.keyring], status: 2)
+    }
+
+    @Test func compressionComesFromTheEnvironmentAndAFile() async throws {
+        let bench = try await Workbench()
+        try await bench.shell("head -c 100000 /dev/zero | tr '\\0' x > f")
+        try bench.write(Data("{\"compression\": \"none\"}".utf8), bench("c.json"))
+        let push = ["push", "file:\(bench("f"))", "acme/f:1", "--keyring", bench.keyring, "--json", "--l3"]
+        func uploaded(_ text: String) throws -> Int {
+            try #require((try names(text)["bytes"] as? [String: Any])?["uploaded"] as? Int)
+        }
+        let none = ["--config", bench("c.json")]
+        #expect(try uploaded(try await bench.succeed(push + [bench("a")])) < 100_000)
+        #expect(try uploaded(try await bench.succeed(push + [bench("b")] + none)) == 100_000)
+        let level = ["LAYERCACHE_COMPRESSION": "3"]
+        #expect(try uploaded(try await bench.succeed(push + [bench("c")] + none, environment: level)) < 100_000)
+        try await bench.fail(push + [bench("d")], environment: ["LAYERCACHE_COMPRESSION": "77"], status: 2)
     }
 
     /// What nobody received must not look like success.

@@ -48,7 +48,16 @@ final class ChildProcess: @unchecked Sendable {
         var environmentPointers = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { (argumentPointers + environmentPointers).forEach { free($0) } }
         var child: pid_t = 0
-        let number = posix_spawnp(&child, program, &actions, nil, &argumentPointers, &environmentPointers)
+        // Signals as at a terminal, even if these tests run in a shell's background, where some are ignored.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&signals, number) }
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
+        let number = posix_spawnp(&child, program, &actions, &attributes, &argumentPointers, &environmentPointers)
         guard number == 0 else { throw TookTooLong(description: "\(program): \(String(cString: strerror(number)))") }
         pid = child
     }
