@@ -31,6 +31,7 @@ public struct CacheConfiguration: Sendable {
     /// Threads that read L1, check, decrypt and decompress; `nil` for one a core.
     public var threads: Int?
 
+    /// A cache above `l3`, with the limits of a worker host; change them before it is opened.
     public init(l1Directory: String? = nil, l1Capacity: UInt64 = 10 << 30, l2: [String] = [], l3: any ObjectStore) {
         self.l1Directory = l1Directory
         self.l1Capacity = l1Capacity

@@ -10,7 +10,7 @@ internal import NIOPosix
 ///     let cache = try await LayerCache.open(.init(l1Directory: "/var/lib/layercache", l2: ["http://l2:7070"], l3: store))
 ///     let image = try await cache.image(try ImageReference(parsing: "acme/python:3.12"), keyring: keyring)
 ///     for try await bytes in image.layers[0].bytes { ... }
-///     await cache.close()
+///     try await cache.close()
 public final class LayerCache: Sendable {
     private let configuration: CacheConfiguration
     private let reader: TieredReader
@@ -42,6 +42,7 @@ public final class LayerCache: Sendable {
     public static func open(
         _ configuration: CacheConfiguration, logger: Logger = Logger(label: "layercache.client")
     ) async throws -> LayerCache {
+        try configuration.validate()
         let deadlines = Deadlines()
         // Sealed and plain, for one stream; more readers at once allocate the rest.
         let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: 2 * max(configuration.readAhead, 1))

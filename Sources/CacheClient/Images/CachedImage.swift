@@ -3,10 +3,13 @@ public import NIOCore
 
 /// One image, open for reading through all tiers. It holds no connection and no file: let go of it at any time.
 public struct CachedImage: Sendable {
+    /// The ref it was opened by.
     public let reference: ImageReference
     /// The manifest that the ref named when the image was opened; a push afterwards changes nothing for this value.
     public let id: ManifestID
+    /// The image's configuration, annotations and layers, as they were pushed.
     public let manifest: ImageManifest
+    /// From the bottom up, as the manifest has them.
     public let layers: [CachedLayer]
     private let counter: ReadCounter
 

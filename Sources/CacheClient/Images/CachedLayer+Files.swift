@@ -4,36 +4,94 @@ public import NIOCore
 extension CachedLayer {
     /// Appends `count` bytes of a file from `offset` on to `buffer`, cut at the file's end. What a sparse file does not store reads as zeros.
     ///
-    /// - Throws: `.invalidInput` for a negative offset or count, `.limitExceeded` beyond ``maximumReadBytes``, else as the tiers do.
+    /// - Throws: `.invalidInput` for a negative offset or count, `.limitExceeded` beyond ``maximumReadBytes``, else as the tiers do; then
+    ///   nothing is appended.
     public func read(_ entry: LayerEntry, at offset: Int, count: Int, into buffer: inout ByteBuffer) async throws {
+        let range = try Self.range(of: entry, at: offset, count: count)
+        try Self.checkRoom(for: range.count, in: buffer)
+        let start = buffer.writerIndex
+        do {
+            for piece in Self.pieces(of: entry, in: range) {
+                switch piece {
+                case .hole(let length): buffer.writeRepeatingByte(0, count: length)
+                case .stored(let run, let skipped, let length):
+                    try await read(at: run.advanced(by: skipped), count: length, into: &buffer)
+                }
+            }
+        } catch {
+            buffer.moveWriterIndex(to: start)
+            throw error
+        }
+    }
+
+    /// As ``read(_:at:count:into:)``, but into memory of the caller, such as a page that a FUSE or NBD request answers with: fills `memory` from
+    /// its start, as far as the file goes. Copies each byte once.
+    ///
+    /// - Parameter memory: must stay valid, and nobody else's to write, until this returns or throws. If it throws, its content is undefined.
+    /// - Returns: how many bytes were filled; 0 at the file's end and beyond.
+    /// - Throws: as ``read(_:at:count:into:)``.
+    nonisolated(nonsending) public func read(
+        _ entry: LayerEntry, at offset: Int, into memory: UnsafeMutableRawBufferPointer
+    ) async throws -> Int {
+        let range = try Self.range(of: entry, at: offset, count: memory.count)
+        var position = 0
+        for piece in Self.pieces(of: entry, in: range) {
+            let length = piece.length
+            let part = UnsafeMutableRawBufferPointer(rebasing: memory[position..<position + length])
+            switch piece {
+            case .hole: part.initializeMemory(as: UInt8.self, repeating: 0)
+            case .stored(let run, let skipped, _): try await read(at: run.advanced(by: skipped), into: part)
+            }
+            position += length
+        }
+        return position
+    }
+
+    /// A part of what a read of a file covers.
+    private enum Piece {
+        case hole(Int)
+        /// `length` bytes, `skipped` bytes from the beginning of what the file stores.
+        case stored(RegionAddress, skipped: Int, length: Int)
+
+        var length: Int {
+            switch self {
+            case .hole(let length), .stored(_, _, let length): length
+            }
+        }
+    }
+
+    /// The bytes of the file that a read asks for and that there are.
+    private static func range(of entry: LayerEntry, at offset: Int, count: Int) throws(CacheError) -> Range<Int> {
         guard offset >= 0, count >= 0 else {
             throw CacheError(.invalidInput, "a read of \(count) bytes at \(offset) makes no sense")
         }
         let size = Int(clamping: entry.size)
         let end = min(size, offset.addingReportingOverflow(count).overflow ? size : offset + count)
-        guard offset < end else { return }
-        try Self.checkRoom(for: end - offset, in: buffer)
-        guard let content = entry.content else {
-            buffer.writeRepeatingByte(0, count: end - offset)
-            return
-        }
-        let whole = LayerEntry.Segment(offset: 0, length: content.length)
-        var position = offset
+        guard offset < end else { return 0..<0 }
+        guard end - offset <= maximumReadBytes else { throw tooLarge(end - offset) }
+        return offset..<end
+    }
+
+    private static func pieces(of entry: LayerEntry, in range: Range<Int>) -> [Piece] {
+        guard !range.isEmpty else { return [] }
+        guard let content = entry.content else { return [.hole(range.count)] }
+        var pieces: [Piece] = []
+        var position = range.lowerBound
         var stored = 0
-        for segment in entry.segments ?? [whole] {
+        for segment in entry.segments ?? [LayerEntry.Segment(offset: 0, length: content.length)] {
             let start = Int(clamping: segment.offset)
             let length = Int(clamping: segment.length)
             let from = max(position, start)
-            let to = min(end, start.addingReportingOverflow(length).partialValue)
+            let to = min(range.upperBound, start.addingReportingOverflow(length).partialValue)
             if from < to {
-                buffer.writeRepeatingByte(0, count: from - position)
-                try await read(
-                    at: content.address.advanced(by: stored + from - start), count: to - from, into: &buffer)
+                if from > position { pieces.append(.hole(from - position)) }
+                pieces.append(.stored(content.address, skipped: stored + from - start, length: to - from))
                 position = to
             }
             stored += length
         }
-        buffer.writeRepeatingByte(0, count: end - position)
+        if position < range.upperBound { pieces.append(.hole(range.upperBound - position)) }
+        return pieces
     }
 }
 

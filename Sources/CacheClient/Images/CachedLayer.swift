@@ -8,6 +8,7 @@ public import NIOCore
 public struct CachedLayer: Sendable {
     /// The manifest's name in L3.
     public let id: ManifestID
+    /// Which chunks the layer has, in which order, and their keys: treat it as a secret.
     public let manifest: LayerManifest
     let reader: TieredReader
     let counter: ReadCounter
@@ -36,6 +37,7 @@ public struct CachedLayer: Sendable {
     public var diffID: SHA256Digest { manifest.diffID }
     /// Size of the uncompressed tar or raw file.
     public var byteCount: Int { Int(manifest.byteCount) }
+    /// Whether it is a tar or a raw file.
     public var kind: LayerKind { manifest.kind }
 
     /// The layer's bytes from front to back: the exact tar, or the raw file. Chunks are fetched ahead, in parallel.
@@ -48,17 +50,33 @@ public struct CachedLayer: Sendable {
     ///
     /// For a raw file, the region is the file. Fetches the chunks that it needs in parallel; copies each byte once.
     /// - Throws: `.invalidInput` if the range leaves the region, `.limitExceeded` beyond ``maximumReadBytes`` in the buffer, else as the
-    ///   tiers do.
+    ///   tiers do; then nothing is appended.
     public func read(at address: RegionAddress, count: Int, into buffer: inout ByteBuffer) async throws {
         try Self.checkRoom(for: count, in: buffer)
-        let spans = try DataSpan.cover(address, count, slots: manifest.data.count)
-        if spans.count == 1, let span = spans.first {
-            span.copy(from: try await chunk(manifest.data[span.slot]), into: &buffer)
-            return
+        var chunks = RegionChunks(self, try DataSpan.cover(address, count, slots: manifest.data.count))
+        let start = buffer.writerIndex
+        do {
+            while let (span, bytes) = try await chunks.chunk() { span.copy(from: bytes, into: &buffer) }
+        } catch {
+            buffer.moveWriterIndex(to: start)
+            throw error
         }
-        var ahead = ReadAhead(layer: self, refs: manifest.data, depth: readAhead, use: .kept)
-        for span in spans {
-            span.copy(from: try await ahead.chunk(span.slot, upTo: spans[spans.count - 1].slot), into: &buffer)
+    }
+
+    /// As ``read(at:count:into:)``, but fills `memory` of the caller, such as a page that a FUSE or NBD request answers with. Copies each byte once.
+    ///
+    /// - Parameter memory: must stay valid, and nobody else's to write, until this returns or throws. If it throws, its content is undefined.
+    /// - Throws: as ``read(at:count:into:)``.
+    nonisolated(nonsending) public func read(
+        at address: RegionAddress, into memory: UnsafeMutableRawBufferPointer
+    ) async throws {
+        guard memory.count <= Self.maximumReadBytes else { throw Self.tooLarge(memory.count) }
+        var chunks = RegionChunks(self, try DataSpan.cover(address, memory.count, slots: manifest.data.count))
+        var position = 0
+        while let (span, bytes) = try await chunks.chunk() {
+            span.copy(
+                from: bytes, into: UnsafeMutableRawBufferPointer(rebasing: memory[position...].prefix(span.count)))
+            position += span.count
         }
     }
 
@@ -82,10 +100,11 @@ public struct CachedLayer: Sendable {
     }
 
     static func checkRoom(for count: Int, in buffer: ByteBuffer) throws(CacheError) {
-        guard count <= maximumReadBytes - buffer.readableBytes else {
-            throw CacheError(
-                .limitExceeded, "a read of \(count) bytes is too large: read at most \(maximumReadBytes) at once")
-        }
+        guard count <= maximumReadBytes - buffer.readableBytes else { throw tooLarge(count) }
+    }
+
+    static func tooLarge(_ count: Int) -> CacheError {
+        CacheError(.limitExceeded, "a read of \(count) bytes is too large: read at most \(maximumReadBytes) at once")
     }
 
     func chunk(_ ref: ChunkRef, use: ChunkUse = .kept) async throws -> ByteBuffer {

@@ -34,4 +34,13 @@ struct DataSpan {
         }
         if present < count { buffer.writeRepeatingByte(0, count: count - present) }
     }
+
+    /// The same into memory of the span's size.
+    func copy(from chunk: ByteBuffer, into memory: UnsafeMutableRawBufferPointer) {
+        let present = min(max(chunk.readableBytes - offset, 0), count)
+        chunk.withUnsafeReadableBytes { bytes in
+            memory.copyMemory(from: .init(rebasing: bytes[min(offset, bytes.count)...].prefix(present)))
+        }
+        UnsafeMutableRawBufferPointer(rebasing: memory[present...]).initializeMemory(as: UInt8.self, repeating: 0)
+    }
 }

@@ -8,6 +8,7 @@ internal import Synchronization
 public struct ImagePuller: Sendable {
     private let image: CachedImage
 
+    /// - Parameter image: is read through all tiers of the cache that opened it.
     public init(_ image: CachedImage) {
         self.image = image
     }
@@ -67,6 +68,7 @@ public struct ImagePuller: Sendable {
 public final class PullProgress: Sendable {
     private let written = Atomic<Int>(0)
 
+    /// A pull that has not begun.
     public init() {}
 
     /// Bytes of layers written so far.

@@ -12,9 +12,12 @@ public enum Tier: String, Sendable, CaseIterable, Codable {
 
 /// How many chunks and bytes one tier delivered: sealed bytes, but plaintext for ``Tier/memory``.
 public struct TierCount: Sendable, Hashable, Codable {
+    /// Chunks that the tier delivered, each time that it did.
     public var chunks: Int
+    /// Their bytes.
     public var bytes: Int
 
+    /// Nothing, unless it is said.
     public init(chunks: Int = 0, bytes: Int = 0) {
         self.chunks = chunks
         self.bytes = bytes
@@ -23,9 +26,13 @@ public struct TierCount: Sendable, Hashable, Codable {
 
 /// What the tiers delivered and what was repaired on the way, since an image was opened or a cache was.
 public struct ReadCounts: Sendable, Hashable {
+    /// Chunks that were decoded already, those that another reader was fetching included.
     public var memory = TierCount()
+    /// Chunks from this host's disk.
     public var l1 = TierCount()
+    /// Chunks from the daemons.
     public var l2 = TierCount()
+    /// Chunks from the object store.
     public var l3 = TierCount()
     /// Zero chunks, which no tier had to deliver.
     public var zeroChunks = 0
@@ -38,8 +45,10 @@ public struct ReadCounts: Sendable, Hashable {
     /// Times that L1 could not be read and the next tier was asked.
     public var l1Failures = 0
 
+    /// All zero.
     public init() {}
 
+    /// What one tier delivered.
     public subscript(tier: Tier) -> TierCount {
         switch tier {
         case .memory: memory

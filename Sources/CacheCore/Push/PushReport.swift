@@ -2,13 +2,16 @@ internal import Synchronization
 
 /// What a push did.
 public struct PushReport: Sendable {
+    /// The ref that was written.
     public let reference: ImageReference
     /// The manifest that the ref names now.
     public let manifest: ManifestID
+    /// From the bottom up; a layer that occurs twice is here twice.
     public let layers: [LayerPushReport]
 
     /// Chunks of all layers and their streams.
     public var chunks: Int { layers.reduce(0) { $0 + $1.chunks } }
+    /// Those among them that are all zeros and stored nowhere.
     public var zeroChunks: Int { layers.reduce(0) { $0 + $1.zeroChunks } }
     /// Chunks that L3 did not have.
     public var newChunks: Int { layers.reduce(0) { $0 + $1.newChunks } }
@@ -22,14 +25,21 @@ public struct PushReport: Sendable {
 
 /// What a push did with one layer.
 public struct LayerPushReport: Sendable {
+    /// What the source calls the layer: a stranger's text, for people.
     public var name: String
+    /// SHA-256 of the uncompressed tar or raw file.
     public var diffID: SHA256Digest
     /// Size of the uncompressed tar or raw file.
     public var logicalBytes: Int
+    /// Chunks of all its streams.
     public var chunks = 0
+    /// Those among them that are all zeros and stored nowhere.
     public var zeroChunks = 0
+    /// Chunks that L3 did not have.
     public var newChunks = 0
+    /// Plaintext bytes of the new chunks.
     public var newBytes = 0
+    /// Sealed bytes of the new chunks.
     public var uploadedBytes = 0
     /// Sealed bytes of the layer's distinct chunks.
     public var storedBytes = 0
