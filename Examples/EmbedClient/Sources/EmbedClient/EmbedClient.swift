@@ -1,5 +1,6 @@
 import CacheClient
 import CacheCore
+import NIOCore
 
 /// What an agent does: open the cache once, open an image by ref, read what is needed, see where it came from.
 ///
@@ -24,6 +25,13 @@ struct EmbedClient {
             var hash = SHA256Stream()
             for try await bytes in layer.bytes { bytes.withUnsafeReadableBytes { hash.update($0) } }
             print("layer sha256:\(hash.finish()), \(layer.byteCount) bytes")
+            // The first file, and any range of it: only the chunks under the range are fetched.
+            for try await file in layer.entries where file.kind == .file {
+                var range = ByteBuffer()
+                try await layer.read(file, at: Int(clamping: file.size) / 2, count: 4096, into: &range)
+                print("\(file.displayPath): \(range.readableBytes) bytes from its middle")
+                break
+            }
         }
         let counts = image.counts
         print("chunks from L1 \(counts.l1.chunks), L2 \(counts.l2.chunks), L3 \(counts.l3.chunks)")
