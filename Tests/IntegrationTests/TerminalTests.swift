@@ -98,6 +98,19 @@ import Testing
         #expect(summary.contains(more.isEmpty ? "tier " : "\"tiers\":"), "\(summary)")
     }
 
+    /// As `pull ... tar:/dev/stdout > out.tar` does; the link to standard output must not become the file.
+    @Test(arguments: ["tar", "file"]) func outputThatIsAFileIsFilled(_ form: String) async throws {
+        let bench = try await Workbench()
+        try await bench.python("write('in', tar([('a', noise(1, 700000))])); os.symlink('/proc/self/fd/1', 'link')")
+        try await bench.push("\(form):\(bench("in"))", "acme/a:1")
+        let pull = ["pull", "acme/a:1", "\(form):\(bench("link"))", "--l3", bench.l3, "--keyring", bench.keyring]
+        try await bench.shell("\(command(pull)) > out 2>/dev/null")
+        #expect(try await bench.same(bench("in"), bench("out")))
+        #expect(
+            try await bench.shell("readlink link; ls -A | grep -cE 'partial|layercache' || :") == "/proc/self/fd/1\n0\n"
+        )
+    }
+
     /// A line that wraps cannot be drawn over.
     @Test func progressFitsTheTerminal() async throws {
         let bench = try await Workbench()
