@@ -1,7 +1,6 @@
 import ArgumentParser
 import CacheClient
 import CacheCore
-import Glibc
 
 struct PullCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -16,14 +15,10 @@ struct PullCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try Settings(options)
         let reference = try ImageReference(parsing: ref)
-        var destination = try DestinationReference.parse(destination)
+        let destination = try DestinationReference.parse(destination)
         let keyring = try settings.keyring()
         // What is pulled into standard output is all that is written there.
-        var stream = Terminal.Stream.output
-        if Terminal.isOutput(destination.path) {
-            stream = .error
-            try destination.followLinks()
-        }
+        let stream = destination.isStandardOutput ? Terminal.Stream.error : .output
         let start = ContinuousClock.now
         let cache = try await settings.openCache()
         let image: CachedImage
@@ -68,30 +63,6 @@ struct PullCommand: AsyncParsableCommand {
             }
         ) {
             try await ImagePuller(image).pull(to: destination, progress: progress)
-        }
-    }
-}
-
-extension DestinationReference {
-    fileprivate var path: String {
-        switch self {
-        case .ociLayout(let path, _), .ociArchive(let path, _), .tar(let path), .directory(let path), .file(let path):
-            path
-        }
-    }
-
-    /// A file takes the place of the one that has its name: that must not be /dev/stdout, but the file that this leads to.
-    fileprivate mutating func followLinks() throws {
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
-        guard let real = realpath(path, nil) else { throw CacheError.system("find the file behind \(path)") }
-        defer { free(real) }
-        let path = String(cString: real)
-        switch self {
-        case .tar: self = .tar(file: path)
-        case .file: self = .file(path)
-        case .ociArchive(_, let tag): self = .ociArchive(file: path, tag: tag)
-        case .ociLayout, .directory: break
         }
     }
 }

@@ -66,17 +66,6 @@ enum Terminal {
         return Int(size.columns)
     }
 
-    /// Whether `path` is where standard output goes, so that nothing else may be written there. A device is none: what a terminal or
-    /// /dev/null gets is in nobody's way.
-    static func isOutput(_ path: String) -> Bool {
-        var output = stat()
-        var other = stat()
-        guard fstat(STDOUT_FILENO, &output) == 0, stat(path, &other) == 0, output.st_mode & S_IFMT != S_IFCHR else {
-            return false
-        }
-        return output.st_dev == other.st_dev && output.st_ino == other.st_ino
-    }
-
     /// Writes all of `text` without what traps or buffers on the way; `errno` if that does not work.
     static func write(_ text: String, to stream: Stream) -> Int32? {
         var text = text

@@ -23,6 +23,7 @@ public struct ImagePuller: Sendable {
     public func pull(to destination: DestinationReference, progress: PullProgress = PullProgress()) async throws
         -> [String]
     {
+        let destination = try destination.followingLinks()
         if case .file(let path) = destination, image.layers.count == 1, let layer = image.layers.first,
             layer.kind == .file, FileLayerWriter.canWrite(path)
         {
