@@ -37,6 +37,21 @@ import Testing
         }
     }
 
+    /// A name of any length that the filesystem takes, and nothing left of those that were killed before.
+    @Test func aFileOfALongName() async throws {
+        let content = fixture.bytes(1_000_000)
+        try await fixture.push(content)
+        try FileManager.default.createDirectory(atPath: fixture("out"), withIntermediateDirectories: true)
+        let name = String(repeating: "n", count: 255)
+        let left = ".layercache-\(SHA256Digest(hashing: name).hex.prefix(16))-left"
+        try Data([1]).write(to: URL(fileURLWithPath: fixture("out/\(left)")))
+        try await fixture.withCache { cache in
+            _ = try await ImagePuller(fixture.image(cache)).pull(to: .file(fixture("out/\(name)")))
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: fixture("out")) == [name])
+        #expect(try [UInt8](Data(contentsOf: URL(fileURLWithPath: fixture("out/\(name)")))) == content)
+    }
+
     @Test func aStreamThatIsGivenUpStopsReading() async throws {
         let content = fixture.bytes(30 << 19)
         try await fixture.push(content)
@@ -64,5 +79,11 @@ import Testing
             let report = try await ImageVerifier(image).verify()
             #expect(report.chunks == 6 && report.problems.count == 6)
         }
+    }
+}
+
+extension SHA256Digest {
+    fileprivate init(hashing text: String) {
+        self = Array(text.utf8).withUnsafeBytes { SHA256Digest(hashing: $0) }
     }
 }

@@ -63,8 +63,32 @@ import Testing
         let after = try await bench.pull("acme/f:1", "file:\(bench("out"))", ["--l1", bench.l1])
         #expect(after.repaired.l1 == 0, "seed \(seed)")
         #expect(try await bench.same(bench("in"), bench("out")))
+        #expect(try await bench.shell("ls -A | grep -c layercache- || true") == "0\n", "seed \(seed)")
         let warm = try await bench.pull("acme/f:1", "file:\(bench("out2"))", ["--l1", bench.l1])
         #expect(warm.tiers.l3.chunks == 0)
+    }
+
+    /// Whatever a killed pull leaves, the same pull again works and cleans it up.
+    @Test(arguments: ["dir:new", "dir:there", "oci:new:1", "tar:new"])
+    func killedPullIsNotInTheWayOfTheNext(_ form: String) async throws {
+        let seed = UInt64.random(in: 0..<1_000_000)
+        var generator = SeededGenerator(seed)
+        let bench = try await Workbench()
+        try await bench.python(
+            "os.mkdir('in'); [open(f'in/{i}', 'wb').write(noise(i, 1000000)) for i in range(12)]")
+        try await bench.shell("mkdir there; tar -C in --sort=name -cf in.tar .")
+        try await bench.push("tar:\(bench("in.tar"))", "acme/f:1")
+        let destination = form.replacingOccurrences(
+            of: ":", with: ":\(bench.path)/", options: [], range: form.range(of: ":"))
+        for _ in 0..<6 {
+            try await killSoon(try bench.start(bench.pullArguments("acme/f:1", destination)), within: 0.3, &generator)
+            // What came to its end before is no business of this test, nor is what was killed in the short time of moving up.
+            let isDone = try await bench.shell("ls -d new there/0 2>/dev/null || true")
+            if !isDone.isEmpty, form != "oci:new:1" { try await bench.shell("rm -rf new there; mkdir there") }
+        }
+        try await bench.pull("acme/f:1", destination)
+        #expect(try await bench.shell("find . -name '.layercache-*' | wc -l") == "0\n", "seed \(seed)")
+        if form.hasPrefix("dir:") { try await bench.shell("diff -r in \(form.dropFirst(4))") }
     }
 
     /// A chunk that got 201 is served after the daemon was killed and started again.

@@ -22,23 +22,31 @@ struct FileLayerWriter: Sendable {
         // Two that write to one file spin on its lock: 45 us for 512 KiB are done sooner by one.
         let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
-        let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0 ... .max)).partial"
+        do {
+            try await write(on: pool)
+            try await pool.shutdownGracefully()
+        } catch {
+            try await pool.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private func write(on pool: NIOThreadPool) async throws {
+        let temporary = try await pool.runIfActive { [path] in try TemporaryEntry.file(for: path, mode: 0o644) }
         do {
             let contents = contents
             let file = try await pool.runIfActive { [size = layer.byteCount] in
-                let file = try OutputFile(temporary, size: size)
+                let file = try OutputFile(temporary.file, size: size)
                 for range in contents { try file.reserve(range) }
                 return file
             }
             try await writeChunks(to: file, on: pool)
             try await pool.runIfActive { [path] in
-                try file.close()
-                try retryingInterrupts("rename \(temporary) to \(path)") { rename(temporary, path) }
+                try file.sync()
+                try retryingInterrupts("rename to \(path)") { rename(temporary.name, path) }
             }
-            try await pool.shutdownGracefully()
         } catch {
-            unlink(temporary)
-            try await pool.shutdownGracefully()
+            unlink(temporary.name)
             throw error
         }
     }
@@ -88,38 +96,35 @@ struct FileLayerWriter: Sendable {
 
 /// A new file of a known size, written at any place in any order.
 private final class OutputFile: Sendable {
-    private let descriptor: Int32
-    private let path: String
+    private let file: OpenFile
 
-    init(_ path: String, size: Int) throws {
-        self.path = path
-        descriptor = try retryingInterrupts("create \(path)") {
-            open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        }
-        try retryingInterrupts("set the size of \(path)") { ftruncate(descriptor, size) }
+    init(_ file: OpenFile, size: Int) throws {
+        self.file = file
+        try retryingInterrupts("set the size of \(file.name)") { ftruncate(file.descriptor, size) }
     }
 
     /// Sets room aside, where the filesystem can: writing into it takes half the time, and a disk that is too small is found out now.
     func reserve(_ range: Range<Int>) throws {
-        guard fallocate(descriptor, 0, off_t(range.lowerBound), off_t(range.count)) != 0 else { return }
-        if [ENOSPC, EDQUOT].contains(errno) { throw CacheError.system("set \(range.count) bytes aside for \(path)") }
+        guard fallocate(file.descriptor, 0, off_t(range.lowerBound), off_t(range.count)) != 0 else { return }
+        if [ENOSPC, EDQUOT].contains(errno) {
+            throw CacheError.system("set \(range.count) bytes aside for \(file.name)")
+        }
     }
 
     func write(_ bytes: ByteBuffer, at offset: Int) throws {
         try bytes.withUnsafeReadableBytes { bytes in
             var done = 0
             while done < bytes.count {
-                done += try retryingInterrupts("write \(path)") {
-                    pwrite(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+                done += try retryingInterrupts("write \(file.name)") {
+                    pwrite(
+                        file.descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
                 }
             }
         }
     }
 
     /// A disk that is full may say so only now.
-    func close() throws {
-        if Glibc.fsync(descriptor) != 0 && errno != EINVAL { throw CacheError.system("write \(path)") }
+    func sync() throws {
+        if fsync(file.descriptor) != 0 && errno != EINVAL { throw CacheError.system("write \(file.name)") }
     }
-
-    deinit { Glibc.close(descriptor) }
 }

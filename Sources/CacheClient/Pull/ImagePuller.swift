@@ -53,7 +53,9 @@ public struct ImagePuller: Sendable {
     private static func write(
         _ image: CachedImage, to reference: DestinationReference, progress: PullProgress, reading: CurrentLayer
     ) throws -> [String] {
-        let destination = try ImageDestination.open(reference)
+        // A tar may be a layer that somebody exported. What was a directory or a ZIP never had whiteouts: such names are files there.
+        let whiteouts = ![.directory, .zip].contains(image.manifest.source)
+        let destination = try ImageDestination.open(reference, whiteouts: whiteouts)
         for (index, layer) in image.layers.enumerated() {
             let source = BlockingLayerSource(layer)
             try reading.set(source.producer)

@@ -2,35 +2,39 @@ internal import Glibc
 
 /// `dir:DIR`: the files of an image, its layers applied over one another in a directory that is empty or does not exist.
 ///
-/// A new directory is filled under another name and gets its own when it is complete. An existing one is filled in place (it may be a mount
-/// point), and emptied again if that fails.
+/// A new directory is filled under another name and gets its own when it is complete. An existing one may be a mount point, which cannot be
+/// replaced: a directory inside of it is filled, and what is in there moves up at the end. Killed before that, a pull leaves nothing that
+/// is in the way of the next one; killed while it moves up and sets modes and times, it leaves a directory that is not empty.
 final class DirectoryWriter: ImageWriter {
     let takesFile = false
     private let path: String
-    private let root: OpenFile
-    private let temporary: String?
+    private let temporary: TemporaryEntry
+    /// The directory that was there.
+    private let existing: OpenFile?
     private var tree: TreeWriter
+    /// What stands in `existing` now.
+    private var movedUp: [FileName] = []
     private var finished = false
 
-    init(_ path: String, limits: ImportLimits) throws {
+    init(_ path: String, limits: ImportLimits, whiteouts: Bool) throws {
         self.path = path
         var status = stat()
         if stat(path, &status) == 0 {
-            temporary = nil
             guard status.st_mode & S_IFMT == S_IFDIR else {
                 throw CacheError(.invalidInput, "\(path) is not a directory")
             }
-            root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
-            guard try root.entryNames(atMost: Int.max).isEmpty else {
+            let directory = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
+            TemporaryEntry.removeAbandoned(in: directory, prefix: TemporaryName.insidePrefix)
+            guard try directory.isEmpty() else {
                 throw CacheError(.invalidInput, "\(path) is not empty: name a directory that is, or a new one")
             }
+            existing = directory
+            temporary = try TemporaryEntry.directory(in: directory)
         } else {
-            let temporary = TemporaryName.beside(path)
-            try retryingInterrupts("make the directory \(path)") { mkdir(temporary, 0o755) }
-            self.temporary = temporary
-            root = try OpenFile.open(temporary, O_RDONLY | O_DIRECTORY)
+            existing = nil
+            temporary = try TemporaryEntry.directory(for: path)
         }
-        tree = TreeWriter(root, limits: limits)
+        tree = TreeWriter(temporary.file, limits: limits, whiteouts: whiteouts)
     }
 
     func writeLayer(_ source: any ByteSource, index: Int, diffID: SHA256Digest) throws {
@@ -38,18 +42,37 @@ final class DirectoryWriter: ImageWriter {
     }
 
     func finish(configuration: [UInt8]?, layers: [SHA256Digest]) throws -> [String] {
-        try tree.finish()
-        if let temporary {
-            try retryingInterrupts("rename to \(path)") { rename(temporary, path) }
+        if let existing {
+            try tree.finish { try self.moveUp(into: existing) }
+        } else {
+            try tree.finish()
+            try retryingInterrupts("rename to \(path)") { rename(temporary.name, path) }
         }
         finished = true
         return tree.omissions.notes
     }
 
+    private func moveUp(into directory: OpenFile) throws -> OpenFile {
+        for name in try temporary.file.entryNames(atMost: Int.max) {
+            guard try directory.statusOfEntry(name) == nil else {
+                throw CacheError(.conflict, "\(path)/\(name) was made by somebody else while the image was pulled")
+            }
+            try retryingInterrupts("rename to \(path)/\(name)") {
+                name.withCString { renameat(temporary.file.descriptor, $0, directory.descriptor, $0) }
+            }
+            movedUp.append(name)
+        }
+        try retryingInterrupts("remove \(path)/\(temporary.name)") {
+            unlinkat(directory.descriptor, temporary.name, AT_REMOVEDIR)
+        }
+        return directory
+    }
+
     deinit {
         guard !finished else { return }
         // Best effort: the error that led here is the one to report.
-        try? root.removeContents()
-        if let temporary { rmdir(temporary) }
+        for name in movedUp { try? existing?.removeEntry(name) }
+        try? temporary.file.removeContents()
+        unlinkat(existing?.descriptor ?? AT_FDCWD, temporary.name, AT_REMOVEDIR)
     }
 }

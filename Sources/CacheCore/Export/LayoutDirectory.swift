@@ -6,8 +6,10 @@ final class LayoutDirectory: LayoutSink {
     private let limits: ImportLimits
     private let root: OpenFile
     private let blobs: OpenFile
-    /// Directories that were made here, to be removed if nothing comes of it.
-    private var made: [String] = []
+    /// Whether nothing but ours is in it, so that it is emptied again if nothing comes of it.
+    private var wasEmpty = false
+    /// The directory itself was made here.
+    private var wasMade = false
     private var finished = false
 
     init(_ path: String, limits: ImportLimits) throws {
@@ -15,31 +17,55 @@ final class LayoutDirectory: LayoutSink {
         self.limits = limits
         var made: [String] = []
         do {
-            for directory in [path, "\(path)/blobs", "\(path)/blobs/sha256"] {
+            if mkdir(path, 0o777) == 0 {
+                made.append(path)
+            } else if errno != EEXIST {
+                throw CacheError.system("make the directory \(path)")
+            }
+            root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
+            TemporaryEntry.removeAbandoned(in: root, prefix: TemporaryName.insidePrefix)
+            let wasEmpty = try Self.check(root)
+            for directory in ["\(path)/blobs", "\(path)/blobs/sha256"] {
                 if mkdir(directory, 0o777) == 0 {
                     made.append(directory)
                 } else if errno != EEXIST {
                     throw CacheError.system("make the directory \(directory)")
                 }
-                if directory == path { try Self.check(path) }
             }
-            root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
             blobs = try root.openEntry("blobs", O_RDONLY | O_DIRECTORY).openEntry("sha256", O_RDONLY | O_DIRECTORY)
+            // Whoever is at work here holds this together with others; without locks, nobody is known to be the only one.
+            let isShared = flock(blobs.descriptor, LOCK_SH | LOCK_NB) == 0
+            self.wasEmpty = wasEmpty && isShared
         } catch {
             for directory in made.reversed() { rmdir(directory) }
             throw error
         }
-        self.made = made
+        wasMade = made.contains(path)
+        TemporaryEntry.removeAbandoned(in: blobs, prefix: TemporaryName.insidePrefix)
     }
 
     /// Only an empty directory or a layout may be written to: nobody wants blobs among their files.
-    private static func check(_ path: String) throws {
-        let directory = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
-        let names = try directory.entryNames(atMost: Int.max)
-        guard names.isEmpty || names.contains(FileName("oci-layout")) || names.contains(FileName("index.json")) else {
-            throw CacheError(
-                .invalidInput, "\(path) holds other files and is no OCI image layout: name a new directory")
+    /// - Returns: whether it holds no image, and nothing else but what a pull that was killed has begun.
+    private static func check(_ directory: OpenFile) throws -> Bool {
+        var isLayout = false
+        var stranger: FileName?
+        try directory.forEachEntry { name, _ in
+            if [FileName("oci-layout"), FileName("index.json")].contains(name) { isLayout = true }
+            let isOurs = name == FileName("blobs") || name.bytes.starts(with: TemporaryName.insidePrefix.utf8)
+            if !isOurs { stranger = name }
+            return !isLayout
         }
+        if isLayout { return false }
+        // `blobs` may be anybody's; in one that a pull has begun there is nothing but `sha256`.
+        if stranger == nil, try directory.statusOfEntry(FileName("blobs")) != nil {
+            let blobs = try directory.openEntry("blobs", O_RDONLY | O_DIRECTORY)
+            stranger = try blobs.entryNames(atMost: Int.max).first { $0 != FileName("sha256") }
+        }
+        guard stranger == nil else {
+            throw CacheError(
+                .invalidInput, "\(directory.name) holds other files and is no OCI image layout: name a new directory")
+        }
+        return true
     }
 
     func putBlob(_ source: any ByteSource, digest: SHA256Digest) throws -> Int {
@@ -99,26 +125,30 @@ final class LayoutDirectory: LayoutSink {
     private func replace<Result>(
         _ name: String, in directory: OpenFile, _ write: (OpenFile) throws -> Result
     ) throws -> Result {
-        let temporary = TemporaryName.unique()
-        let descriptor = try retryingInterrupts("write \(directory.name)/\(name)") {
-            openat(directory.descriptor, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
-        }
+        let temporary = try TemporaryEntry.file(in: directory, for: name, mode: 0o666)
         do {
-            let result = try write(OpenFile(adopting: descriptor, name: "\(directory.name)/\(name)"))
+            let result = try write(temporary.file)
             try retryingInterrupts("rename to \(directory.name)/\(name)") {
-                renameat(directory.descriptor, temporary, directory.descriptor, name)
+                renameat(directory.descriptor, temporary.name, directory.descriptor, name)
             }
             return result
         } catch {
-            unlinkat(directory.descriptor, temporary, 0)
+            unlinkat(directory.descriptor, temporary.name, 0)
             throw error
         }
     }
 
+    private var hasNoImage: Bool {
+        do { return try root.statusOfEntry(FileName("index.json")) == nil } catch { return false }
+    }
+
     deinit {
-        // Complete blobs of a pull that failed stay in a layout that existed; a layout that is all ours goes.
-        guard !finished, made.contains(path) else { return }
+        // Complete blobs of a pull that failed stay in a layout that existed; one that is all ours goes, unless others are at work in it or
+        // have finished their image.
+        guard !finished, wasEmpty, flock(root.descriptor, LOCK_EX | LOCK_NB) == 0,
+            flock(blobs.descriptor, LOCK_EX | LOCK_NB) == 0, hasNoImage
+        else { return }
         try? root.removeContents()
-        rmdir(path)
+        if wasMade { rmdir(path) }
     }
 }

@@ -18,12 +18,9 @@ final class NewFile {
             file = try OpenFile.open(path, O_WRONLY)
             return
         }
-        let temporary = TemporaryName.beside(path)
-        let descriptor = try retryingInterrupts("write \(path)") {
-            Glibc.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-        }
-        self.temporary = temporary
-        file = OpenFile(adopting: descriptor, name: path)
+        let entry = try TemporaryEntry.file(for: path, mode: 0o666)
+        temporary = entry.name
+        file = entry.file
     }
 
     /// Gives the file its name.
@@ -36,18 +33,6 @@ final class NewFile {
     deinit {
         if let temporary { unlink(temporary) }
     }
-}
-
-enum TemporaryName {
-    /// A name in the directory of `path` that nobody else uses.
-    static func beside(_ path: String) -> String {
-        var trimmed = path[...]
-        while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
-        let start = trimmed.lastIndex(of: "/").map { trimmed.index(after: $0) } ?? trimmed.startIndex
-        return "\(trimmed[..<start])\(unique())"
-    }
-
-    static func unique() -> String { ".layercache-\(String(UInt64.random(in: 0 ... .max), radix: 36))" }
 }
 
 /// `tar:FILE` and `file:FILE`: the bytes of one layer, as they are.

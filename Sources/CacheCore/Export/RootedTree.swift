@@ -17,6 +17,7 @@ final class RootedTree {
 
     let root: OpenFile
     private let depthLimit: Int
+    private var implied: [ino_t] = []
     // Entries of one directory mostly follow one another.
     private var last: (path: [FileName], place: Place)?
 
@@ -27,6 +28,12 @@ final class RootedTree {
 
     /// To be called when a name of the tree begins to mean something else.
     func forget() { last = nil }
+
+    /// The inodes of directories that were made since the last call because something lies in them, without an entry of their own.
+    func takeImplied() -> [ino_t] {
+        defer { implied.removeAll() }
+        return implied
+    }
 
     /// The directory at `path`, through links; missing ones are made with `create`, otherwise they give `nil`.
     func place(_ path: [FileName], create: Bool) throws -> Place? {
@@ -99,6 +106,9 @@ final class RootedTree {
             try retryingInterrupts("make the directory \(parent.name)/\(name)") {
                 name.withCString { mkdirat(parent.descriptor, $0, Self.directoryMode) }
             }
+            let made = try parent.openEntry(name, O_RDONLY | O_DIRECTORY)
+            implied.append(try made.status().st_ino)
+            return .directory(made)
         }
         return .directory(try parent.openEntry(name, O_RDONLY | O_DIRECTORY))
     }

@@ -21,27 +21,24 @@ struct TreeEntry {
 
     /// Takes the current entry of `reader`.
     init(_ reader: ArchiveReader, header: OpaquePointer, limits: ImportLimits) throws {
-        guard let path = reader.text(archive_entry_pathname), !path.bytes.isEmpty else {
+        guard let path = reader.path, !path.bytes.isEmpty else {
             throw CacheError(.invalidInput, "\(reader.name) has an entry without a name")
         }
         self.path = path
         components = try Self.checked(path, of: reader.name, limits: limits)
-        hardLink = reader.text(archive_entry_hardlink)
-        symbolicLink = reader.text(archive_entry_symlink)
+        hardLink = reader.hardLink
+        symbolicLink = reader.symbolicLink
         type = archive_entry_filetype(header)
         mode = archive_entry_perm(header) & 0o7777
-        guard let userID = uid_t(exactly: archive_entry_uid(header)),
-            let groupID = gid_t(exactly: archive_entry_gid(header))
-        else { throw CacheError(.invalidInput, "\(reader.name): the owner of '\(path)' is no user or group number") }
-        self.userID = userID
-        self.groupID = groupID
+        userID = TarNumber.owner(archive_entry_uid(header))
+        groupID = TarNumber.owner(archive_entry_gid(header))
         size = Int(archive_entry_size(header))
         guard size >= 0, size <= limits.layerBytes else {
             throw CacheError(
                 .limitExceeded,
                 "\(reader.name): '\(path)' has \(size) bytes, more than the limit of \(limits.layerBytes)")
         }
-        modified = timespec(tv_sec: archive_entry_mtime(header), tv_nsec: archive_entry_mtime_nsec(header))
+        modified = reader.modified
         device = archive_entry_rdev(header)
         var attributes: [(name: FileName, value: [UInt8])] = []
         archive_entry_xattr_reset(header)

@@ -22,8 +22,9 @@ struct TreeWriter {
     }
 
     /// Set when all is written: until then a directory must be open to us, and each new entry in it changes its time.
-    private struct FinalState {
-        let path: [FileName]
+    ///
+    /// Remembered by inode, without its path: an image may have a million directories.
+    struct FinalState {
         let mode: mode_t
         let modified: timespec
     }
@@ -32,14 +33,19 @@ struct TreeWriter {
     private static let opaque = Array(".wh..wh..opq".utf8)
     private static let reserved = Array(".wh..wh.".utf8)
 
-    private let tree: RootedTree
+    let tree: RootedTree
     private let limits: ImportLimits
-    private var directories: [ino_t: FinalState] = [:]
+    private let hasWhiteouts: Bool
+    private(set) var directories: [ino_t: FinalState] = [:]
+    /// What entries for the root directory itself have set.
+    private(set) var rootAttributes: Set<FileName> = []
     private(set) var omissions = Omissions()
 
-    init(_ root: OpenFile, limits: ImportLimits) {
+    /// - Parameter whiteouts: names that begin with `.wh.` remove entries of lower layers, as in images; otherwise they are files like others.
+    init(_ root: OpenFile, limits: ImportLimits, whiteouts: Bool) {
         tree = RootedTree(root, depthLimit: limits.directoryDepth)
         self.limits = limits
+        hasWhiteouts = whiteouts
     }
 
     /// Applies a whole layer over what is there.
@@ -57,13 +63,15 @@ struct TreeWriter {
             guard entry.type == S_IFDIR else {
                 throw CacheError(.invalidInput, "\(reader.name): '\(entry.path)' would replace the root directory")
             }
-            return try describe(tree.root, at: [], as: entry)
+            rootAttributes.formUnion(entry.attributes.map(\.name))
+            return try describe(tree.root, as: entry)
         }
         let parentPath = Array(entry.components.dropLast())
-        if name.bytes.starts(with: Self.whiteout) {
+        if hasWhiteouts, name.bytes.starts(with: Self.whiteout) {
             return try remove(name, parentPath, entry, contents: contents)
         }
         guard let parent = try tree.place(parentPath, create: true) else { return }
+        for inode in tree.takeImplied() { directories[inode] = nil }
         if let hardLink = entry.hardLink {
             guard try link(entry, to: hardLink, as: name, in: parent, layer: reader.name) else { return }
         } else {
@@ -109,7 +117,7 @@ struct TreeWriter {
             if name.withCString({ mkdirat(directory.descriptor, $0, 0o700) }) != 0, errno != EEXIST {
                 throw CacheError.system(what)
             }
-            try describe(directory.openEntry(name, O_RDONLY | O_DIRECTORY), at: parent.path + [name], as: entry)
+            try describe(directory.openEntry(name, O_RDONLY | O_DIRECTORY), as: entry)
         case S_IFLNK:
             guard let target = entry.symbolicLink, !target.bytes.isEmpty else {
                 throw CacheError(.invalidInput, "\(reader.name): the symbolic link '\(entry.path)' has no target")
@@ -142,17 +150,17 @@ struct TreeWriter {
             }
         }
         let file = OpenFile(adopting: descriptor, name: path)
+        let output = SparseOutput(file)
         var end = 0
         while let (bytes, offset) = try reader.nextBlock() {
             guard !bytes.isEmpty else { continue }
             guard offset >= end, offset <= entry.size, bytes.count <= entry.size - offset else {
                 throw CacheError(.invalidInput, "\(reader.name): the contents of '\(entry.path)' lie outside of it")
             }
-            if offset > end { try retryingInterrupts("seek in \(path)") { lseek(descriptor, offset, SEEK_SET) } }
-            try file.write(bytes)
+            try output.write(bytes, at: offset)
             end = offset + bytes.count
         }
-        if end < entry.size { try retryingInterrupts("write \(path)") { ftruncate(descriptor, entry.size) } }
+        if output.end < entry.size { try retryingInterrupts("write \(path)") { ftruncate(descriptor, entry.size) } }
         let mode = try setOwnerAndAttributes(file, entry)
         try retryingInterrupts("set the mode of \(path)") { fchmod(descriptor, mode) }
         try setTime(of: file, entry.modified)
@@ -188,9 +196,9 @@ struct TreeWriter {
 
     // MARK: What entries are like
 
-    private mutating func describe(_ directory: OpenFile, at path: [FileName], as entry: TreeEntry) throws {
+    private mutating func describe(_ directory: OpenFile, as entry: TreeEntry) throws {
         let mode = try setOwnerAndAttributes(directory, entry)
-        directories[try directory.status().st_ino] = FinalState(path: path, mode: mode, modified: entry.modified)
+        directories[try directory.status().st_ino] = FinalState(mode: mode, modified: entry.modified)
     }
 
     /// For what cannot be opened: links, devices, pipes.
@@ -231,20 +239,7 @@ struct TreeWriter {
         return entry.mode & 0o1777
     }
 
-    private func setTime(of file: OpenFile, _ time: timespec) throws {
+    func setTime(of file: OpenFile, _ time: timespec) throws {
         try retryingInterrupts("set the time of \(file.name)") { futimens(file.descriptor, [time, time]) }
-    }
-
-    /// Gives directories their modes and times, the deepest first, as a mode may lock us out.
-    func finish() throws {
-        tree.forget()
-        for (inode, state) in directories.sorted(by: { $0.value.path.count > $1.value.path.count }) {
-            // One that was removed later may have left its number or its name to another.
-            guard let directory = try tree.place(state.path, create: false)?.directory,
-                try directory.status().st_ino == inode
-            else { continue }
-            try retryingInterrupts("set the mode of \(directory.name)") { fchmod(directory.descriptor, state.mode) }
-            try setTime(of: directory, state.modified)
-        }
     }
 }

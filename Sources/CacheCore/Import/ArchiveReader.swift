@@ -19,24 +19,26 @@ final class ArchiveReader {
     // Names are converted to the thread's character set: one that holds every name must be set whenever libarchive sees one.
     private let utf8: locale_t?
     private(set) var current: OpaquePointer?
+    /// Where libarchive could not make sense of a name.
+    private var rawHeaders: TarEntryHeaders?
 
     /// What libarchive's callbacks work on.
     private final class Context {
         let input: Input
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
+        let window = ReadWindow()
         var position = 0
         var directoryBudget: Int? = ArchiveReader.zipDirectoryBytes
         /// What a callback threw: libarchive is only told that there was something.
         var error: (any Error)?
 
         init(_ input: Input) { self.input = input }
-        deinit { buffer.deallocate() }
 
-        func read() throws -> Int {
+        func read() throws -> UnsafeRawBufferPointer {
             switch input {
-            case .tar(let source): return try source.read(into: buffer)
+            case .tar(let source): return try window.next { try source.fill($0) }
             case .zip(let range):
-                let count = try range.read(into: buffer, at: position)
+                let piece = try window.next { try range.read(into: $0, at: position) }
+                let count = piece.count
                 position += count
                 if let budget = directoryBudget {
                     guard count <= budget else {
@@ -46,7 +48,7 @@ final class ArchiveReader {
                     }
                     directoryBudget = budget - count
                 }
-                return count
+                return piece
             }
         }
 
@@ -77,9 +79,9 @@ final class ArchiveReader {
             guard let data, let block else { return -1 }
             let context = Unmanaged<Context>.fromOpaque(data).takeUnretainedValue()
             do {
-                let count = try context.read()
-                block.pointee = UnsafeRawPointer(context.buffer.baseAddress)
-                return count
+                let piece = try context.read()
+                block.pointee = piece.baseAddress
+                return piece.count
             } catch {
                 context.error = error
                 return -1
@@ -109,10 +111,28 @@ final class ArchiveReader {
             if let error = context.error { throw error }
             return nil
         }
-        // A warning is a name that cannot be read, or fields that contradict one another: no entry to trust.
-        try check(status)
         current = entry
+        rawHeaders = nil
+        // A warning is a name that cannot be read, or fields that contradict one another: no entry to trust. Names that are not what the
+        // archive says they are encoded in we read ourselves: GNU tar writes all names as they are, and calls them UTF-8.
+        if status == ARCHIVE_WARN, case .tar = context.input, isAboutEncoding, let headers = readHeaders() {
+            rawHeaders = headers
+        } else {
+            if status != ARCHIVE_OK { current = nil }
+            try check(status)
+        }
         return entry
+    }
+
+    private var isAboutEncoding: Bool {
+        guard let message = archive_error_string(archive) else { return false }
+        return String(cString: message).contains("can't be converted from")
+    }
+
+    /// What the headers of the current entry of a tar say themselves; `nil` if that is not known any more.
+    private func readHeaders() -> TarEntryHeaders? {
+        let position = Int(archive_read_header_position(archive))
+        return context.window.bytes(from: position).flatMap { $0.withUnsafeBytes { try? TarEntryHeaders($0) } }
     }
 
     /// Contents of the current entry, with zeros in its holes; 0 at its end.
@@ -134,6 +154,34 @@ final class ArchiveReader {
     }
 
     // MARK: The current entry
+
+    var path: FileName? {
+        if let rawHeaders { return FileName(bytes: rawHeaders.path) }
+        return text(archive_entry_pathname)
+    }
+
+    /// For a hard link, what it is another name of.
+    var hardLink: FileName? {
+        guard let rawHeaders else { return text(archive_entry_hardlink) }
+        return rawHeaders.type == UInt8(ascii: "1") ? FileName(bytes: rawHeaders.linkTarget) : nil
+    }
+
+    var symbolicLink: FileName? {
+        guard let rawHeaders else { return text(archive_entry_symlink) }
+        return rawHeaders.type == UInt8(ascii: "2") ? FileName(bytes: rawHeaders.linkTarget) : nil
+    }
+
+    /// libarchive reads pax's -1.5 as -1 and half a second more, and -0.5 as 0.5: before 1971, the header itself is asked.
+    var modified: timespec {
+        guard let current else { return timespec() }
+        let time = timespec(tv_sec: archive_entry_mtime(current), tv_nsec: archive_entry_mtime_nsec(current))
+        guard time.tv_sec <= 0, time.tv_nsec > 0, case .tar = context.input else { return time }
+        if let read = (rawHeaders ?? readHeaders())?.modified {
+            return timespec(tv_sec: Int(read.seconds), tv_nsec: Int(read.nanoseconds))
+        }
+        // Only a header of more than 1 MiB is forgotten by now.
+        return time.tv_sec < 0 ? timespec(tv_sec: time.tv_sec - 1, tv_nsec: 1_000_000_000 - time.tv_nsec) : time
+    }
 
     /// A text that libarchive returns for the current entry: its bytes, whatever encoding the archive had.
     func text(_ get: (OpaquePointer) -> UnsafePointer<CChar>?) -> FileName? {

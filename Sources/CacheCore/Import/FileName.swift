@@ -62,6 +62,44 @@ extension OpenFile {
 
     /// The names of all entries, in no order.
     package func entryNames(atMost limit: Int) throws -> [FileName] {
+        var names: [FileName] = []
+        try forEachEntry { entry, _ in
+            guard names.count < limit else {
+                throw CacheError(.limitExceeded, "\(name) has more than \(limit) entries")
+            }
+            names.append(entry)
+            return true
+        }
+        return names
+    }
+
+    /// The names of all entries that are directories, in no order.
+    package func directoryNames() throws -> [FileName] {
+        var names: [FileName] = []
+        try forEachEntry { entry, type in
+            // Not every filesystem says what an entry is.
+            if type == UInt8(DT_UNKNOWN) {
+                guard let status = try statusOfEntry(entry), status.st_mode & S_IFMT == S_IFDIR else { return true }
+            } else if type != UInt8(DT_DIR) {
+                return true
+            }
+            names.append(entry)
+            return true
+        }
+        return names
+    }
+
+    package func isEmpty() throws -> Bool {
+        var isEmpty = true
+        try forEachEntry { _, _ in
+            isEmpty = false
+            return false
+        }
+        return isEmpty
+    }
+
+    /// Hands each entry with its `d_type` to `body`, in no order, until that returns `false`.
+    package func forEachEntry(_ body: (FileName, UInt8) throws -> Bool) throws {
         let again = try openEntry(FileName("."), O_RDONLY | O_DIRECTORY)
         let copy = try retryingInterrupts("list \(name)") { fcntl(again.descriptor, F_DUPFD_CLOEXEC, 0) }
         guard let stream = fdopendir(copy) else {
@@ -69,12 +107,11 @@ extension OpenFile {
             throw CacheError.system("list \(name)")
         }
         defer { closedir(stream) }
-        var names: [FileName] = []
         while true {
             errno = 0
             guard let entry = readdir(stream) else {
                 if errno != 0 { throw CacheError.system("list \(name)") }
-                return names
+                return
             }
             let entryName = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
                 pointer.withMemoryRebound(to: UInt8.self, capacity: 256) { bytes in
@@ -82,10 +119,7 @@ extension OpenFile {
                 }
             }
             if entryName.bytes == [UInt8(ascii: ".")] || entryName.bytes == Array("..".utf8) { continue }
-            guard names.count < limit else {
-                throw CacheError(.limitExceeded, "\(name) has more than \(limit) entries")
-            }
-            names.append(entryName)
+            if try !body(entryName, entry.pointee.d_type) { return }
         }
     }
 

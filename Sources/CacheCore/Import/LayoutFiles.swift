@@ -73,7 +73,7 @@ enum TemporaryFile {
     /// Writes all of `source` into one, in `TMPDIR` or `/tmp`.
     static func spool(_ source: any ByteSource, name: String) throws -> FileRange {
         let directory = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        let path = "\(directory)/\(TemporaryName.unique())"
+        let path = "\(directory)/\(TemporaryName.unique(TemporaryName.prefix))"
         let descriptor = try retryingInterrupts("make a temporary file in \(directory)") {
             open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         }

@@ -40,8 +40,8 @@ struct TarHeader {
     private var isUstar: Bool { block[field: 257, 6].elementsEqual("ustar\0".utf8) }
 
     func mode() throws -> UInt16 { UInt16(try number("mode", 100, 8) & 0o7777) }
-    func uid() throws -> UInt32 { try TarNumber.identifier(number("uid", 108, 8), "uid") }
-    func gid() throws -> UInt32 { try TarNumber.identifier(number("gid", 116, 8), "gid") }
+    func uid() throws -> UInt32 { TarNumber.owner(try number("uid", 108, 8)) }
+    func gid() throws -> UInt32 { TarNumber.owner(try number("gid", 116, 8)) }
     func mtime() throws -> Int64 { try number("mtime", 136, 12) }
     func deviceMajor() throws -> UInt32 { try TarNumber.identifier(number("devmajor", 329, 8), "devmajor") }
     func deviceMinor() throws -> UInt32 { try TarNumber.identifier(number("devminor", 337, 8), "devminor") }

@@ -51,8 +51,8 @@ struct TarPaxRecords {
 
     private mutating func apply(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws {
         switch key.count {
-        case 3 where key.equals("uid"): uid = try value.ifAny { try Self.identifier($0, "uid") }
-        case 3 where key.equals("gid"): gid = try value.ifAny { try Self.identifier($0, "gid") }
+        case 3 where key.equals("uid"): uid = try value.ifAny { try Self.owner($0, "uid") }
+        case 3 where key.equals("gid"): gid = try value.ifAny { try Self.owner($0, "gid") }
         case 4 where key.equals("path"): path = try value.ifAny { try Self.text($0, "path") }
         case 4 where key.equals("size"): size = try value.ifAny { try Self.size($0, "size") }
         case 5 where key.equals("mtime"): mtime = try value.ifAny(Self.time)
@@ -129,13 +129,13 @@ struct TarPaxRecords {
         return number
     }
 
-    private static func identifier(_ value: UnsafeRawBufferPointer, _ name: String) throws -> UInt32 {
+    private static func owner(_ value: UnsafeRawBufferPointer, _ name: String) throws -> UInt32 {
         let isNegative = value.first == UInt8(ascii: "-")
         let digits = isNegative ? UnsafeRawBufferPointer(rebasing: value[1...]) : value
         guard let (number, count) = TarDecimal.parse(digits, end: nil), count == digits.count, number < 1 << 62 else {
             throw TarFault("a malformed \(name) in a pax record")
         }
-        return try TarNumber.identifier(isNegative ? -Int64(number) : Int64(number), name)
+        return TarNumber.owner(isNegative ? -Int64(number) : Int64(number))
     }
 
     /// Seconds with any number of decimals, rounded down to a nanosecond.

@@ -45,6 +45,10 @@ import Testing
         ("deep path", ["[('n/' * 1000 + 'n', F, 'x')]"]),
         ("unending links", ["[('l' + str(i), L, 'l' + str(i + 1)) for i in range(200)] + [('l0/x', F, 'x')]"]),
         (
+            "a name as temporary ones have it",
+            ["[('.layercache-cdb4ee2aea69cc6a-1', L, '@'), ('.layercache-cdb4ee2aea69cc6a-2/x', F, 'x')]"]
+        ),
+        (
             "links that multiply",
             [
                 "[('a', D, '')] + [('a/' + str(i), L, ('/a/' + str(i + 1)) + '/.' * 900) for i in range(50)] + [('a/0/x', F, 'x')]"
@@ -52,10 +56,11 @@ import Testing
         ),
     ]
 
-    @Test(arguments: attacks.indices)
-    func nothingOutsideChanges(_ index: Int) throws {
+    @Test(arguments: attacks.indices, [false, true])
+    func nothingOutsideChanges(_ index: Int, intoExisting: Bool) throws {
         let attack = Self.attacks[index]
         let fixture = try ImportFixture()
+        if intoExisting { try fixture.shell("mkdir destination") }
         try fixture.shell(
             "mkdir outside; echo secret > outside/secret; chmod 600 outside/secret; chmod 751 outside; touch -d @1000000000 outside/secret outside"
         )
@@ -78,7 +83,9 @@ import Testing
             #expect(try fixture.shell("ls -d destination") == "destination\n")
         } catch let error as CacheError {
             #expect(!error.description.contains("\n"), "\(attack.name)")
-            #expect(try fixture.shell("ls -d destination .layercache-* 2>/dev/null || true").isEmpty, "\(attack.name)")
+            let left = try fixture.shell(
+                "ls -d destination .layercache-* 2>/dev/null || true; ls -A destination 2>/dev/null || true")
+            #expect(left == (intoExisting ? "destination\n" : ""), "\(attack.name)")
         }
         #expect(try state(of: fixture) == before, "\(attack.name)")
     }

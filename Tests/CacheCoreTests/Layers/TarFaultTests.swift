@@ -52,7 +52,6 @@ import Testing
         expectFault(
             tar { $0.header("n", fields: [124: [UInt8](repeating: 0xFF, count: 12)]) },
             containing: "an impossible size of -1")
-        expectFault(tar { $0.header("n", fields: [108: [0x80, 0, 0, 1, 0, 0, 0, 0]]) }, containing: "uid")
         expectFault(
             tar { $0.header("n", fields: [124: [0x80, 0, 0, 0, 0, 0, 1] + [UInt8](repeating: 0, count: 5)]) },
             .limitExceeded, containing: "bytes")
@@ -68,6 +67,19 @@ import Testing
                     $0.pax("mtime", value); $0.header("n")
                 }, containing: "mtime")
         }
+    }
+
+    /// An owner that no system has is nobody's; the bytes are kept all the same.
+    @Test func ownersBeyond32Bits() throws {
+        let layer = try expectRoundTrip(
+            tar {
+                $0.header(
+                    "a", fields: [108: [0x80, 0, 0, 1, 0, 0, 0, 0], 116: [0xFF] + [UInt8](repeating: 0xFE, count: 7)])
+                $0.pax([("uid", Array("4294967296".utf8)), ("gid", Array("-2".utf8))])
+                $0.header("b")
+            })
+        let owners = try layer.entries().dropFirst().map { [$0.uid, $0.gid] }
+        #expect(owners == [[65534, 65534], [65534, UInt32(bitPattern: -2)]])
     }
 
     @Test func paxRecordsThatCannotBe() {

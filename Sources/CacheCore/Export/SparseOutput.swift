@@ -1,0 +1,42 @@
+internal import Glibc
+
+/// A new file that is written from front to back, with holes where its bytes are zeros: what was sparse before it became a tar is again.
+final class SparseOutput {
+    private static let block = 4096
+    private let file: OpenFile
+    /// Where the file ends, as far as it was written; what comes behind is a hole still.
+    private(set) var end = 0
+
+    init(_ file: OpenFile) { self.file = file }
+
+    /// Writes `bytes` at `offset`, which is never before what was written already.
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+        var position = 0
+        while position < bytes.count {
+            var (next, isZero) = block(of: bytes, position, offset)
+            // Blocks of one kind go, or stay, together.
+            while next < bytes.count {
+                let (end, isAlsoZero) = block(of: bytes, next, offset)
+                guard isAlsoZero == isZero else { break }
+                next = end
+            }
+            if !isZero {
+                if offset + position != end {
+                    try retryingInterrupts("seek in \(file.name)") {
+                        lseek(file.descriptor, offset + position, SEEK_SET)
+                    }
+                }
+                try file.write(UnsafeRawBufferPointer(rebasing: bytes[position..<next]))
+                end = offset + next
+            }
+            position = next
+        }
+    }
+
+    /// Where the file's block at `position` of `bytes` ends, or they do, and whether what is there of it is zeros: pieces need not be cut
+    /// where blocks are.
+    private func block(of bytes: UnsafeRawBufferPointer, _ position: Int, _ offset: Int) -> (end: Int, isZero: Bool) {
+        let end = min(bytes.count, position + Self.block - (offset + position) % Self.block)
+        return (end, UnsafeRawBufferPointer(rebasing: bytes[position..<end]).isAllZero)
+    }
+}
