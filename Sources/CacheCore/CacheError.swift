@@ -42,6 +42,13 @@ public struct CacheError: Error, Sendable, CustomStringConvertible {
 
     public var description: String {
         let line = cause.map { "\(message): \($0)" } ?? message
-        return String(line.map { $0.isNewline ? " " : $0 })
+        // Names in it may be a stranger's, and what is printed may reach a terminal: no line ends, no escape sequences.
+        return String(
+            String.UnicodeScalarView(
+                line.unicodeScalars.map { scalar in
+                    let isUnprintable =
+                        scalar.properties.generalCategory == .control || [0x2028, 0x2029].contains(scalar.value)
+                    return isUnprintable ? " " : scalar
+                }))
     }
 }

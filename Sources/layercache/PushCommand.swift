@@ -29,7 +29,9 @@ struct PushCommand: AsyncParsableCommand {
             deployment: try keyring.requireDeploymentKey(), options: pushOptions)
         let progress = PushProgress()
         let start = ContinuousClock.now
-        let source = try ImageSource.open(try SourceReference.parse(source), limits: pushOptions.limits)
+        let source = try ImageSource.open(
+            try SourceReference.parse(source), limits: pushOptions.limits,
+            note: { [quiet = options.quiet] in if !quiet { Terminal.complain("layercache: \($0)") } })
         let report = try await ProgressLine.during(
             options,
             { seconds in

@@ -61,6 +61,40 @@ import Testing
         #expect(try await bench.same(bench("f"), bench("g")))
     }
 
+    /// What a push leaves out is said, a line each, unless nobody wants to hear it.
+    @Test func whatAPushLeavesOutIsSaid() async throws {
+        let bench = try await Workbench()
+        try await bench.python(
+            "import socket; os.mkdir('in'); os.chdir('in'); socket.socket(socket.AF_UNIX).bind('talk'); socket.socket(socket.AF_UNIX).bind('walk')"
+        )
+        let arguments = ["push", "dir:\(bench("in"))", "acme/d:1", "--l3", bench.l3, "--keyring", bench.keyring]
+        let outcome = try await bench.run(arguments)
+        #expect(outcome.status == 0 && outcome.errorLines.count == 2)
+        #expect(outcome.errorLines.allSatisfy { $0.hasPrefix("layercache: ") && $0.contains("is a socket") })
+        let quiet = try await bench.run(arguments + ["--quiet"])
+        #expect(quiet.status == 0 && quiet.error.isEmpty)
+    }
+
+    @Test func aPipeIsNoConfiguration() async throws {
+        let bench = try await Workbench()
+        try await bench.shell("mkfifo pipe")
+        let error = try await bench.fail(["verify", "acme/x:1", "--config", bench("pipe")])
+        #expect(error.contains("not a regular file"))
+    }
+
+    /// A name that means something in the layers of images is a file in a directory, and the pull knows which it was.
+    @Test func namesOfWhiteouts() async throws {
+        let bench = try await Workbench()
+        try await bench.shell("mkdir in; echo x > in/a; echo y > in/.wh.a; (cd in; tar cf ../in.tar a .wh.a)")
+        try await bench.python("import zipfile; zipfile.ZipFile('in.zip', 'w').write('in/.wh.a', '.wh.a')")
+        for (source, expected) in [("dir:in", ".wh.a\na\n"), ("zip:in.zip", ".wh.a\n"), ("tar:in.tar", "a\n")] {
+            let parts = source.split(separator: ":")
+            try await bench.push("\(parts[0]):\(bench(String(parts[1])))", "acme/\(parts[0]):1")
+            try await bench.pull("acme/\(parts[0]):1", "dir:\(bench("out-\(parts[0])"))")
+            #expect(try await bench.shell("ls -A out-\(parts[0])") == expected)
+        }
+    }
+
     @Test func badUsageHasStatusTwo() async throws {
         let bench = try await Workbench()
         let common = ["--l3", bench.l3, "--keyring", bench.keyring]

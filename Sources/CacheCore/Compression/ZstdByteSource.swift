@@ -28,6 +28,11 @@ package final class ZstdByteSource: ByteSource {
             var outBuffer = ZSTD_outBuffer(dst: buffer.baseAddress, size: buffer.count, pos: 0)
             let status = ZSTD_decompressStream(stream, &outBuffer, &inBuffer)
             guard ZSTD_isError(status) == 0 else {
+                if ZSTD_getErrorCode(status) == ZSTD_error_frameParameter_windowTooLarge {
+                    throw CacheError(
+                        .limitExceeded,
+                        "\(name) needs a window of more than 128 MiB: compress it again without --long=28 or more")
+                }
                 throw CacheError(
                     .corrupt, "\(name) is damaged: zstd says: \(String(cString: ZSTD_getErrorName(status)))")
             }

@@ -127,6 +127,13 @@ private struct ArchiveScan {
                     start: position,
                     size: contents)
                 try skip(contents)
+                // Tens of thousands of them are kept.
+                for text in [header.path, header.link] where text.utf8.count > limits.pathBytes {
+                    throw CacheError(
+                        .limitExceeded,
+                        "\(range.file.name) has a member whose path or link has \(text.utf8.count) bytes, more than the limit of"
+                            + " \(limits.pathBytes)")
+                }
                 return header
             }
         }
@@ -135,7 +142,10 @@ private struct ArchiveScan {
     /// Reads a header and checks it; `false` at the two zero blocks, or the end of the file, that end a tar.
     private mutating func readBlock() throws -> Bool {
         guard position < range.size else { return false }
-        guard range.size - position >= Self.block else { throw malformed("it is truncated") }
+        guard range.size - position >= Self.block else {
+            if position == 0 { try explainFormat(count: range.size) }
+            throw malformed("it is truncated")
+        }
         var filled = 0
         try buffer.withUnsafeMutableBytes { bytes in
             while filled < Self.block {
@@ -146,9 +156,22 @@ private struct ArchiveScan {
         if buffer.allSatisfy({ $0 == 0 }) { return false }
         var sum = 8 * Int(UInt8(ascii: " "))
         for index in 0..<Self.block where !(148..<156).contains(index) { sum += Int(buffer[index]) }
-        guard try number(148..<156) == sum else { throw malformed("a header's checksum is wrong") }
+        guard try number(148..<156) == sum else {
+            if position == 0 { try explainFormat(count: Self.block) }
+            throw malformed("a header's checksum is wrong")
+        }
         position += Self.block
         return true
+    }
+
+    /// Says what the file is instead of a tar, if that is plain to see.
+    private func explainFormat(count: Int) throws {
+        var start = [UInt8](repeating: 0, count: min(count, 8))
+        let filled = try start.withUnsafeMutableBytes { try range.read(into: $0, at: 0) }
+        guard
+            let what = start.withUnsafeBytes({ ForeignFormat.explain(UnsafeRawBufferPointer(rebasing: $0[..<filled])) })
+        else { return }
+        throw CacheError(.invalidInput, "\(range.file.name) is no tar: \(what)")
     }
 
     private func description(_ size: Int) throws -> [UInt8] {

@@ -116,22 +116,28 @@ final class DirectoryTarSource: ByteSource {
 
     private func begin(_ file: OpenFile, path: FileName) throws {
         let status = try file.status()
-        guard status.st_mode & S_IFMT == S_IFREG else { throw changed(file) }
-        if status.st_nlink > 1 {
-            let identity = Identity(device: status.st_dev, inode: status.st_ino)
-            if let first = firstPaths[identity] {
-                var entry = Self.entry(path, .hardLink, status)
-                entry.link = first
-                pending = entry.encoded()[...]
-                return
-            }
-            firstPaths[identity] = path
-        }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw CacheError.changed(file) }
+        if emitHardLink(path, status) { return }
         var entry = Self.entry(path, .file, status)
         entry.size = Int(status.st_size)
         entry.attributes = try attributes(of: file)
         pending = entry.encoded()[...]
         contents = Contents(file: file, before: status, remaining: entry.size)
+    }
+
+    /// Another name of what has an entry already, be that a file, a symbolic link, a pipe or a device.
+    /// - Returns: `false` if it has none yet.
+    private func emitHardLink(_ path: FileName, _ status: stat) -> Bool {
+        guard status.st_nlink > 1 else { return false }
+        let identity = Identity(device: status.st_dev, inode: status.st_ino)
+        guard let first = firstPaths[identity] else {
+            firstPaths[identity] = path
+            return false
+        }
+        var entry = Self.entry(path, .hardLink, status)
+        entry.link = first
+        pending = entry.encoded()[...]
+        return true
     }
 
     private func emitSpecial(_ name: FileName, in directory: OpenFile, path: FileName, _ status: stat) throws {
@@ -142,6 +148,12 @@ final class DirectoryTarSource: ByteSource {
         case S_IFBLK: kind = .blockDevice
         case S_IFIFO: kind = .fifo
         default: throw CacheError(.unsupported, "\(directory.name)/\(name) is of a type that a tar cannot hold")
+        }
+        if emitHardLink(path, status) { return }
+        for attribute in directory.attributeNames(ofEntry: name) where !Self.isHostAttribute(attribute.description) {
+            note(
+                "\(directory.name)/\(name): the extended attribute '\(attribute)' was left out: it is no file or directory"
+            )
         }
         var entry = Self.entry(path, kind, status)
         if kind == .symbolicLink { entry.link = try directory.linkTarget(of: name) }
@@ -167,9 +179,7 @@ final class DirectoryTarSource: ByteSource {
         guard var current = contents else { return 0 }
         if current.remaining == 0 {
             let after = try current.file.status()
-            guard after.st_size == current.before.st_size, after.st_mtim.tv_sec == current.before.st_mtim.tv_sec,
-                after.st_mtim.tv_nsec == current.before.st_mtim.tv_nsec
-            else { throw changed(current.file) }
+            guard after.hasSameContents(as: current.before) else { throw CacheError.changed(current.file) }
             pending = [UInt8](repeating: 0, count: NewTarEntry.padding(after: Int(current.before.st_size)))[...]
             contents = nil
             return 0
@@ -178,21 +188,21 @@ final class DirectoryTarSource: ByteSource {
         let count = try retryingInterrupts("read \(current.file.name)") {
             Glibc.read(current.file.descriptor, buffer.baseAddress, wanted)
         }
-        guard count > 0 else { throw changed(current.file) }
+        guard count > 0 else { throw CacheError.changed(current.file) }
         current.remaining -= count
         contents = current
         return count
     }
 
-    private func changed(_ file: OpenFile) -> CacheError {
-        CacheError(.conflict, "\(file.name) changed while it was read: push it again when nobody writes to it")
+    private static func isHostAttribute(_ name: String) -> Bool {
+        hostAttributes.contains(name) || name.hasPrefix(hostAttributePrefix)
     }
 
     private func attributes(of file: OpenFile) throws -> [(name: FileName, value: [UInt8])] {
         var attributes: [(name: FileName, value: [UInt8])] = []
         for name in try file.attributeNames() {
             let text = name.description
-            if Self.hostAttributes.contains(text) || text.hasPrefix(Self.hostAttributePrefix) { continue }
+            if Self.isHostAttribute(text) { continue }
             if name.bytes.contains(UInt8(ascii: "=")) || FileName(text) != name {
                 note("\(file.name): the extended attribute '\(text)' was left out, as a tar cannot hold its name")
                 continue

@@ -1,3 +1,4 @@
+internal import Glibc
 public import NIOCore
 
 /// What a push reads: layers, and what an image's configuration says about running it.
@@ -76,7 +77,11 @@ extension LayerSource {
         switch try file.kind() {
         case .bytes:
             let range = try file.wholeRange()
-            return (range.size, { FileRangeSource(range) })
+            let status = try file.status()
+            // Files that the kernel makes up, as in /proc, say that they are empty.
+            if range.size == 0 { return (nil, { SteadySource(PipeSource(file), file, since: status, sizeOnly: true) }) }
+            if status.st_mode & S_IFMT != S_IFREG { return (range.size, { FileRangeSource(range) }) }
+            return (range.size, { SteadySource(FileRangeSource(range), file, since: status, sizeOnly: false) })
         case .stream: return (nil, { PipeSource(file) })
         case .directory:
             throw CacheError(.invalidInput, "\(path) is a directory: write dir:\(path) to push its files")

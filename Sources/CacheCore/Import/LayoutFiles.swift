@@ -13,8 +13,7 @@ package enum LayoutFiles: Sendable {
 
     /// Indexes an archive; one that is compressed is first unpacked into a nameless temporary file, as there is no seeking in it.
     package static func archive(_ path: String, limits: ImportLimits) throws -> LayoutFiles {
-        let file = try OpenFile.open(path)
-        let range = try file.wholeRange()
+        let range = try OpenFile.open(path, O_RDONLY | O_NONBLOCK).wholeRange()
         var magic = [UInt8](repeating: 0, count: CompressionFormat.magicLength)
         let filled = try magic.withUnsafeMutableBytes { try range.read(into: $0, at: 0) }
         let format = magic.withUnsafeBytes { CompressionFormat(magic: UnsafeRawBufferPointer(rebasing: $0[..<filled])) }

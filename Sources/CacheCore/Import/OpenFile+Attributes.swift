@@ -17,6 +17,18 @@ extension OpenFile {
         }
     }
 
+    /// The names of all extended attributes of an entry that cannot be opened, such as a symbolic link; none where they cannot be found out.
+    package func attributeNames(ofEntry entry: FileName) -> [FileName] {
+        // There is no call that takes a directory and a name.
+        let path = FileName(bytes: Array("/proc/self/fd/\(descriptor)/".utf8) + entry.bytes)
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65_536) { buffer in
+            let count = path.withCString { llistxattr($0, buffer.baseAddress, buffer.count) }
+            guard count > 0 else { return [] }
+            return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
+                .split(separator: 0).map { FileName(bytes: $0) }
+        }
+    }
+
     /// The value of one; `nil` if it is gone.
     package func attribute(_ attribute: FileName) throws -> [UInt8]? {
         try withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 1) { buffer in

@@ -118,6 +118,49 @@ package final class FileRangeSource: ByteSource {
     }
 }
 
+/// The bytes of a file that nobody may write to while they are read: the result would be a file that never was.
+package final class SteadySource: ByteSource {
+    private let source: any ByteSource
+    private let file: OpenFile
+    private let before: stat
+    private let sizeOnly: Bool
+
+    /// - Parameters:
+    ///   - source: reads `file`.
+    ///   - before: what the file was when its size was taken.
+    ///   - sizeOnly: its time says nothing.
+    package init(_ source: any ByteSource, _ file: OpenFile, since before: stat, sizeOnly: Bool) {
+        self.source = source
+        self.file = file
+        self.before = before
+        self.sizeOnly = sizeOnly
+    }
+
+    package func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let count = try source.read(into: buffer)
+        if count == 0 {
+            guard try file.status().hasSameContents(as: before, sizeOnly: sizeOnly) else {
+                throw CacheError.changed(file)
+            }
+        }
+        return count
+    }
+}
+
+extension stat {
+    /// As far as size and time of the last change show it.
+    package func hasSameContents(as before: stat, sizeOnly: Bool = false) -> Bool {
+        st_size == before.st_size
+            && (sizeOnly || st_mtim.tv_sec == before.st_mtim.tv_sec && st_mtim.tv_nsec == before.st_mtim.tv_nsec)
+    }
+}
+
+extension CacheError {
+    package static func changed(_ file: OpenFile) -> CacheError {
+        CacheError(.conflict, "\(file.name) changed while it was read: push it again when nobody writes to it")
+    }
+}
+
 /// What can only be read once: a pipe, a terminal, standard input.
 package final class PipeSource: ByteSource {
     private let file: OpenFile

@@ -48,6 +48,11 @@ struct TarSplitter {
             state = .trailer
             return true
         }
+        if offset == 0, let what = ForeignFormat.explain(block),
+            !(block.count == TarBlock.byteCount && TarHeader.hasValidChecksum(block))
+        {
+            throw CacheError(.invalidInput, "this is no tar: \(what)")
+        }
         var path: [UInt8]?
         do {
             guard block.count == TarBlock.byteCount else { throw TarFault("the archive ends inside a header") }

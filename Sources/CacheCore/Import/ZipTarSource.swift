@@ -8,6 +8,8 @@ final class ZipTarSource: ByteSource {
     private let reader: ArchiveReader
     private let limits: ImportLimits
     private let limit: Int
+    private let end: ZipEndRecord?
+    private var entries = 0
     private var total = 0
     private var pending: ArraySlice<UInt8> = []
     /// What the current entry has yet to deliver.
@@ -19,6 +21,7 @@ final class ZipTarSource: ByteSource {
         reader = try ArchiveReader(.zip(range), name: name)
         self.limits = limits
         limit = limits.uncompressedBytes(from: range.size)
+        end = try ZipEndRecord(range)
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
@@ -41,10 +44,18 @@ final class ZipTarSource: ByteSource {
 
     private func nextEntry() throws {
         guard let header = try reader.next() else {
+            // Of several entries at one place of the file libarchive shows one.
+            guard end?.counts(entries) != false else {
+                throw CacheError(
+                    .invalidInput,
+                    "\(reader.name) has entries that share one place in the file, or fewer than it says: it is damaged or a trap"
+                )
+            }
             pending = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)[...]
             ended = true
             return
         }
+        entries += 1
         let path = try checkedPath()
         guard archive_entry_is_encrypted(header) == 0 else {
             throw CacheError(.unsupported, "\(reader.name) is encrypted (entry '\(path)'): decrypt it first")
@@ -132,7 +143,15 @@ final class ZipTarSource: ByteSource {
 extension LayerSource {
     /// The entries of a ZIP, as one layer.
     static func zip(_ path: String, limits: ImportLimits) throws -> LayerSource {
-        let range = try OpenFile.open(path).wholeRange()
+        let range = try OpenFile.open(path, O_RDONLY | O_NONBLOCK).wholeRange()
+        // libarchive takes a ZIP without any entry for no ZIP.
+        if try ZipEndRecord(range)?.isAlone == true {
+            let end = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)
+            let nothing = FileRange(file: range.file, offset: 0, size: 0)
+            return LayerSource(name: path, compressedSize: range.size) {
+                PrefixedSource(prefix: end, then: FileRangeSource(nothing))
+            }
+        }
         return LayerSource(name: path, compressedSize: range.size) {
             LimitedSource(
                 try ZipTarSource(range, name: path, limits: limits), name: path,

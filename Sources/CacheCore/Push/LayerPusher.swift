@@ -28,7 +28,13 @@ struct LayerPusher: Sendable {
                 LayerSplitter(
                     try source.openToCompare(), kind: source.kind, limits: options.layerLimits, buffers: buffers))
         }
-        let (slots, counts) = try await writeChunks(of: splitter)
+        let (slots, counts): (LayerSlots, LayerPushReport)
+        do {
+            (slots, counts) = try await writeChunks(of: splitter)
+        } catch let error as CacheError where error.code == .invalidInput && !error.message.hasPrefix(source.name) {
+            // The splitter knows bytes and entries, but no file.
+            throw CacheError(error.code, "\(source.name): \(error.message)", cause: error.cause)
+        }
         let summary = splitter.summary
         if let promised = source.diffID, promised != summary.diffID {
             throw CacheError(
@@ -62,7 +68,8 @@ struct LayerPusher: Sendable {
                 id, from: store, generation: generation.generation, keys: tenant)
             guard manifest.diffID == layer.diffID, manifest.kind == layer.kind else { return (nil, id) }
             return ((id, manifest), nil)
-        } catch let error as CacheError where [.corrupt, .missing].contains(error.code) {
+        } catch let error as CacheError where [.corrupt, .missing, .key, .unsupported].contains(error.code) {
+            // Of another tenant, or of a version that is not ours: whoever wrote the index object, it leads nowhere.
             return (nil, id)
         }
     }

@@ -257,6 +257,26 @@ func extract(
             found == "./a 500\n./a/n 755\n./a/n/m 755\n./q 755\n./twice 750\n./z 111\n1320\n1488\n1073\n", "\(found)")
     }
 
+    /// Pipes, devices and symbolic links can have several names, too.
+    @Test func hardLinksOfWhatIsNoFile() throws {
+        let fixture = try ImportFixture()
+        let notes = Notes()
+        try fixture.python(
+            """
+            os.mkdir('in'); os.symlink('x', 'in/a'); os.link('in/a', 'in/b', follow_symlinks=False); os.mkfifo('in/p'); os.link('in/p', 'in/q')
+            if os.geteuid() == 0: os.mknod('in/null', 0o20666, os.makedev(1, 3)); os.link('in/null', 'in/null2')
+            try: os.setxattr('in/a', 'trusted.note', b'1', follow_symlinks=False); open('noted', 'w')
+            except OSError as e: print('no attributes of links here:', e)
+            """)
+        let tar = try ImageSource.open(.directory(fixture("in"))) { notes.add($0) }.layers[0].open().readAll()
+        _ = try extract([tar], to: fixture("out"))
+        #expect(
+            try fixture.shell("cd out; stat -c '%n %h %F' *")
+                == fixture.shell("cd in; stat -c '%n %h %F' *"))
+        let isNoted = FileManager.default.fileExists(atPath: fixture("noted"))
+        #expect(notes.all.map { $0.contains("trusted.note") } == (isNoted ? [true] : []))
+    }
+
     @Test func onlyEmptyDirectories() throws {
         let fixture = try ImportFixture()
         try fixture.shell("mkdir full empty; touch full/diary file; tar cf t.tar file")

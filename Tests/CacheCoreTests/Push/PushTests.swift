@@ -81,6 +81,26 @@ import Testing
         }
     }
 
+    /// An index object that leads to a manifest which this tenant cannot open is no better than none.
+    @Test(arguments: [false, true]) func anIndexThatLeadsToAStranger(_ repair: Bool) async throws {
+        let layer = PushFixture.file(content, diffID: SHA256Digest(of: content))
+        try await fixture.push([layer], as: "other/image:1")
+        let foreign = try #require(try fixture.files("/layers/").first)
+        try await fixture.push([layer])
+        let own = try #require(try fixture.files("/layers/").first { $0 != foreign })
+        try Data(contentsOf: URL(fileURLWithPath: foreign)).write(to: URL(fileURLWithPath: own))
+        let report = try await fixture.push([layer], repair: repair)
+        #expect(!report.layers[0].wasKnown)
+        #expect(try await fixture.holds(content))
+        #expect(try await fixture.push([layer]).layers[0].wasKnown)
+    }
+
+    @Test func errorsOfATarNameIt() async throws {
+        let layer = LayerSource(name: "some.tar", compressedSize: nil) { PiecewiseSource(Array("no tar at all".utf8)) }
+        let error = await failure { try await fixture.push([layer]) }
+        #expect(error?.code == .invalidInput && error?.message.hasPrefix("some.tar: ") == true)
+    }
+
     /// A push that dies before or after any of its calls to the store leaves nothing that the next one cannot finish.
     @Test(arguments: [true, false]) func aPushThatDiesAnywhereIsFinishedByTheNext(_ before: Bool) async throws {
         let layers = [PushFixture.file(content, diffID: SHA256Digest(of: content)), PushFixture.file([1, 2, 3])]
