@@ -6,7 +6,7 @@ final class LayoutDirectory: LayoutSink {
     private let limits: ImportLimits
     private let root: OpenFile
     private let blobs: OpenFile
-    /// Whether nothing but ours is in it, so that it is emptied again if nothing comes of it.
+    /// Whether nothing was in it, so that it is emptied again if nothing comes of it.
     private var wasEmpty = false
     /// The directory itself was made here.
     private var wasMade = false
@@ -45,14 +45,17 @@ final class LayoutDirectory: LayoutSink {
     }
 
     /// Only an empty directory or a layout may be written to: nobody wants blobs among their files.
-    /// - Returns: whether it holds no image, and nothing else but what a pull that was killed has begun.
+    /// What a pull that was killed has begun passes for a layout.
+    /// - Returns: whether it is empty.
     private static func check(_ directory: OpenFile) throws -> Bool {
         var isLayout = false
+        var isEmpty = true
         var stranger: FileName?
         try directory.forEachEntry { name, _ in
             if [FileName("oci-layout"), FileName("index.json")].contains(name) { isLayout = true }
             let isOurs = name == FileName("blobs") || name.bytes.starts(with: TemporaryName.insidePrefix.utf8)
             if !isOurs { stranger = name }
+            isEmpty = false
             return !isLayout
         }
         if isLayout { return false }
@@ -65,7 +68,7 @@ final class LayoutDirectory: LayoutSink {
             throw CacheError(
                 .invalidInput, "\(directory.name) holds other files and is no OCI image layout: name a new directory")
         }
-        return true
+        return isEmpty
     }
 
     func putBlob(_ source: any ByteSource, digest: SHA256Digest) throws -> Int {

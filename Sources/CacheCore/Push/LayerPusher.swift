@@ -31,7 +31,9 @@ struct LayerPusher: Sendable {
         let (slots, counts): (LayerSlots, LayerPushReport)
         do {
             (slots, counts) = try await writeChunks(of: splitter)
-        } catch let error as CacheError where error.code == .invalidInput && !error.message.hasPrefix(source.name) {
+        } catch let error as CacheError
+            where [.invalidInput, .limitExceeded].contains(error.code) && !error.message.hasPrefix(source.name)
+        {
             // The splitter knows bytes and entries, but no file.
             throw CacheError(error.code, "\(source.name): \(error.message)", cause: error.cause)
         }

@@ -94,6 +94,10 @@ import Testing
         }
         #expect(try fixture.shell("ls -A; ls -A empty") == "empty\nforeign\nt.tar\n")
         #expect(cacheError { _ = try begin("oci:\(fixture("foreign")):x") }?.code == .invalidInput)
+        // Blobs without an index may be a layout that was begun, or anybody's: they stay.
+        try fixture.shell("mkdir -p begun/blobs/sha256; touch begun/blobs/sha256/x")
+        do { _ = try begin("oci:\(fixture("begun")):x") }
+        #expect(try fixture.shell("find begun -type f") == "begun/blobs/sha256/x\n")
         // One that fails takes nothing from another one that is at work in the same new layout.
         let other = try begin("oci:\(fixture("shared")):x")
         try other.writeLayer(index: 0, diffID: SHA256Digest(of: tar), source: PiecewiseSource(tar))
