@@ -1,4 +1,4 @@
-package import Glibc
+internal import Glibc
 
 /// Names under which something is filled before it gets its own.
 enum TemporaryName {
@@ -43,7 +43,7 @@ package struct TemporaryEntry: Sendable {
     package let file: OpenFile
 
     /// A new file beside `path`, after what others left there for it was removed.
-    package static func file(for path: String, mode: mode_t) throws -> TemporaryEntry {
+    package static func file(for path: String, mode: UInt32) throws -> TemporaryEntry {
         removeAbandoned(for: path)
         return try makeFile(in: AT_FDCWD, mode: mode, path: path) { TemporaryName.beside(path) }
     }
@@ -54,7 +54,7 @@ package struct TemporaryEntry: Sendable {
         return try makeDirectory(in: AT_FDCWD, path: path) { TemporaryName.beside(path) }
     }
 
-    static func file(in directory: OpenFile, for name: String, mode: mode_t) throws -> TemporaryEntry {
+    static func file(in directory: OpenFile, for name: String, mode: UInt32) throws -> TemporaryEntry {
         try makeFile(in: directory.descriptor, mode: mode, path: "\(directory.name)/\(name)") {
             TemporaryName.unique(TemporaryName.insidePrefix)
         }
@@ -67,7 +67,7 @@ package struct TemporaryEntry: Sendable {
     }
 
     private static func makeFile(
-        in directory: Int32, mode: mode_t, path: String, name: () -> String
+        in directory: Int32, mode: UInt32, path: String, name: () -> String
     ) throws -> TemporaryEntry {
         try make(in: directory, path: path, name: name) { name in
             openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
