@@ -21,7 +21,7 @@ final class L2Connections: Sendable {
     private let deadlines: Deadlines
     private let connectTimeout: TimeAmount
     private let buffers: BufferPool
-    private let group: any EventLoopGroup
+    private let eventLoop: any EventLoop
     private let state = NIOLockedValueBox(State())
     /// Bytes of one read from a socket: most chunks come in one or two.
     private static let readBytes = 128 * 1024
@@ -35,7 +35,7 @@ final class L2Connections: Sendable {
         self.connectTimeout = connectTimeout
         self.deadlines = deadlines
         self.buffers = buffers
-        self.group = group
+        eventLoop = group.next()
     }
 
     /// Sends a request and waits for all of its answer, no longer than `duration`, time in line and for a new connection included.
@@ -97,7 +97,7 @@ final class L2Connections: Sendable {
     }
 
     private func connect() async throws -> any Channel {
-        let channel = try await ClientBootstrap(group: group)
+        let channel = try await ClientBootstrap(group: eventLoop)
             .connectTimeout(connectTimeout)
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.readBytes))
