@@ -51,12 +51,14 @@ struct Child {
 
     /// Waits for its end, whatever the status.
     ///
-    /// The memory is the kernel's own high-water mark, looked at every 5 ms: what wait4 says of it begins with the memory of the harness.
+    /// The memory is the kernel's own high-water mark, looked at every 20 ms: what wait4 says of it begins with the memory of the harness.
     func end() -> Usage {
         var resident = 0.0
+        var looks = 0
         while !hasEnded {
-            resident = max(resident, residentPeak)
-            usleep(5_000)
+            if looks % 10 == 0 { resident = max(resident, residentPeak) }
+            looks += 1
+            usleep(2_000)
         }
         let wall = (ContinuousClock.now - start) / .seconds(1)
         var status = Int32()
