@@ -111,8 +111,15 @@ import Testing
         )
     }
 
+    private static let hasTerminals: Bool = {
+        let leader = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        defer { close(leader) }
+        return leader >= 0
+    }()
+
     /// A line that wraps cannot be drawn over.
-    @Test func progressFitsTheTerminal() async throws {
+    @Test(.enabled(if: hasTerminals, "there is no pseudo terminal to be had"))
+    func progressFitsTheTerminal() async throws {
         let bench = try await Workbench()
         try await bench.python("write('in', noise(2, 30000000))")
         let push = try await bench.python(
