@@ -107,8 +107,9 @@ public struct CachedLayer: Sendable {
         CacheError(.limitExceeded, "a read of \(count) bytes is too large: read at most \(maximumReadBytes) at once")
     }
 
-    func chunk(_ ref: ChunkRef, use: ChunkUse = .kept) async throws -> ByteBuffer {
-        try await reader.chunk(ref, generation: manifest.generation, counter: counter, use: use)
+    func chunk(_ ref: ChunkRef, use: ChunkUse = .kept, delivery: ChunkDelivery? = nil) async throws -> ByteBuffer {
+        try await reader.chunk(
+            ref, generation: manifest.generation, counter: counter, use: use, delivery: delivery)
     }
 
     /// Gives the buffer of a chunk of a ``ChunkUse/recycled`` back. Whoever else still holds it keeps it.

@@ -65,16 +65,26 @@ final class TieredReader: Sendable {
     /// - Parameters:
     ///   - generation: where L3 has it.
     ///   - use: whether it stays in memory, and whether the reader gives the buffer back to ``buffers``.
+    ///   - delivery: takes the plaintext before this returns.
     /// - Throws: ``CacheError``: `.corrupt` or `.missing` if L3 has no right copy, naming the object; `.timedOut`, `.overloaded`, `.io`.
     func chunk(
-        _ ref: ChunkRef, generation: Generation, counter: ReadCounter, use: ChunkUse = .kept
+        _ ref: ChunkRef, generation: Generation, counter: ReadCounter, use: ChunkUse = .kept,
+        delivery: ChunkDelivery? = nil
+    ) async throws -> ByteBuffer {
+        let bytes = try await chunk(ref, generation, counter, use, delivery)
+        try await delivery?.finish(bytes)
+        return bytes
+    }
+
+    private func chunk(
+        _ ref: ChunkRef, _ generation: Generation, _ counter: ReadCounter, _ use: ChunkUse, _ delivery: ChunkDelivery?
     ) async throws -> ByteBuffer {
         if let bytes = cached(ref, counter: counter) { return bytes }
         let (bytes, isLeader) = try await flights.join(.init(ref: ref, generation: generation)) {
             // A flight may have landed between the look at memory and this one.
             if let bytes = self.cached(ref, counter: counter) { return bytes }
             let bytes = try await self.descend(
-                ref, generation: generation, counter: counter, buffers: use == .recycled ? self.buffers : nil)
+                ref, generation, counter, buffers: use == .recycled ? self.buffers : nil, delivery)
             if use == .kept { self.memory.insert(ref, bytes) }
             return bytes
         }
@@ -91,7 +101,8 @@ final class TieredReader: Sendable {
 
     /// - Parameter buffers: where the memory of the plaintext comes from; `nil` for a buffer of its exact length.
     private func descend(
-        _ ref: ChunkRef, generation: Generation, counter: ReadCounter, buffers: BufferPool?
+        _ ref: ChunkRef, _ generation: Generation, _ counter: ReadCounter, buffers: BufferPool?,
+        _ delivery: ChunkDelivery?
     ) async throws -> ByteBuffer {
         if let l1 {
             switch try await l1.get(ref, buffers: buffers) {
@@ -108,7 +119,7 @@ final class TieredReader: Sendable {
         if let l2 {
             switch try await l2.get(ref.id) {
             case .hit(let sealed):
-                if let bytes = try await openOrNil(ref, sealed, from: .l2, buffers) {
+                if let bytes = try await openOrNil(ref, sealed, from: .l2, buffers, delivery) {
                     counter.delivered(by: .l2, bytes: sealed.readableBytes)
                     await fills.fill(ref.id, sealed, l2: false)
                     return bytes
@@ -123,7 +134,7 @@ final class TieredReader: Sendable {
             }
         }
         let sealed = try await fromL3(ref, generation: generation)
-        let bytes = try await open(ref, sealed, object: L3Layout.chunk(ref.id, in: generation), buffers)
+        let bytes = try await open(ref, sealed, object: L3Layout.chunk(ref.id, in: generation), buffers, delivery)
         counter.delivered(by: .l3, bytes: sealed.readableBytes)
         await fills.fill(ref.id, sealed, l2: fillsL2)
         return bytes
@@ -148,10 +159,10 @@ final class TieredReader: Sendable {
     }
 
     private func openOrNil(
-        _ ref: ChunkRef, _ sealed: ByteBuffer, from tier: Tier, _ buffers: BufferPool?
+        _ ref: ChunkRef, _ sealed: ByteBuffer, from tier: Tier, _ buffers: BufferPool?, _ delivery: ChunkDelivery?
     ) async throws -> ByteBuffer? {
         do {
-            return try await pool.runIfActive { try PlainBuffer.open(ref, sealed, from: buffers) }
+            return try await open(ref, sealed, buffers, delivery)
         } catch let error as CacheError where error.code == .corrupt {
             logger.warning(
                 "a tier delivered a damaged chunk",
@@ -161,14 +172,24 @@ final class TieredReader: Sendable {
     }
 
     private func open(
-        _ ref: ChunkRef, _ sealed: ByteBuffer, object: ObjectKey, _ buffers: BufferPool?
+        _ ref: ChunkRef, _ sealed: ByteBuffer, object: ObjectKey, _ buffers: BufferPool?, _ delivery: ChunkDelivery?
     ) async throws -> ByteBuffer {
         do {
-            return try await pool.runIfActive { try PlainBuffer.open(ref, sealed, from: buffers) }
+            return try await open(ref, sealed, buffers, delivery)
         } catch let error as CacheError where error.code == .corrupt {
             throw CacheError(
                 .corrupt, "L3 object \(object) is damaged: push the image again with --repair to restore it",
                 cause: error)
+        }
+    }
+
+    private func open(
+        _ ref: ChunkRef, _ sealed: ByteBuffer, _ buffers: BufferPool?, _ delivery: ChunkDelivery?
+    ) async throws -> ByteBuffer {
+        try await (delivery?.pool ?? pool).runIfActive {
+            let plain = try PlainBuffer.open(ref, sealed, from: buffers)
+            delivery?.deliver(plain)
+            return plain
         }
     }
 }
