@@ -32,13 +32,14 @@ public struct CacheServer: Service {
     public func run() async throws {
         try configuration.validate()
         Allocator.limitArenas()
-        FileDescriptors.provide(for: configuration.limits.connections, logger: logger)
+        var limits = configuration.limits
+        limits.connections = FileDescriptors.provide(for: limits.connections, logger: logger)
         let threads = NIOThreadPool(numberOfThreads: configuration.storeThreads)
         threads.start()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopThreads)
         let outcome: Result<Void, any Error>
         do {
-            outcome = .success(try await serve(on: group, threads))
+            outcome = .success(try await serve(on: group, threads, limits))
         } catch {
             outcome = .failure(error)
         }
@@ -47,7 +48,9 @@ public struct CacheServer: Service {
         try outcome.get()
     }
 
-    private func serve(on group: MultiThreadedEventLoopGroup, _ threads: NIOThreadPool) async throws {
+    private func serve(
+        on group: MultiThreadedEventLoopGroup, _ threads: NIOThreadPool, _ limits: ServerLimits
+    ) async throws {
         let store = try await threads.runIfActive { [configuration, logger] in
             try ChunkStore.open(
                 configuration.storeDirectory,
@@ -65,7 +68,7 @@ public struct CacheServer: Service {
             lanes.append(
                 try await eventLoop.submit { [configuration, logger] in
                     let lane = Lane(
-                        on: eventLoop, share: configuration.eventLoopThreads, limits: configuration.limits,
+                        on: eventLoop, share: configuration.eventLoopThreads, limits: limits,
                         tiers: tiers,
                         control: control, state: state, logger: logger)
                     lane.start()

@@ -3,15 +3,19 @@ internal import Logging
 
 /// The process's limit of open files, which every connection counts against.
 enum FileDescriptors {
-    /// What the store, the event loops and the log need beside the connections.
+    /// What the store, the event loops and the log need beside the connections, with room to spare; and what they need at least.
     private static let others = 128
+    private static let fewestOthers = 32
 
     /// Raises the soft limit as far as `connections` (and those that are only told to go away) need and the hard limit lets it.
-    static func provide(for connections: Int, logger: Logger) {
+    ///
+    /// - Returns: how many connections there can be: one more than the system has descriptors for could not even be accepted to be refused,
+    ///   and would keep an event loop busy with trying.
+    static func provide(for connections: Int, logger: Logger) -> Int {
         let needed = rlim_t(connections + connections / 8 + others)
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
-            return
+            return connections
         }
         limit.rlim_cur = min(needed, limit.rlim_max)
         if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 || limit.rlim_cur < needed {
@@ -19,5 +23,7 @@ enum FileDescriptors {
                 "the limit of open files is too low for all connections: raise it (ulimit -n)",
                 metadata: ["open files": "\(limit.rlim_cur)", "needed": "\(needed)"])
         }
+        let available = Int(clamping: limit.rlim_cur) - fewestOthers
+        return min(connections, max(available - available / 8 - 2, 1))
     }
 }

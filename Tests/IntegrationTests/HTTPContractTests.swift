@@ -97,4 +97,39 @@ struct HTTPContractTests {
         #expect(noStore.contains(bench("file")), "\(noStore)")
         #expect(try await daemon.stop().status == 0)
     }
+
+    /// Where the system has fewer descriptors than there may be connections, those beyond are told so and not left standing.
+    @Test func fewDescriptorsMakeFewConnections() async throws {
+        let bench = try await Workbench()
+        let statuses = try await bench.python(
+            """
+            import json, resource, signal, socket, subprocess
+            def few(): resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+            p = subprocess.Popen(\([
+                Workbench.binary, "server", "--listen", "127.0.0.1:0", "--store", bench("l2"), "--capacity", "64MiB", "--json",
+            ]), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=few)
+            port = int(json.loads(p.stdout.readline())['listen'].split(':')[1])
+            def ask(s):
+                try:
+                    s.sendall(b'GET /healthz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
+                    return s.recv(4096)[9:12].decode()
+                except ConnectionError:
+                    return ''
+            sockets = [socket.create_connection(('127.0.0.1', port), timeout=30) for _ in range(100)]
+            print(*[ask(s) or 'closed' for s in sockets])
+            for s in sockets: s.close()
+            # The daemon has seen them go once it serves again.
+            while True:
+                with socket.create_connection(('127.0.0.1', port), timeout=30) as s:
+                    if ask(s) == '200': break
+            p.send_signal(signal.SIGTERM)
+            print(p.wait(60))
+            """)
+        let words = statuses.split(whereSeparator: \.isWhitespace)
+        #expect(words.last == "0" && words.count == 101, "\(statuses)")
+        #expect(words.prefix(20).allSatisfy { $0 == "200" }, "\(statuses)")
+        #expect(
+            words.dropLast().allSatisfy { ["200", "503", "closed"].contains($0) } && words.contains("503"),
+            "\(statuses)")
+    }
 }
