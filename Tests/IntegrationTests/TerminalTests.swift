@@ -111,6 +111,15 @@ import Testing
         )
     }
 
+    @Test(arguments: ["tar", "file"]) func aLinkThatLeadsNowhereIsRefused(_ form: String) async throws {
+        let bench = try await Workbench()
+        try await bench.python("write('in', tar([('a', b'content')])); os.symlink('nowhere', 'link')")
+        try await bench.push("\(form):\(bench("in"))", "acme/a:1")
+        let line = try await bench.fail(bench.pullArguments("acme/a:1", "\(form):\(bench("link"))"))
+        #expect(line.contains("link") && line.contains("leads nowhere"), "\(line)")
+        #expect(try await bench.shell("readlink link") == "nowhere\n")
+    }
+
     private static let hasTerminals: Bool = {
         let leader = open("/dev/ptmx", O_RDWR | O_NOCTTY)
         defer { close(leader) }

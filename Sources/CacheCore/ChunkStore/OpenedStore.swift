@@ -70,11 +70,12 @@ private struct Opening {
     private func reasonToReset() throws -> String? {
         let descriptor = open(directory.dataPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         if descriptor < 0 {
-            if errno == ENOENT { return nil }
+            if errno == ENOENT { return directory.hasBeenUsed ? "data.mdb is gone" : nil }
             if errno == ELOOP { return "data.mdb is not a file" }
             throw CacheError.system("open \(directory.dataPath)")
         }
         defer { close(descriptor) }
+        if directory.hasBeenUsed, lseek(descriptor, 0, SEEK_END) == 0 { return "data.mdb is empty" }
         do {
             try IndexCheck.run(descriptor, layout: layout, mapBytes: budget.mapBytes)
             return nil

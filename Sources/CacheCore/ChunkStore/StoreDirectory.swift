@@ -60,14 +60,17 @@ final class StoreDirectory: Sendable {
         -> R
     {
         let missing = CacheError(.missing, "there is no chunk store in \(path): check the path")
-        func descriptor(_ name: String) throws -> OwnedDescriptor {
+        let noLock = CacheError(
+            .missing, "the chunk store in \(path) has lost a lock file, which is made again when the store is used next"
+        )
+        func descriptor(_ name: String, _ absent: CacheError) throws -> OwnedDescriptor {
             let number = open("\(path)/\(name)", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-            if number < 0 { throw [ENOENT, ENOTDIR].contains(errno) ? missing : .system("open \(path)/\(name)") }
+            if number < 0 { throw [ENOENT, ENOTDIR].contains(errno) ? absent : .system("open \(path)/\(name)") }
             return OwnedDescriptor(number)
         }
-        let data = try descriptor(dataName)
-        let use = try descriptor("use.lock")
-        let gate = try descriptor("open.lock")
+        let data = try descriptor(dataName, missing)
+        let use = try descriptor("use.lock", noLock)
+        let gate = try descriptor("open.lock", noLock)
         let identity = try claim(path)
         defer { _ = openHere.withLockedValue { $0.remove(identity) } }
         try lock(gate.number, path)
@@ -95,6 +98,14 @@ final class StoreDirectory: Sendable {
         guard errno == EWOULDBLOCK else { throw CacheError.system("lock \(path)/use.lock") }
         try share(descriptor)
         return try body(try readCapacity(descriptor)).0
+    }
+
+    /// Whether somebody has opened the store here before: then it had a file with chunks.
+    var hasBeenUsed: Bool {
+        useLock.withLockedValue { descriptor in
+            var status = stat()
+            return fstat(descriptor, &status) == 0 && status.st_size > 0
+        }
     }
 
     /// Runs `body`, which closes the environment, and gives the directory up.

@@ -46,16 +46,23 @@ final class DirectoryWriter: ImageWriter {
             try tree.finish { try self.moveUp(into: existing) }
         } else {
             try tree.finish()
-            try retryingInterrupts("rename to \(path)") { rename(temporary.name, path) }
+            guard rename(temporary.name, path) == 0 else {
+                if [ENOTEMPTY, EEXIST].contains(errno) { throw conflict(path) }
+                throw CacheError.system("rename to \(path)")
+            }
         }
         finished = true
         return tree.omissions.notes
     }
 
+    private func conflict(_ path: String) -> CacheError {
+        CacheError(.conflict, "\(path) was made by somebody else while the image was pulled: name another directory")
+    }
+
     private func moveUp(into directory: OpenFile) throws -> OpenFile {
         for name in try temporary.file.entryNames(atMost: Int.max) {
             guard try directory.statusOfEntry(name) == nil else {
-                throw CacheError(.conflict, "\(path)/\(name) was made by somebody else while the image was pulled")
+                throw conflict("\(path)/\(name)")
             }
             try retryingInterrupts("rename to \(path)/\(name)") {
                 name.withCString { renameat(temporary.file.descriptor, $0, directory.descriptor, $0) }

@@ -92,7 +92,8 @@ public struct GenerationState: Sendable {
                     associated: UnsafeRawBufferPointer(rebasing: bytes[..<headerBytes]), into: salt)
             }
             guard opened else {
-                throw CacheError(.corrupt, "object \(object) is damaged: its authentication tag is wrong")
+                throw CacheError(
+                    .corrupt, "object \(object) is damaged, its authentication tag is wrong: restore it from a backup")
             }
             return GenerationSalt(salt)
         }
