@@ -16,7 +16,7 @@ public final class ChunkStore: Sendable {
         public var writeQueueBytes: Int
         /// Reads of one chunk within this many seconds count as one for eviction: they belong to one image start.
         public var touchIntervalSeconds: UInt32
-        /// Bytes of chunks that may be read before the pages they lie in are taken out of this process's resident memory (they stay in the
+        /// Bytes of chunks that may be read or replaced before the pages they lie in are taken out of this process's resident memory (they stay in the
         /// page cache); `nil` leaves them there. Costs about 1 % of reading and opening.
         public var mappedBytes: Int?
         package var layout = StoreLayout.standard
@@ -61,7 +61,8 @@ public final class ChunkStore: Sendable {
             slots: Int(opened.budget.capacity >> 15), intervalSeconds: options.touchIntervalSeconds)
         touched = TouchedChunks()
         writer = StoreWriter(
-            directory: opened.directory, environment: opened.environment, layout: options.layout, budget: opened.budget,
+            directory: opened.directory, environment: opened.environment, mapped: mapped, layout: options.layout,
+            budget: opened.budget,
             queueLimit: max(options.writeQueueBytes, ChunkLimits.sealedBytes), frequencies: frequencies,
             touched: touched, counters: counters, logger: logger)
     }
@@ -114,7 +115,7 @@ public final class ChunkStore: Sendable {
     ) throws -> R? {
         let found = try reading { transaction -> R? in
             guard let pieces = try self.pieces(id, transaction) else { return nil }
-            defer { mapped.read(pieces.reduce(0) { $0 + $1.count }) }
+            defer { mapped.touch(pieces.reduce(0) { $0 + $1.count }) }
             return try body(pieces)
         }
         guard let found, let result = found else {

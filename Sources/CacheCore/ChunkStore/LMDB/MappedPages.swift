@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Synchronization
 
-/// Keeps small what a process has mapped of the store's file by reading chunks in it.
+/// Keeps small what a process has mapped of the store's file by reading chunks in it, or by writing: LMDB looks at each extent that it frees.
 ///
 /// The pages are page cache, which the system takes back whenever it needs it; but they count as the process's resident memory for as long
 /// as they are mapped, and whoever bounds that would see it grow to the size of the store. Unmapping them costs the next reader of a page
@@ -12,15 +12,16 @@ final class MappedPages: Sendable {
     private let limit: Int
     private let touched = Atomic<Int>(0)
 
-    /// - Parameter limit: the bytes that may be read before they are unmapped; `nil` for no bound.
+    /// - Parameter limit: the bytes that may be touched before they are unmapped; `nil` for no bound.
     init(_ environment: Environment, limit: Int?) {
         address = environment.mapAddress
         bytes = Int(clamping: environment.mapBytes)
         self.limit = limit ?? .max
     }
 
-    /// Notes that `count` bytes were read in the map. To be called within the transaction that read them: then the map is there.
-    func read(_ count: Int) {
+    /// Notes that `count` bytes were touched in the map. To be called while it is sure to be there: within a transaction that reads, or on
+    /// the writer's thread, which is the one that closes the environment.
+    func touch(_ count: Int) {
         guard limit < .max, touched.add(count, ordering: .relaxed).newValue >= limit else { return }
         // Who takes the count back to zero unmaps, for all.
         guard touched.exchange(0, ordering: .relaxed) >= limit else { return }
