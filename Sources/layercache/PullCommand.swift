@@ -10,12 +10,14 @@ struct PullCommand: AsyncParsableCommand {
     var ref: String
     @Argument(help: "oci:DIR:TAG, oci-archive:FILE, tar:FILE (one layer), dir:DIR or file:FILE (a raw file)")
     var destination: String
+    @OptionGroup var limits: LimitOptions
     @OptionGroup var options: CommonOptions
 
     func run() async throws {
         let settings = try Settings(options)
         let reference = try ImageReference(parsing: ref)
         let destination = try DestinationReference.parse(destination)
+        let limits = try limits.resolve(settings)
         let keyring = try settings.keyring()
         // What is pulled into standard output is all that is written there.
         let stream = destination.isStandardOutput ? Terminal.Stream.error : .output
@@ -25,7 +27,7 @@ struct PullCommand: AsyncParsableCommand {
         let notes: [String]
         do {
             image = try await cache.image(reference, keyring: keyring)
-            notes = try await pull(image, to: destination)
+            notes = try await pull(image, to: destination, limits: limits)
         } catch {
             try await cache.close()
             throw error
@@ -51,7 +53,9 @@ struct PullCommand: AsyncParsableCommand {
         if !options.quiet { for note in notes { Terminal.complain("layercache: \(note)") } }
     }
 
-    private func pull(_ image: CachedImage, to destination: DestinationReference) async throws -> [String] {
+    private func pull(
+        _ image: CachedImage, to destination: DestinationReference, limits: ImportLimits
+    ) async throws -> [String] {
         let progress = PullProgress()
         return try await ProgressLine.during(
             options,
@@ -62,7 +66,7 @@ struct PullCommand: AsyncParsableCommand {
                 return "\(progress.bytesWritten.inBytes) (\(rate)/s), chunks: \(tiers)"
             }
         ) {
-            try await ImagePuller(image).pull(to: destination, progress: progress)
+            try await ImagePuller(image, limits: limits).pull(to: destination, progress: progress)
         }
     }
 }

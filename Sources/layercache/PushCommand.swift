@@ -15,6 +15,7 @@ struct PushCommand: AsyncParsableCommand {
     var compression: String?
     @Flag(help: "Convert known layers too, read every chunk that L3 has, and replace damaged ones.")
     var repair = false
+    @OptionGroup var limits: LimitOptions
     @OptionGroup var options: CommonOptions
 
     func run() async throws {
@@ -24,6 +25,7 @@ struct PushCommand: AsyncParsableCommand {
         var pushOptions = PushOptions()
         pushOptions.compression = try parse(compression: settings.value("compression", compression) ?? "1")
         pushOptions.repair = repair
+        pushOptions.limits = try limits.resolve(settings)
         let pusher = ImagePusher(
             store: try settings.objectStore(creating: true), tenant: try keyring.keys(for: reference.tenant),
             deployment: try keyring.requireDeploymentKey(), options: pushOptions)

@@ -27,12 +27,10 @@ struct StatsCommand: AsyncParsableCommand {
 
     /// Prints the JSON object that a daemon answered; whatever else somebody sends does not reach the terminal.
     private func print(_ text: String, of address: String) throws {
-        var limits = ImportLimits()
-        limits.documentDepth = 8
         let value: [String: JSONValue]
         do {
             value = try JSONDocument.decode(
-                [String: JSONValue].self, from: Array(text.utf8), name: "the answer", limits: limits)
+                [String: JSONValue].self, from: Array(text.utf8), name: "the answer", depth: 8)
         } catch {
             throw CacheError(.io, "L2 at \(address) gave no numbers: check the address and the daemon", cause: error)
         }

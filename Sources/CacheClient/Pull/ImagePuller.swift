@@ -7,10 +7,14 @@ internal import Synchronization
 /// Brings a whole image out of the tiers: to an OCI layout, an archive, a tar, a directory or a file.
 public struct ImagePuller: Sendable {
     private let image: CachedImage
+    private let limits: ImportLimits
 
-    /// - Parameter image: is read through all tiers of the cache that opened it.
-    public init(_ image: CachedImage) {
+    /// - Parameters:
+    ///   - image: is read through all tiers of the cache that opened it.
+    ///   - limits: beyond which it is not unpacked.
+    public init(_ image: CachedImage, limits: ImportLimits = ImportLimits()) {
         self.image = image
+        self.limits = limits
     }
 
     /// Writes the image to `destination`.
@@ -36,8 +40,8 @@ public struct ImagePuller: Sendable {
         do {
             let reading = CurrentLayer()
             let notes = try await withTaskCancellationHandler {
-                try await thread.runIfActive { [image] in
-                    try Self.write(image, to: destination, progress: progress, reading: reading)
+                try await thread.runIfActive { [image, limits] in
+                    try Self.write(image, to: destination, limits: limits, progress: progress, reading: reading)
                 }
             } onCancel: {
                 reading.cancel()
@@ -51,11 +55,12 @@ public struct ImagePuller: Sendable {
     }
 
     private static func write(
-        _ image: CachedImage, to reference: DestinationReference, progress: PullProgress, reading: CurrentLayer
+        _ image: CachedImage, to reference: DestinationReference, limits: ImportLimits, progress: PullProgress,
+        reading: CurrentLayer
     ) throws -> [String] {
         // A tar may be a layer that somebody exported. What was a directory or a ZIP never had whiteouts: such names are files there.
         let whiteouts = ![.directory, .zip].contains(image.manifest.source)
-        let destination = try ImageDestination.open(reference, whiteouts: whiteouts)
+        let destination = try ImageDestination.open(reference, limits: limits, whiteouts: whiteouts)
         for (index, layer) in image.layers.enumerated() {
             let source = BlockingLayerSource(layer)
             try reading.set(source.producer)

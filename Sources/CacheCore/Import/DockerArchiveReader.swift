@@ -25,11 +25,11 @@ struct DockerArchiveReader {
                 .unsupported,
                 "\(files.name) has no manifest.json: it is no docker archive, or one from before docker 1.10")
         }
-        let bytes = try range.readAll(atMost: limits.documentBytes)
+        let bytes = try range.readDocument(limits)
         let name = "manifest.json of \(files.name)"
         let items = try JSONDocument.decode([Item].self, from: bytes, name: name, limits: limits)
         guard items.count <= limits.indexEntries else {
-            throw CacheError(.limitExceeded, "\(name) lists more than \(limits.indexEntries) images")
+            throw Limit.indexEntries.exceeded("\(name) lists more than \(limits.indexEntries) images")
         }
         return try image(of: select(reference, from: items), name: name)
     }
@@ -58,11 +58,8 @@ struct DockerArchiveReader {
     }
 
     private func image(of item: Item, name: String) throws -> ImageSource {
-        guard item.layers.count <= limits.layers else {
-            throw CacheError(
-                .limitExceeded, "\(name) has \(item.layers.count) layers, more than the limit of \(limits.layers)")
-        }
-        let bytes = try files.require(item.configuration).readAll(atMost: limits.documentBytes)
+        try ImageSource.check(layerCount: item.layers.count, of: name)
+        let bytes = try files.require(item.configuration).readDocument(limits)
         let configurationName = "\(item.configuration) of \(files.name)"
         if let digest = Self.digest(in: item.configuration),
             bytes.withUnsafeBytes({ SHA256Digest(hashing: $0) }) != digest

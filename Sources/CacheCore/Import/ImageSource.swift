@@ -47,6 +47,16 @@ public struct ImageSource: Sendable {
         }
     }
 
+    /// More layers than an image's manifest can name are refused before any of them is read.
+    static func check(layerCount: Int, of name: String) throws {
+        guard layerCount <= ImageManifest.maximumLayers else {
+            throw CacheError(
+                .limitExceeded,
+                "\(name) has \(layerCount) layers; the format holds \(ImageManifest.maximumLayers): squash some of them"
+            )
+        }
+    }
+
     private static func single(_ origin: ImageManifest.Source, _ layer: LayerSource) -> ImageSource {
         ImageSource(origin: origin, configuration: nil, layers: [layer])
     }
@@ -64,10 +74,11 @@ extension LayerSource {
     static func file(_ path: String, limits: ImportLimits) throws -> LayerSource {
         let (size, open) = try bytes(of: path)
         if let size, size > limits.layerBytes {
-            throw CacheError(.limitExceeded, "\(path) has \(size) bytes, more than the limit of \(limits.layerBytes)")
+            throw Limit.layerBytes.exceeded(
+                "\(path) has \(size) bytes, more than \(Limit.layerBytes.text(limits.layerBytes))")
         }
         return LayerSource(name: path, isFile: true, compressedSize: size) {
-            LimitedSource(try open(), name: path, limit: limits.layerBytes)
+            LimitedSource(try open(), name: path, limits: limits)
         }
     }
 

@@ -7,11 +7,26 @@ package enum JSONDocument {
         _ type: Value.Type, from bytes: [UInt8], name: String, limits: ImportLimits
     ) throws -> Value {
         guard bytes.count <= limits.documentBytes else {
-            throw CacheError(.limitExceeded, "\(name) has more than \(limits.documentBytes) bytes")
+            throw Limit.documentBytes.exceeded(
+                "\(name) has more than \(Limit.documentBytes.text(limits.documentBytes))")
         }
         guard depth(of: bytes) <= limits.documentDepth else {
-            throw CacheError(.limitExceeded, "\(name) nests deeper than \(limits.documentDepth) levels")
+            throw Limit.documentDepth.exceeded("\(name) nests deeper than \(limits.documentDepth) levels")
         }
+        return try parse(type, bytes, name)
+    }
+
+    /// The same for a document of our own, whose bytes are bounded already and whose depth is known.
+    package static func decode<Value: Decodable>(
+        _ type: Value.Type, from bytes: [UInt8], name: String, depth maximum: Int
+    ) throws -> Value {
+        guard depth(of: bytes) <= maximum else {
+            throw CacheError(.invalidInput, "\(name) nests deeper than the \(maximum) levels that it can have")
+        }
+        return try parse(type, bytes, name)
+    }
+
+    private static func parse<Value: Decodable>(_ type: Value.Type, _ bytes: [UInt8], _ name: String) throws -> Value {
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))
         } catch let error as DecodingError {

@@ -13,7 +13,7 @@ struct OCIImageReader {
         guard let range = try files.find("index.json") else {
             throw CacheError(.missing, "\(files.name) is not an OCI image layout: it has no index.json")
         }
-        let bytes = try range.readAll(atMost: limits.documentBytes)
+        let bytes = try range.readDocument(limits)
         let index = try JSONDocument.decode(OCIIndex.self, from: bytes, name: name, limits: limits)
         try checkCount(index, name: name)
         return try image(at: select(tag, from: index.manifests))
@@ -79,17 +79,14 @@ struct OCIImageReader {
 
     private func checkCount(_ index: OCIIndex, name: String) throws {
         guard index.manifests.count <= limits.indexEntries else {
-            throw CacheError(.limitExceeded, "\(name) lists more than \(limits.indexEntries) images")
+            throw Limit.indexEntries.exceeded("\(name) lists more than \(limits.indexEntries) images")
         }
     }
 
     // MARK: The image
 
     private func image(of manifest: OCIManifest, name: String) throws -> ImageSource {
-        guard manifest.layers.count <= limits.layers else {
-            throw CacheError(
-                .limitExceeded, "\(name) has \(manifest.layers.count) layers, more than the limit of \(limits.layers)")
-        }
+        try ImageSource.check(layerCount: manifest.layers.count, of: name)
         for layer in manifest.layers where !OCIMediaType.isLayer(layer.mediaType ?? "") {
             throw CacheError(
                 .unsupported,
@@ -118,7 +115,7 @@ struct OCIImageReader {
         return LayerSource(name: name, diffID: diffID, compressedSize: range.size) { readerCompares in
             // Not compressed: blob and layer are the same bytes under the same hash, and once is enough.
             if readerCompares, digest == diffID {
-                return LimitedSource(FileRangeSource(range), name: name, limit: limits.layerBytes)
+                return LimitedSource(FileRangeSource(range), name: name, limits: limits)
             }
             let blob = VerifiedBlob(range, digest: digest, name: name)
             return try VerifiedLayer(blob: blob, name: name, compressedSize: range.size, limits: limits)
@@ -139,7 +136,7 @@ struct OCIImageReader {
     private func document(_ descriptor: OCIDescriptor, kind: String) throws -> (bytes: [UInt8], name: String) {
         let digest = try descriptor.sha256(in: files.name)
         let name = "\(kind) sha256:\(digest) of \(files.name)"
-        let bytes = try blob(descriptor, digest: digest, name: name).readAll(atMost: limits.documentBytes)
+        let bytes = try blob(descriptor, digest: digest, name: name).readDocument(limits)
         guard bytes.withUnsafeBytes({ SHA256Digest(hashing: $0) }) == digest else {
             throw CacheError(.corrupt, "\(name) is not what its digest says: fetch the image again")
         }

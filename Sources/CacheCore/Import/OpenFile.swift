@@ -89,6 +89,16 @@ package struct FileRange: Sendable {
         return count
     }
 
+    /// All bytes of a JSON document of an image.
+    package func readDocument(_ limits: ImportLimits) throws -> [UInt8] {
+        guard size <= limits.documentBytes else {
+            throw Limit.documentBytes.exceeded(
+                "\(file.name) has a document of \(size) bytes, more than \(Limit.documentBytes.text(limits.documentBytes))"
+            )
+        }
+        return try readAll(atMost: size)
+    }
+
     /// All bytes of a document that must be small.
     package func readAll(atMost limit: Int) throws -> [UInt8] {
         guard size <= limit else {

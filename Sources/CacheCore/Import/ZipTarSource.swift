@@ -7,10 +7,8 @@ internal import Glibc
 final class ZipTarSource: ByteSource {
     private let reader: ArchiveReader
     private let limits: ImportLimits
-    private let limit: Int
     private let end: ZipEndRecord?
     private var entries = 0
-    private var total = 0
     private var pending: ArraySlice<UInt8> = []
     /// What the current entry has yet to deliver.
     private var remaining = 0
@@ -18,9 +16,8 @@ final class ZipTarSource: ByteSource {
     private var ended = false
 
     init(_ range: FileRange, name: String, limits: ImportLimits) throws {
-        reader = try ArchiveReader(.zip(range), name: name)
+        reader = try ArchiveReader(.zip(range), name: name, limits: limits)
         self.limits = limits
-        limit = limits.uncompressedBytes(from: range.size)
         end = try ZipEndRecord(range)
     }
 
@@ -71,7 +68,10 @@ final class ZipTarSource: ByteSource {
                 throw CacheError(.invalidInput, "\(reader.name): the size of '\(path)' is not known")
             }
             entry.size = Int(archive_entry_size(header))
-            try reserve(entry.size)
+            guard entry.size >= 0, entry.size <= limits.layerBytes else {
+                throw Limit.layerBytes.exceeded(
+                    "\(reader.name): '\(path)' has \(entry.size) bytes, more than a layer may have")
+            }
             remaining = entry.size
             inEntry = true
         case S_IFDIR:
@@ -86,7 +86,6 @@ final class ZipTarSource: ByteSource {
         default:
             throw CacheError(.unsupported, "\(reader.name): '\(path)' is neither file, directory nor symbolic link")
         }
-        try reserve(NewTarEntry.block)
         pending = entry.encoded()[...]
     }
 
@@ -95,23 +94,14 @@ final class ZipTarSource: ByteSource {
             throw CacheError(.invalidInput, "\(reader.name) has an entry whose name cannot be read")
         }
         guard path.bytes.count <= limits.pathBytes else {
-            throw CacheError(
-                .limitExceeded, "\(reader.name) has an entry whose name is longer than \(limits.pathBytes) bytes")
+            throw Limit.pathBytes.exceeded(
+                "\(reader.name) has an entry whose name is longer than \(limits.pathBytes) bytes")
         }
         let parts = path.bytes.split(separator: UInt8(ascii: "/"))
         guard path.bytes.first != UInt8(ascii: "/"), !parts.contains(where: { $0.elementsEqual("..".utf8) }) else {
             throw CacheError(.invalidInput, "\(reader.name) has an entry that leads out of it: '\(path)'")
         }
         return path
-    }
-
-    private func reserve(_ count: Int) throws {
-        guard count >= 0, count <= limit - total else {
-            throw CacheError(
-                .limitExceeded,
-                "\(reader.name) expands to more than the \(limit) bytes that its size allows: a decompression bomb?")
-        }
-        total += count
     }
 
     private func readContents(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
@@ -154,8 +144,8 @@ extension LayerSource {
         }
         return LayerSource(name: path, compressedSize: range.size) {
             LimitedSource(
-                try ZipTarSource(range, name: path, limits: limits), name: path,
-                limit: limits.layerBytes)
+                try ZipTarSource(range, name: path, limits: limits), name: path, limits: limits,
+                compressedSize: range.size)
         }
     }
 }

@@ -26,7 +26,7 @@ struct LayerPusher: Sendable {
         let splitter = try await pool.runIfActive { [options, buffers] in
             SplitterHandle(
                 LayerSplitter(
-                    try source.openToCompare(), kind: source.kind, limits: options.layerLimits, buffers: buffers))
+                    try source.openToCompare(), kind: source.kind, limits: options.limits.layer, buffers: buffers))
         }
         let (slots, counts): (LayerSlots, LayerPushReport)
         do {

@@ -133,7 +133,7 @@ import Testing
         expectFault(tar { $0.file("second", []) }, .limitExceeded, containing: "more than 1 entries", limits: limits)
         limits = LayerLimits()
         limits.layerBytes = 1000
-        expectFault(tar { $0.file("second", []) }, .limitExceeded, containing: "longer than 1000 bytes", limits: limits)
+        expectFault(tar { $0.file("second", []) }, .limitExceeded, containing: "longer than 1000B", limits: limits)
     }
 
     @Test func sparseMapsThatCannotBe() {
