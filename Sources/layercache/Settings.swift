@@ -45,6 +45,15 @@ struct Settings {
         return size.bytes
     }
 
+    /// A time; `nil` if nobody sets it.
+    func duration(_ name: String, _ given: String?) throws -> Duration? {
+        guard let text = value(name, given) else { return nil }
+        guard let time = DurationOption(text) else {
+            throw ValidationError("--\(name) '\(text)' is not a time: use for example 500ms, 2s or 5m, at most 24h.")
+        }
+        return time.duration
+    }
+
     /// L3; `creating` makes a directory that is missing, for those who push.
     func objectStore(creating: Bool = false) throws -> any ObjectStore {
         try ObjectStoreLocation.parse(try required("l3", options.l3, "/srv/layers")).open(create: creating)
@@ -66,11 +75,25 @@ struct Settings {
 
     func l1Capacity() throws -> UInt64 { try size("l1-capacity", options.l1Capacity, default: 10 << 30) }
 
+    /// L3 alone, with the deadlines that the options name.
+    private func cacheConfiguration() throws -> CacheConfiguration {
+        // Bad usage is told before anything is looked at.
+        typealias Deadline = WritableKeyPath<CacheConfiguration, Duration>
+        let given: [(String, String?, Deadline)] = [
+            ("l1-deadline", options.l1Deadline, \.l1Deadline), ("l2-deadline", options.l2Deadline, \.l2Deadline),
+            ("l3-deadline", options.l3Deadline, \.l3Deadline),
+        ]
+        let deadlines = try given.map { ($2, try duration($0, $1)) }
+        var configuration = CacheConfiguration(l3: try objectStore())
+        for case (let path, let deadline?) in deadlines { configuration[keyPath: path] = deadline }
+        return configuration
+    }
+
     /// A cache with the tiers that the options name.
     func openCache() async throws -> LayerCache {
         // Bad usage is told before anything is looked at.
         let capacity = try l1Capacity()
-        var configuration = CacheConfiguration(l3: try objectStore())
+        var configuration = try cacheConfiguration()
         configuration.l1Directory = l1Directory()
         configuration.l1Capacity = capacity
         configuration.l2 = l2Addresses()
@@ -79,7 +102,7 @@ struct Settings {
 
     /// A cache of nothing: whatever is read comes from L3.
     func openBareL3() async throws -> LayerCache {
-        var configuration = CacheConfiguration(l3: try objectStore())
+        var configuration = try cacheConfiguration()
         configuration.memoryBytes = 0
         return try await LayerCache.open(configuration, logger: .commandLine)
     }

@@ -13,7 +13,7 @@ import Testing
     /// Ends with 0 or with 1 and one line; never by a signal, never late.
     private func survive(_ bench: Workbench, _ source: String, _ what: String) async throws {
         let outcome = try await bench.run(
-            ["push", source, "acme/any:1", "--l3", bench.l3, "--keyring", bench.keyring, "--quiet"], atMost: 30)
+            ["push", source, "acme/any:1", "--l3", bench.l3, "--keyring", bench.keyring, "--quiet"])
         #expect(outcome.status == 0 || (outcome.status == 1 && outcome.errorLines.count == 1), "\(what): \(outcome)")
     }
 
@@ -209,8 +209,7 @@ import Testing
                 [
                     "pull", "acme/f:1", "file:\(bench("g"))", "--l3", bench.l3, "--keyring", bench.keyring, "--config",
                     bench("\(name).json"),
-                ],
-                atMost: 20)
+                ])
             #expect(outcome.status == (name == "size" ? 2 : 1), "\(name): \(outcome)")
             if name != "size" {
                 #expect(outcome.errorLines.count == 1 && outcome.error.contains("\(name).json"), "\(name): \(outcome)")
@@ -222,7 +221,7 @@ import Testing
             try await bench.fail(["ls", "--l3", url])
         }
         for url in ["127.0.0.1:1", "ftp://x", "http://", "http://:::", "http://a b"] {
-            let outcome = try await bench.run(["stats", "--l2", url], atMost: 30)
+            let outcome = try await bench.run(["stats", "--l2", url])
             #expect(outcome.status == 1 && outcome.errorLines.count == 1, "\(url): \(outcome)")
         }
     }

@@ -8,10 +8,11 @@ import Testing
     private func interrupt(
         _ bench: Workbench, _ arguments: [String], _ number: Int32, below directory: String
     ) async throws {
-        for _ in 0..<10 {
+        // On a busy machine many may come to their end before this one sees their first bytes.
+        for _ in 0..<100 {
             try await bench.shell("rm -rf '\(directory)'; mkdir '\(directory)'")
             let process = try bench.start(arguments)
-            while !process.hasEnded, !hasBytes(bench, directory) { try await Task.sleep(for: .milliseconds(1)) }
+            try await eventually("bytes below \(directory)") { process.hasEnded || hasBytes(bench, directory) }
             process.signal(number)
             let outcome = try await process.wait()
             if outcome.status == 0 { continue }
