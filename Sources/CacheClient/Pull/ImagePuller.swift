@@ -36,7 +36,7 @@ public struct ImagePuller: Sendable {
         do {
             let reading = CurrentLayer()
             let notes = try await withTaskCancellationHandler {
-                try await thread.runIfActive { [image] in
+                try await thread.runCancellable { [image] in
                     try Self.write(image, to: destination, progress: progress, reading: reading)
                 }
             } onCancel: {
