@@ -40,7 +40,7 @@ public struct ImagePuller: Sendable {
         do {
             let reading = CurrentLayer()
             let notes = try await withTaskCancellationHandler {
-                try await thread.runIfActive { [image, limits] in
+                try await thread.runCancellable { [image, limits] in
                     try Self.write(image, to: destination, limits: limits, progress: progress, reading: reading)
                 }
             } onCancel: {

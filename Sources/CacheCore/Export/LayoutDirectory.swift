@@ -86,7 +86,7 @@ final class LayoutDirectory: LayoutSink {
 
     func finish(manifest: OCIDescriptor) throws {
         // Two pulls into one layout must not lose each other's image.
-        try retryingInterrupts("lock \(path)") { flock(root.descriptor, LOCK_EX) }
+        try FileLock.lock(root.descriptor, path: path)
         try put(JSONDocument.encode(OCILayoutMarker(imageLayoutVersion: "1.0.0")), as: "oci-layout", in: root)
         try put(JSONDocument.encode(mergedIndex(manifest)), as: "index.json", in: root)
         finished = true

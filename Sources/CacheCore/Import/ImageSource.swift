@@ -84,7 +84,8 @@ extension LayerSource {
 
     /// How to read `path`: a file or block device at any place, anything else from front to back.
     private static func bytes(of path: String) throws -> (size: Int?, open: @Sendable () throws -> any ByteSource) {
-        let file = try OpenFile.open(path)
+        // A pipe's writer may come later: it is waited for where the bytes are.
+        let file = try OpenFile.open(path, O_RDONLY | O_NONBLOCK)
         switch try file.kind() {
         case .bytes:
             let range = try file.wholeRange()

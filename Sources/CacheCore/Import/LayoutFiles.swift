@@ -89,17 +89,3 @@ enum TemporaryFile {
         return FileRange(file: file, offset: 0, size: size)
     }
 }
-
-extension OpenFile {
-    /// Writes all of `bytes` where the descriptor stands.
-    package func write(_ bytes: UnsafeRawBufferPointer) throws {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let part = UnsafeRawBufferPointer(rebasing: rest)
-            let count = try retryingInterrupts("write \(name)") {
-                Glibc.write(descriptor, part.baseAddress, part.count)
-            }
-            rest = rest.dropFirst(count)
-        }
-    }
-}

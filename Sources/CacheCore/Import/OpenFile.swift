@@ -171,13 +171,3 @@ extension CacheError {
     }
 }
 
-/// What can only be read once: a pipe, a terminal, standard input.
-package final class PipeSource: ByteSource {
-    private let file: OpenFile
-
-    package init(_ file: OpenFile) { self.file = file }
-
-    package func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        try retryingInterrupts("read \(file.name)") { Glibc.read(file.descriptor, buffer.baseAddress, buffer.count) }
-    }
-}

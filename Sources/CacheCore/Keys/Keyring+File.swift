@@ -73,7 +73,7 @@ extension Keyring {
                 if try write(new, replacing: false) { return }
                 continue
             }
-            try FileLock.lock(file, path: path)
+            try FileLock.lock(file.number, path: path)
             // Whoever had the lock before may have put another file in its place.
             guard try FileStatus(of: file).identity == FileStatus(path: path)?.identity else { continue }
             var keyring = found

@@ -244,8 +244,8 @@ final class ObjectFiles: Sendable {
     private func exclusively<Result>(_ body: () throws -> Result) throws -> Result {
         let lock = try writing().lock
         return try changing.withLock {
-            try FileLock.lock(lock, path: "\(root)/\(Self.lockName)")
-            defer { FileLock.unlock(lock) }
+            try FileLock.lock(lock.number, path: "\(root)/\(Self.lockName)")
+            defer { FileLock.unlock(lock.number) }
             return try body()
         }
     }
@@ -267,6 +267,8 @@ final class ObjectFiles: Sendable {
         do {
             return try body()
         } catch let error as CacheError where error.code == .limitExceeded || error.cause != nil {
+            throw error
+        } catch let error as CancellationError {
             throw error
         } catch {
             let code = (error as? CacheError)?.code ?? .io

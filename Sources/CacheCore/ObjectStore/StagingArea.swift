@@ -38,7 +38,7 @@ final class StagingArea: Sendable {
             }
             let lock = OwnedDescriptor(number)
             // One that is cleaning up may have taken it between these two calls, and have removed it.
-            guard try FileLock.attempt(lock, path: "\(name)/\(id)\(lockSuffix)"),
+            guard try FileLock.attempt(lock.number, path: "\(name)/\(id)\(lockSuffix)"),
                 let named = FileStatus(of: id + lockSuffix, in: directory),
                 try FileStatus(of: lock).identity == named.identity
             else { continue }
@@ -54,7 +54,7 @@ final class StagingArea: Sendable {
             // Gone: its owner has just closed its store. Not ours to open: another user's store.
             guard number >= 0 else { continue }
             let abandoned = OwnedDescriptor(number)
-            guard try FileLock.attempt(abandoned, path: "\(Self.name)/\(entry.name)") else { continue }
+            guard try FileLock.attempt(abandoned.number, path: "\(Self.name)/\(entry.name)") else { continue }
             let owner = entry.name.dropLast(Self.lockSuffix.count)
             for file in entries where file.name.hasPrefix(owner + ".") && file.name != entry.name {
                 try remove(file.name)

@@ -23,7 +23,7 @@ struct LayerPusher: Sendable {
     ///   configuration promises) or of the store.
     func push(_ source: LayerSource) async throws -> Pushed {
         if !options.repair, let diffID = source.diffID, let known = try await known(source, diffID) { return known }
-        let splitter = try await pool.runIfActive { [options, buffers] in
+        let splitter = try await pool.runCancellable { [options, buffers] in
             SplitterHandle(
                 LayerSplitter(
                     try source.openToCompare(), kind: source.kind, limits: options.limits.layer, buffers: buffers))
