@@ -7,7 +7,7 @@ enum ConfigurationFile {
     /// The options that can be set there (and as `LAYERCACHE_...` in the environment).
     static let names = [
         "l1", "l1-capacity", "l2", "l3", "keyring", "listen", "store", "capacity", "memory", "threads",
-        "compression",
+        "connections", "compression",
     ]
     private static let maximumBytes = 1 << 20
 

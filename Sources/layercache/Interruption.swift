@@ -12,7 +12,7 @@ struct Interruption: Error {
     static func whileListening(_ verb: sending @escaping () async throws -> Void) async throws {
         let received = Received()
         let signals = await UnixSignalsSequence(
-            trapping: [.sigint, .sigterm, .sighup].filter { !isIgnored($0.number) })
+            trapping: [.sigint, .sigterm, .sighup].filter { !$0.isIgnored })
         let work = Task { try await verb() }
         let listener = Task {
             for await signal in signals {
@@ -32,21 +32,21 @@ struct Interruption: Error {
     private final class Received: Sendable {
         let first = Atomic<Int32>(0)
     }
-
-    /// Whether whoever started the process wants it to live on (`nohup`, or a shell's background).
-    private static func isIgnored(_ number: Int32) -> Bool {
-        var action = sigaction()
-        guard sigaction(number, nil, &action) == 0 else { return false }
-        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
-    }
 }
 
 extension UnixSignal {
-    fileprivate var number: Int32 {
+    var number: Int32 {
         switch self {
         case .sighup: SIGHUP
         case .sigint: SIGINT
         default: SIGTERM
         }
+    }
+
+    /// Whether whoever started the process wants it to live on (`nohup`, or a shell's background).
+    var isIgnored: Bool {
+        var action = sigaction()
+        guard sigaction(number, nil, &action) == 0 else { return false }
+        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 }

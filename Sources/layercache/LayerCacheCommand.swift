@@ -31,6 +31,8 @@ struct LayerCacheCommand: AsyncParsableCommand {
             let command = try parseAsRoot()
             verb = type(of: command)
             try await run(command)
+            // What was logged may still be on its way; but the end does not wait for a reader that is not there.
+            LineSink.standardError.flush(within: 1)
         } catch let interruption as Interruption {
             Terminal.complain("layercache: interrupted")
             Glibc.exit(interruption.status)
@@ -53,6 +55,7 @@ struct LayerCacheCommand: AsyncParsableCommand {
 
     /// One line on standard error and the exit status of the contract.
     private static func leave(with error: any Error, of verb: any ParsableCommand.Type) -> Never {
+        LineSink.standardError.flush(within: 1)
         let status = exitCode(for: error)
         if status == .success {
             do { try Terminal.say(fullMessage(for: error)) } catch { fail(error) }
