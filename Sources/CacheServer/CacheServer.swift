@@ -15,16 +15,33 @@ internal import Synchronization
 public struct CacheServer: Service {
     public let configuration: ServerConfiguration
     private let logger: Logger
+    private let time: ServerTime
+    private let droppedLogLines: @Sendable () -> Int
     private let onReady: @Sendable (_ port: Int) async -> Void
 
     /// - Parameters:
+    ///   - droppedLogLines: how many lines of the log were dropped because nobody read them, for `/metrics`.
     ///   - onReady: called once requests are served, with the port that was bound.
     public init(
         configuration: ServerConfiguration, logger: Logger,
+        droppedLogLines: @escaping @Sendable () -> Int = { 0 },
         onReady: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) {
+        self.init(
+            configuration: configuration, time: .system, logger: logger, droppedLogLines: droppedLogLines,
+            onReady: onReady)
+    }
+
+    /// - Parameter time: what deadlines go by.
+    package init(
+        configuration: ServerConfiguration, time: ServerTime, logger: Logger,
+        droppedLogLines: @escaping @Sendable () -> Int = { 0 },
+        onReady: @escaping @Sendable (_ port: Int) async -> Void
+    ) {
         self.configuration = configuration
+        self.time = time
         self.logger = logger
+        self.droppedLogLines = droppedLogLines
         self.onReady = onReady
     }
 
@@ -33,7 +50,7 @@ public struct CacheServer: Service {
         try configuration.validate()
         Allocator.limitArenas()
         var limits = configuration.limits
-        limits.connections = FileDescriptors.provide(for: limits.connections, logger: logger)
+        limits.connections = FileDescriptors.provide(for: limits, logger: logger)
         let threads = NIOThreadPool(numberOfThreads: configuration.storeThreads)
         threads.start()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopThreads)
@@ -61,20 +78,27 @@ public struct CacheServer: Service {
         let tiers = ChunkTiers(
             memory: MemoryTier(capacity: configuration.memoryBytes), store: store, threads: threads)
         let state = ServerState()
-        let inspector = ServerInspector(configuration: configuration, state: state, tiers: tiers)
+        let inspector = ServerInspector(
+            configuration: configuration, state: state, tiers: tiers, time: time, droppedLogLines: droppedLogLines)
         let control = ControlPlane(inspector, logger: logger)
-        var lanes: [NIOLoopBound<Lane>] = []
+        var peers: [Peer] = []
         for eventLoop in group.makeIterator() {
-            lanes.append(
-                try await eventLoop.submit { [configuration, logger] in
+            peers.append(
+                try await eventLoop.submit { [configuration, time, logger] in
                     let lane = Lane(
-                        on: eventLoop, share: configuration.eventLoopThreads, limits: limits,
-                        tiers: tiers,
-                        control: control, state: state, logger: logger)
-                    lane.start()
-                    return NIOLoopBound(lane, eventLoop: eventLoop)
+                        on: eventLoop, share: configuration.eventLoopThreads, limits: limits, tiers: tiers,
+                        control: control, state: state, time: time, logger: logger)
+                    return Peer(lane: NIOLoopBound(lane, eventLoop: eventLoop), standby: lane.standby)
                 }.get())
         }
+        for peer in peers {
+            let others = peers.filter { $0.standby !== peer.standby }
+            try await peer.lane.eventLoop.submit {
+                peer.lane.value.peers = others
+                peer.lane.value.start()
+            }.get()
+        }
+        let lanes = peers.map(\.lane)
         inspector.watch(lanes)
         do {
             try await listen(on: group, lanes, state)

@@ -7,23 +7,28 @@ enum FileDescriptors {
     private static let others = 128
     private static let fewestOthers = 32
 
-    /// Raises the soft limit as far as `connections` (and those that are only told to go away) need and the hard limit lets it.
+    /// Raises the soft limit as far as `limits` (connections, and guests beyond them) need and the hard limit lets it.
     ///
     /// - Returns: how many connections there can be: one more than the system has descriptors for could not even be accepted to be refused,
     ///   and would keep an event loop busy with trying.
-    static func provide(for connections: Int, logger: Logger) -> Int {
-        let needed = rlim_t(connections + connections / 8 + others)
+    static func provide(for limits: ServerLimits, logger: Logger) -> Int {
+        let needed = rlim_t(limits.connections + limits.guests + others)
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
-            return connections
+            return limits.connections
         }
+        let before = limit.rlim_cur
         limit.rlim_cur = min(needed, limit.rlim_max)
-        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 || limit.rlim_cur < needed {
-            logger.warning(
-                "the limit of open files is too low for all connections: raise it (ulimit -n)",
-                metadata: ["open files": "\(limit.rlim_cur)", "needed": "\(needed)"])
-        }
+        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 { limit.rlim_cur = before }
+        guard limit.rlim_cur < needed else { return limits.connections }
         let available = Int(clamping: limit.rlim_cur) - fewestOthers
-        return min(connections, max(available - available / 8 - 2, 1))
+        let connections = min(limits.connections, max(available - max(available / 8, 16), 1))
+        logger.warning(
+            "the limit of open files is too low for all connections: raise it (ulimit -n)",
+            metadata: [
+                "open files": "\(limit.rlim_cur)", "needed": "\(needed)", "connections": "\(connections)",
+                "wanted": "\(limits.connections)",
+            ])
+        return connections
     }
 }

@@ -16,8 +16,9 @@ public struct ServerLimits: Sendable, Hashable {
     public var chunkBytes = ChunkLimits.sealedBytes
     /// Ids in one `POST /v1/chunks/missing`. Beyond: 413, before the body is read.
     public var missingIDs = 10_000
-    /// Connections at a time. One beyond gets 503 with `Retry-After` and is closed; when an eighth as many again
-    /// stand there to be told so, further ones are closed without a word.
+    /// Connections at a time. When they are all there, a new one takes the place of one that waits: for a client, for the rest of a head, or
+    /// for the end. Where all have something under way, ``guests`` more may ask about the daemon's health and numbers; for anything else
+    /// they get 503 with `Retry-After` and are closed. Of guests that say nothing, the oldest goes first.
     public var connections = 1_000
     /// Parts (heads, pieces of bodies, ends) that a client may send ahead while one of its requests is being answered.
     /// Beyond: what came before is answered, then 503, and the connection ends.
@@ -45,6 +46,9 @@ public struct ServerLimits: Sendable, Hashable {
 }
 
 extension ServerLimits {
+    /// Connections beyond ``connections`` that may ask about the daemon: probes must work when nothing else does.
+    var guests: Int { max(connections / 8, 16) }
+
     /// The most bytes that one request can ever hold: less room than this in flight would let it wait for ever.
     var largestBody: Int { max(chunkBytes, ChunkLimits.sealedBytes, missingIDs * SHA256Digest.byteCount) }
 

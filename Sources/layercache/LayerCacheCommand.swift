@@ -31,6 +31,8 @@ struct LayerCacheCommand: AsyncParsableCommand {
         do { command = try parseAsRoot() } catch { leave(with: error, of: self) }
         let type = type(of: command)
         let end: @Sendable ((any Error)?) -> Never = { error in
+            // What was logged may still be on its way; but the end does not wait for a reader that is not there.
+            LineSink.standardError.flush(within: 1)
             guard let error else { Glibc.exit(0) }
             leave(with: error, of: type)
         }

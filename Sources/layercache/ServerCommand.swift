@@ -3,12 +3,14 @@ import CacheCore
 import CacheServer
 import Logging
 import ServiceLifecycle
-import UnixSignals
 
 struct ServerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "server", abstract: "Run the L2 daemon.",
-        discussion: "It never sees plaintext and holds no keys. SIGTERM lets requests finish and ends with status 0.")
+        discussion: """
+            It never sees plaintext and holds no keys. SIGTERM lets requests finish and ends with status 0, SIGINT ends them; a second
+            one ends the daemon at once. SIGHUP changes nothing.
+            """)
 
     @Option(
         help: ArgumentHelp(
@@ -22,6 +24,8 @@ struct ServerCommand: AsyncParsableCommand {
     var memory: String?
     @Option(help: ArgumentHelp("Threads that serve the network (1).", valueName: "count"))
     var threads: String?
+    @Option(help: ArgumentHelp("Most connections at a time (1000).", valueName: "count"))
+    var connections: String?
     @OptionGroup var options: CommonOptions
 
     func run() async throws {
@@ -39,22 +43,31 @@ struct ServerCommand: AsyncParsableCommand {
         }
         configuration.memoryBytes = Int(
             try settings.size("memory", memory, default: UInt64(configuration.memoryBytes)))
-        if let threads = settings.value("threads", threads) {
-            guard let count = Int(threads), (1...1024).contains(count) else {
-                throw ValidationError("--threads '\(threads)' is not a number from 1 to 1024.")
-            }
-            configuration.eventLoopThreads = count
-        }
+        configuration.eventLoopThreads =
+            try Self.count("threads", settings.value("threads", threads), upTo: 1024) ?? configuration.eventLoopThreads
+        configuration.limits.connections =
+            try Self.count("connections", settings.value("connections", connections), upTo: 1_000_000)
+            ?? configuration.limits.connections
         let logger = Logger.standardError(options.quiet ? .warning : .info)
+        let signals = DaemonSignals()
         let isJSON = options.json
-        let server = CacheServer(configuration: configuration, logger: logger) { port in
-            if isJSON { try? Terminal.printJSON(["listen": address.text(port: port)]) }
+        let server = CacheServer(
+            configuration: configuration, logger: logger, droppedLogLines: { LineSink.standardError.dropped }
+        ) { port in
+            signals.served()
+            // Through a sink, because whoever started the daemon may read neither of its outputs.
+            if isJSON { try? Terminal.queueJSON(["listen": address.text(port: port)]) }
         }
-        let group = ServiceGroup(
-            configuration: .init(
-                services: [server], gracefulShutdownSignals: [.sigterm], cancellationSignals: [.sigint],
-                logger: logger))
-        try await group.run()
+        let group = ServiceGroup(configuration: .init(services: [server], logger: logger))
+        try await signals.run(group, logger: logger)
+    }
+
+    private static func count(_ name: String, _ text: String?, upTo most: Int) throws -> Int? {
+        guard let text else { return nil }
+        guard let count = Int(text), (1...most).contains(count) else {
+            throw ValidationError("--\(name) '\(text)' is not a number from 1 to \(most).")
+        }
+        return count
     }
 }
 

@@ -113,7 +113,7 @@ extension Logger {
     static let commandLine = standardError(.warning)
 
     static func standardError(_ level: Logger.Level) -> Logger {
-        var logger = Logger(label: "layercache") { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "layercache") { LineLogHandler(label: $0, sink: .standardError) }
         logger.logLevel = level
         return logger
     }

@@ -11,6 +11,8 @@ enum Terminal {
 
     /// Writes a line to standard error. Where nobody can be told, nothing happens: the exit status still says what there is to say.
     static func complain(_ line: String) {
+        // After what was logged before, unless nobody reads that.
+        LineSink.standardError.flush(within: 1)
         _ = write(printable(line) + "\n", to: .error)
     }
 
@@ -29,9 +31,18 @@ enum Terminal {
 
     /// Prints exactly one JSON object.
     static func printJSON(_ value: some Encodable, on stream: Stream = .output) throws {
+        try say(try json(value), on: stream)
+    }
+
+    /// The same on standard output for a daemon, which must go on if nobody reads it.
+    static func queueJSON(_ value: some Encodable) throws {
+        LineSink.standardOutput.write(try json(value))
+    }
+
+    private static func json(_ value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        try say(String(decoding: try encoder.encode(value), as: UTF8.self), on: stream)
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
     /// Prints rows under their titles; all but the first column are aligned to the right.
@@ -103,6 +114,11 @@ enum Terminal {
             if isEnding { return false }
         }
     }
+}
+
+extension LineSink {
+    static let standardError = LineSink(descriptor: STDERR_FILENO)
+    static let standardOutput = LineSink(descriptor: STDOUT_FILENO)
 }
 
 extension Int {

@@ -9,10 +9,18 @@ final class ServerInspector: Sendable {
     private let configuration: ServerConfiguration
     private let state: ServerState
     private let tiers: ChunkTiers
-    private let started = NIODeadline.now()
+    private let time: ServerTime
+    private let started: NIODeadline
+    private let droppedLogLines: @Sendable () -> Int
     private let lanes = NIOLockedValueBox<[NIOLoopBound<Lane>]>([])
 
-    init(configuration: ServerConfiguration, state: ServerState, tiers: ChunkTiers) {
+    init(
+        configuration: ServerConfiguration, state: ServerState, tiers: ChunkTiers, time: ServerTime,
+        droppedLogLines: @escaping @Sendable () -> Int
+    ) {
+        self.time = time
+        started = time.now()
+        self.droppedLogLines = droppedLogLines
         self.configuration = configuration
         self.state = state
         self.tiers = tiers
@@ -37,7 +45,7 @@ final class ServerInspector: Sendable {
         let memory = tiers.memory.usage
         let disk = tiers.store.statistics
         return ServerStatistics(
-            uptimeSeconds: Double((NIODeadline.now() - started).nanoseconds) / 1e9,
+            uptimeSeconds: Double((time.now() - started).nanoseconds) / 1e9,
             memory: .init(
                 chunks: memory.chunks, bytes: memory.bytes, capacity: configuration.memoryBytes,
                 hits: requests.memoryHits,
@@ -84,6 +92,8 @@ final class ServerInspector: Sendable {
         out.counter(
             "layercache_malformed_total", "Connections ended because what came was not HTTP.", requests.malformed)
         out.counter(
+            "layercache_vanished_total", "Connections that ended in the middle of a request.", requests.vanished)
+        out.counter(
             "layercache_evictions_total", "Chunks dropped to make room, by tier.", label: "tier",
             [("memory", statistics.memory.evictions), ("disk", statistics.disk.evictions)])
         out.gauge("layercache_store_chunks", "Chunks in the store.", statistics.disk.chunks)
@@ -97,8 +107,13 @@ final class ServerInspector: Sendable {
         out.counter("layercache_connections_total", "Connections accepted.", requests.connectionsAccepted)
         out.counter(
             "layercache_connections_refused_total", "Connections beyond the limit.", requests.refusedConnections)
+        out.counter(
+            "layercache_connections_evicted_total", "Waiting connections that gave way to new ones.",
+            requests.evictedConnections)
         out.gauge("layercache_in_flight_bytes", "Bytes of chunks held for requests.", requests.bytesInFlight)
         out.gauge("layercache_in_flight_requests", "Requests that hold room in flight.", requests.requestsInFlight)
+        out.counter(
+            "layercache_log_dropped_total", "Lines of the log that nobody read in time.", droppedLogLines())
         out.histogram(
             "layercache_request_seconds", "Time of successful chunk requests, first byte in to last byte out.",
             [("GET", requests.getSeconds), ("PUT", requests.putSeconds)])

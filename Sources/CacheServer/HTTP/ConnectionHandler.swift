@@ -32,6 +32,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     let lane: Lane
+    /// Where this connection stands in the lane's lists; only the lane changes these three.
+    var links = ConnectionList.Links()
+    var standing: Lane.Standing?
+    var standsSince = NIODeadline.distantPast
     var phase = Phase.idle
     var plan: RequestPlan?
     var body = ByteBuffer()
@@ -55,6 +59,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var heldRoom: Int?
     /// When the client last took or sent something while this connection held room.
     private var movedAt = NIODeadline.distantPast
+    /// What the kernel had not taken yet of the response when that was looked at last.
+    private var unsentBytes = 0
+    /// Beyond the limit of connections: only questions about the daemon itself are answered.
+    private var isGuest = false
+    /// The server ends the connection, so that its end says nothing about the client.
+    private var isCut = false
     private var status = HTTPResponseStatus.ok
 
     init(lane: Lane) {
@@ -72,17 +82,21 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        deadline = .now() + TimeAmount(lane.limits.idleTime)
-        switch lane.add(self) {
+        let now = lane.now
+        deadline = now + TimeAmount(lane.limits.idleTime)
+        switch lane.admit(self, at: now) {
         case .serve: break
-        case .refuse: refuse(.busy("too many connections"), closing: true)
-        case .drop: context.close(promise: nil)
+        case .guest:
+            isGuest = true
+            deadline = now + TimeAmount(lane.limits.lingerTime)
+        case .drop: cut()
         }
         context.fireChannelActive()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         if phase == .waiting { lane.leaveLine(self) }
+        if !isCut, phase == .receiving || headStarted != nil { lane.metrics.vanished += 1 }
         // What a thread still works on keeps its room until the thread is done with it.
         if phase != .working { giveRoom() }
         phase = .closed
@@ -106,9 +120,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// The parser says nothing until a head is complete; bytes that came without a part are the beginning of one.
     func channelReadComplete(context: ChannelHandlerContext) {
         if phase == .idle, !sawPart, headStarted == nil {
-            let now = NIODeadline.now()
+            let now = lane.now
             headStarted = now
             deadline = min(deadline, now + TimeAmount(lane.limits.requestTime))
+            if standing == .idle { lane.stand(self, as: .unproven, since: now) }
         }
         sawPart = false
         context.fireChannelReadComplete()
@@ -137,11 +152,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard phase != .closing, phase != .closed, context.channel.isActive, failure == nil else { return }
         if let error = error as? HTTPParserError {
-            lane.metrics.malformed += 1
+            if error == .invalidEOFState { lane.metrics.vanished += 1 } else { lane.metrics.malformed += 1 }
             failure = Refusal(error)
             processPending()
         } else {
             lane.logger.debug("connection failed", metadata: ["error": "\(error)"])
+            // By what the client or the network did: `channelInactive` counts it.
             context.close(promise: nil)
         }
     }
@@ -192,10 +208,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func begin(_ head: HTTPRequestHead) {
         let plan = RequestPlan(head, limits: lane.limits)
         self.plan = plan
-        started = headStarted ?? .now()
+        let now = lane.now
+        lane.stand(self, as: nil, since: now)
+        started = headStarted ?? now
         headStarted = nil
         deadline = started + TimeAmount(lane.limits.requestTime)
         phase = .receiving
+        if isGuest, !plan.isControl { return refuse(.busy("too many connections"), closing: true) }
         guard plan.hasBody else { return }
         if case .refuse(let refusal) = plan.operation {
             refuse(refusal, closing: true)
@@ -206,7 +225,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func welcomeBody(_ plan: RequestPlan) {
         guard let context else { return }
-        movedAt = .now()
+        movedAt = lane.now
         body = context.channel.allocator.buffer(capacity: plan.declaredLength ?? 0)
         if plan.awaitsContinue {
             context.writeAndFlush(
@@ -221,7 +240,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             refuse(.tooLarge("the body", limit: plan.bodyLimit), closing: true)
             return
         }
-        movedAt = .now()
+        movedAt = lane.now
         body.writeImmutableBuffer(bytes)
     }
 
@@ -232,7 +251,21 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Whether the client has kept room in flight since `time` without a move: neither its request nor the response goes on.
     func hasStoodOnRoom(since time: NIODeadline) -> Bool {
-        (heldRoom ?? 0) > 0 && (phase == .receiving || phase == .draining) && movedAt <= time
+        (heldRoom ?? 0) > 0 && hasStood(since: time)
+    }
+
+    /// Whether nothing has come of the request or gone of the response since `time`.
+    func hasStood(since time: NIODeadline) -> Bool {
+        (phase == .receiving || phase == .draining) && max(movedAt, started) <= time
+    }
+
+    /// Sees whether a slow client has taken a part of its response: the channel says so only once it has taken all.
+    func noteProgress(_ now: NIODeadline) {
+        guard phase == .draining, let context else { return }
+        let unsent = try? context.channel.syncOptions?.getOption(ChannelOptions.bufferedWritableBytes)
+        guard let unsent, unsent != unsentBytes else { return }
+        unsentBytes = unsent
+        movedAt = now
     }
 
     /// Takes room for the request, or puts it in line; then ``roomGranted()`` goes on with it.
@@ -244,7 +277,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
         wantedRoom = wanted ?? bytes
         phase = .waiting
-        deadline = min(deadline, .now() + TimeAmount(lane.limits.waitTime))
+        deadline = min(deadline, lane.now + TimeAmount(lane.limits.waitTime))
         return false
     }
 
@@ -283,7 +316,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func respond(_ head: ResponseHead, _ content: ByteBuffer, closing: Bool = false) {
         guard let context else { return }
         phase = .writing
-        let keepAlive = !closing && plan?.keepAlive == true && !lane.isDraining
+        let keepAlive = !closing && plan?.keepAlive == true && !lane.isDraining && !isGuest
         status = head.status
         lane.metrics.countResponse(plan?.method ?? .RAW(value: "-"), head.status)
         var out = context.channel.allocator.buffer(capacity: 256)
@@ -305,7 +338,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             finish()
         } else {
             phase = .draining
-            movedAt = .now()
+            movedAt = lane.now
         }
     }
 
@@ -322,12 +355,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// connection, and the client may never see the response.
     private func close(after context: ChannelHandlerContext) {
         phase = .closing
+        headStarted = nil
         pending.removeAll()
+        lane.stand(self, as: .leaving, since: lane.now)
         context.close(mode: .output).assumeIsolated().whenComplete { [self] result in
-            recordTime()
+            recordTime(lane.now)
             giveRoom()
             outputClosed = true
-            deadline = .now() + TimeAmount(lane.limits.lingerTime)
+            deadline = lane.now + TimeAmount(lane.limits.lingerTime)
             if inputClosed || (try? result.get()) == nil { self.context?.close(promise: nil) }
         }
         readAgain()
@@ -335,17 +370,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// The kernel has the response: on to the next request.
     private func finish() {
-        recordTime()
+        let now = lane.now
+        recordTime(now)
         giveRoom()
         plan = nil
         phase = .idle
-        deadline = .now() + TimeAmount(lane.limits.idleTime)
+        deadline = now + TimeAmount(lane.limits.idleTime)
+        lane.stand(self, as: .idle, since: now)
         processPending()
     }
 
-    private func recordTime() {
+    private func recordTime(_ now: NIODeadline) {
         guard status.code < 300, let plan else { return }
-        let nanoseconds = (NIODeadline.now() - started).nanoseconds
+        let nanoseconds = (now - started).nanoseconds
         switch plan.operation {
         case .get: lane.metrics.getSeconds.record(nanoseconds: nanoseconds)
         case .put: lane.metrics.putSeconds.record(nanoseconds: nanoseconds)
@@ -358,18 +395,27 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// The time of the present phase is over; `force` says that the daemon's is, too.
     func expire(force: Bool) {
         switch phase {
-        case _ where force: context?.close(promise: nil)
+        case _ where force: cut()
         case .idle where headStarted != nil, .receiving:
             refuse(Refusal(status: .requestTimeout, message: "the request took too long to arrive"), closing: true)
+        case .idle where isGuest: refuse(.busy("too many connections"), closing: true)
         case .waiting:
             lane.leaveLine(self)
             refuse(.busy("too many requests or bytes in flight"), closing: plan?.hasBody == true)
-        case .idle, .working, .writing, .draining, .closing, .closed: context?.close(promise: nil)
+        case .idle, .working, .writing, .draining, .closing, .closed: cut()
         }
+    }
+
+    /// Ends the connection from this side, without a word.
+    func cut() {
+        isCut = true
+        // The end may come later, and nobody should choose this one again until then.
+        lane.stand(self, as: nil, since: standsSince)
+        context?.close(promise: nil)
     }
 
     /// The daemon stops: an idle connection ends now, another one after its request.
     func drain() {
-        if phase == .idle { context?.close(promise: nil) }
+        if phase == .idle { cut() }
     }
 }

@@ -13,12 +13,20 @@ final class Lane {
     let tiers: ChunkTiers
     let control: ControlPlane
     let logger: Logger
+    let standby = Standby()
     var metrics = RequestMetrics()
+    /// The other event loops, whose idle connections may give way to one of this.
+    var peers: [Peer] = []
+    /// Connections that wait, by how; see ``Standing``.
+    var lists = Standing.allCases.map { _ in ConnectionList() }
+    /// Whether a connection found no place since the last sweep.
+    var isCrowded = false
     /// The present for `Date` fields, right to the tick.
     private(set) var date = HTTPDate.now()
     private(set) var isDraining = false
 
     private let state: ServerState
+    private let time: ServerTime
     private var room: Room
     private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
     /// Who waits for room, by what for: those who send must not stand in the way of those who read.
@@ -31,17 +39,19 @@ final class Lane {
     private var drained: EventLoopPromise<Void>?
     private var settled: EventLoopPromise<Void>?
     private var drainDeadline = NIODeadline.distantFuture
+    private var settleDeadline = NIODeadline.distantFuture
 
     /// - Parameter share: how many lanes there are; each gets an even part of what is in flight.
     init(
         on eventLoop: any EventLoop, share: Int, limits: ServerLimits, tiers: ChunkTiers, control: ControlPlane,
-        state: ServerState, logger: Logger
+        state: ServerState, time: ServerTime, logger: Logger
     ) {
         self.eventLoop = eventLoop
         self.limits = limits
         self.tiers = tiers
         self.control = control
         self.state = state
+        self.time = time
         self.logger = logger
         room = Room(
             bytes: limits.bytesInFlight / share, requests: max(limits.requestsInFlight / share, 1),
@@ -51,11 +61,13 @@ final class Lane {
     func start() {
         let tick = limits.tick
         let lane = NIOLoopBound(self, eventLoop: eventLoop)
-        sweeper = eventLoop.scheduleRepeatedTask(initialDelay: tick, delay: tick) { _ in lane.value.sweep(.now()) }
+        sweeper = eventLoop.scheduleRepeatedTask(initialDelay: tick, delay: tick) { _ in lane.value.sweep() }
     }
 
     func stop() {
         sweeper?.cancel()
+        // They refer to one another.
+        peers = []
     }
 
     /// The counters, with the present filled in.
@@ -69,27 +81,28 @@ final class Lane {
 
     // MARK: Connections
 
-    enum Admission { case serve, refuse, drop }
+    var now: NIODeadline { time.now() }
 
-    func add(_ connection: ConnectionHandler) -> Admission {
+    /// Counts a connection; how many are open now over all event loops.
+    func register(_ connection: ConnectionHandler) -> Int {
         connections[ObjectIdentifier(connection)] = connection
-        let open = state.openConnections.wrappingAdd(1, ordering: .relaxed).newValue
         metrics.connectionsAccepted += 1
-        if isDraining { return .drop }
-        if open <= limits.connections { return .serve }
-        metrics.refusedConnections += 1
-        return open <= limits.connections + limits.connections / 8 + 1 ? .refuse : .drop
+        return state.openConnections.wrappingAdd(1, ordering: .relaxed).newValue
     }
 
     func remove(_ connection: ConnectionHandler) {
         guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        stand(connection, as: nil, since: connection.standsSince)
         state.openConnections.wrappingSubtract(1, ordering: .relaxed)
         finishDraining()
     }
 
-    private func sweep(_ now: NIODeadline) {
+    private func sweep() {
+        let now = self.now
         date = HTTPDate.now()
-        for connection in Array(connections.values) where connection.deadline <= now || drainDeadline <= now {
+        for connection in Array(connections.values) {
+            connection.noteProgress(now)
+            guard connection.deadline <= now || drainDeadline <= now else { continue }
             metrics.timeouts += 1
             connection.expire(force: drainDeadline <= now)
         }
@@ -98,16 +111,26 @@ final class Lane {
             logger.warning("the store failed", metadata: ["requests": "\(failures)", "error": "\(firstFailure)"])
             failures = 0
         }
+        if settleDeadline <= now, let late = settled.take() {
+            logger.warning("ending while the store still works", metadata: ["requests": "\(room.requests)"])
+            late.succeed()
+        }
     }
 
-    /// While others stand in line, a connection that holds room and does not move gives way before their time is over.
+    /// While others stand in line or find no connection, one that has something under way and does not move gives way before its time
+    /// is over: one that holds room after half of the time in line, any other after all of it.
     private func makeRoom(_ now: NIODeadline) {
-        guard lines.contains(where: { !$0.isEmpty }) else { return }
-        let longAgo = now - TimeAmount(limits.waitTime / 2)
-        for connection in Array(connections.values) where connection.hasStoodOnRoom(since: longAgo) {
+        let isWanted = lines.contains { !$0.isEmpty }
+        guard isWanted || isCrowded else { return }
+        for connection in Array(connections.values) {
+            let isInTheWay =
+                isWanted && connection.hasStoodOnRoom(since: now - TimeAmount(limits.waitTime / 2))
+                || isCrowded && connection.hasStood(since: now - TimeAmount(limits.waitTime))
+            guard isInTheWay else { continue }
             metrics.timeouts += 1
             connection.expire(force: false)
         }
+        isCrowded = false
     }
 
     /// Notes a failure of the store: an operator gets one line a tick, however many there are.
@@ -177,7 +200,7 @@ final class Lane {
         let promise = eventLoop.makePromise(of: Void.self)
         drained = promise
         isDraining = true
-        drainDeadline = .now() + TimeAmount(time)
+        drainDeadline = now + TimeAmount(time)
         for connection in Array(connections.values) { connection.drain() }
         finishDraining()
         return promise.futureResult
@@ -194,11 +217,7 @@ final class Lane {
     func settle(within time: Duration) -> EventLoopFuture<Void> {
         let promise = eventLoop.makePromise(of: Void.self)
         settled = promise
-        eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(time)) { [self] in
-            guard let late = settled.take() else { return }
-            logger.warning("ending while the store still works", metadata: ["requests": "\(room.requests)"])
-            late.succeed()
-        }
+        settleDeadline = now + TimeAmount(time)
         finishSettling()
         return promise.futureResult
     }

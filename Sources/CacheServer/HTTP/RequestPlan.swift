@@ -25,6 +25,11 @@ struct RequestPlan {
     let bodyLimit: Int
     let awaitsContinue: Bool
 
+    /// Whether it asks about the daemon, not for chunks.
+    var isControl: Bool {
+        if case .control = operation { true } else { false }
+    }
+
     init(_ head: HTTPRequestHead, limits: ServerLimits) {
         let fields = RequestFields(head.headers)
         method = head.method

@@ -31,7 +31,11 @@ struct RequestMetrics: Sendable {
     var timeouts = 0
     /// Requests that were not HTTP.
     var malformed = 0
+    /// Connections that ended in the middle of a request.
+    var vanished = 0
     var connectionsAccepted = 0
+    /// Connections that waited and gave way to new ones.
+    var evictedConnections = 0
     /// Seconds from the first byte of a request until the kernel has taken its response.
     var getSeconds = Histogram()
     var putSeconds = Histogram()
@@ -70,7 +74,7 @@ struct RequestMetrics: Sendable {
         [
             \.bytesIn, \.bytesOut, \.memoryHits, \.diskHits, \.misses, \.damaged, \.stored, \.alreadyPresent,
             \.refusedPuts, \.idsAsked, \.refusals, \.refusedConnections, \.waits, \.timeouts, \.malformed,
-            \.connectionsAccepted, \.openConnections, \.bytesInFlight, \.requestsInFlight,
+            \.vanished, \.connectionsAccepted, \.evictedConnections, \.openConnections, \.bytesInFlight, \.requestsInFlight,
         ]
     }
 }

@@ -1,0 +1,54 @@
+import Glibc
+import Logging
+import ServiceLifecycle
+import Synchronization
+import UnixSignals
+
+/// What signals do to the daemon, which has requests to finish where a verb only has to clean up.
+///
+/// The first SIGTERM lets requests finish, SIGINT ends them; after either, the next of them ends the process at once, with 128 and the
+/// signal's number. Before requests are served there is nothing to finish, so that any ends it. SIGHUP changes nothing: there is
+/// neither a file of the log to open again nor a configuration that could change under way.
+final class DaemonSignals: Sendable {
+    /// The first signal that told the daemon to end; 0 before.
+    private let first = Atomic<Int32>(0)
+    private let isServing = Atomic(false)
+
+    func served() { isServing.store(true, ordering: .releasing) }
+
+    func run(_ group: ServiceGroup, logger: Logger) async throws {
+        let signals = await UnixSignalsSequence(trapping: [.sigterm, .sigint, .sighup].filter { !$0.isIgnored })
+        let work = Task { try await group.run() }
+        let listener = Task {
+            for await signal in signals { await heed(signal, group, work, logger) }
+        }
+        defer { listener.cancel() }
+        try await work.value
+    }
+
+    private func heed(
+        _ signal: UnixSignal, _ group: ServiceGroup, _ work: Task<Void, any Error>, _ logger: Logger
+    ) async {
+        if signal == .sighup { return logger.info("SIGHUP changes nothing: SIGTERM ends the daemon") }
+        let isFirst = first.compareExchange(expected: 0, desired: signal.number, ordering: .relaxed).exchanged
+        guard isFirst, isServing.load(ordering: .acquiring) else { _exit(128 + signal.number) }
+        if signal == .sigterm { await group.triggerGracefulShutdown() } else { work.cancel() }
+    }
+}
+
+extension UnixSignal {
+    fileprivate var number: Int32 {
+        switch self {
+        case .sighup: SIGHUP
+        case .sigint: SIGINT
+        default: SIGTERM
+        }
+    }
+
+    /// Whether whoever started the process wants it to live on (`nohup`, or a shell's background).
+    fileprivate var isIgnored: Bool {
+        var action = sigaction()
+        guard sigaction(number, nil, &action) == 0 else { return false }
+        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
+    }
+}
