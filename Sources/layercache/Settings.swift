@@ -50,6 +50,11 @@ struct Settings {
         try ObjectStoreLocation.parse(try required("l3", options.l3, "/srv/layers")).open(create: creating)
     }
 
+    /// L3, opened when it is asked first: what the other tiers hold can be had without it.
+    func lateObjectStore() throws -> any ObjectStore {
+        try ObjectStoreLocation.parse(try required("l3", options.l3, "/srv/layers")).openLate()
+    }
+
     func keyringPath() throws -> String {
         try required("keyring", options.keyring, "keys.json")
     }
@@ -70,7 +75,7 @@ struct Settings {
     func openCache() async throws -> LayerCache {
         // Bad usage is told before anything is looked at.
         let capacity = try l1Capacity()
-        var configuration = CacheConfiguration(l3: try objectStore())
+        var configuration = CacheConfiguration(l3: try lateObjectStore())
         configuration.l1Directory = l1Directory()
         configuration.l1Capacity = capacity
         configuration.l2 = l2Addresses()
