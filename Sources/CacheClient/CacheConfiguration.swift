@@ -18,6 +18,9 @@ public struct CacheConfiguration: Sendable {
     public var l2Deadline: Duration = .seconds(2)
     /// How long one read of L3 may take before the reader gets an error.
     public var l3Deadline: Duration = .seconds(30)
+    /// How long L3 may take to say what a ref names if this host has seen the ref before, until what it saw last is used; a ref that it has not
+    /// seen is waited for as long as any read of L3.
+    public var refDeadline: Duration = .seconds(2)
     /// Reads of L3 under way at once; the rest waits in line.
     public var l3Concurrency: Int = 32
     /// Reads that may wait for L3; one more is refused with `.overloaded`, as is opening an image while they all do.
@@ -30,6 +33,8 @@ public struct CacheConfiguration: Sendable {
     public var readAhead: Int = 32
     /// Threads that read L1, check, decrypt and decompress; `nil` for one a core.
     public var threads: Int?
+    /// Milliseconds since 1970: tells which of two values of a ref this host saw last.
+    package var now: @Sendable () -> UInt64 = WallClock.milliseconds
 
     /// A cache above `l3`, with the limits of a worker host; change them before it is opened.
     public init(l1Directory: String? = nil, l1Capacity: UInt64 = 10 << 30, l2: [String] = [], l3: any ObjectStore) {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CacheClient
 import CacheCore
+import Foundation
 
 struct PullCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -39,6 +40,11 @@ struct PullCommand: AsyncParsableCommand {
         try options.report(report, on: stream) {
             try Terminal.say(
                 "\(reference): \(report.bytes.inBytes) in \(String(report.seconds)) s", on: stream)
+            if !image.isReferenceChecked {
+                let seenAt = Date(timeIntervalSince1970: Double(image.referenceSeenAt) / 1000).formatted(.iso8601)
+                try Terminal.say(
+                    "\(reference) could not be checked, L3 is away: it is what this host saw at \(seenAt)", on: stream)
+            }
             try Terminal.printTable(
                 ["tier", "chunks", "bytes"],
                 Tier.allCases.map { tier in
@@ -86,6 +92,8 @@ private struct PullJSON: Encodable {
     let chunks: Chunks
     let tiers: [String: TierCount]
     let repaired: Repaired
+    /// Whether L3 was there to say what the ref names.
+    let refChecked: Bool
     let seconds: Double
 
     init(_ image: CachedImage, repairedL1 storeRepairs: Int, seconds: Double) {
@@ -97,6 +105,7 @@ private struct PullJSON: Encodable {
             total: refs.reduce(0) { $0 + $1.count }, zero: refs.reduce(0) { $0 + $1.count(where: \.isZero) })
         tiers = Dictionary(uniqueKeysWithValues: Tier.allCases.map { ($0.rawValue, counts[$0]) })
         repaired = Repaired(l1: counts.repairedL1 + storeRepairs, l2: counts.repairedL2)
+        refChecked = image.isReferenceChecked
         self.seconds = seconds.toMilliseconds
     }
 }

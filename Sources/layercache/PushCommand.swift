@@ -51,6 +51,7 @@ struct PushCommand: AsyncParsableCommand {
                     + "\(report.newChunks) of \(report.chunks) chunks were new: "
                     + "\(report.newBytes.inBytes), stored as \(report.uploadedBytes.inBytes)")
         }
+        if !options.quiet { for note in report.notes { Terminal.complain("layercache: \(note)") } }
     }
 
     private func parse(compression: String) throws -> ChunkCompression {

@@ -59,6 +59,11 @@ struct Settings {
         try ObjectStoreLocation.parse(try required("l3", options.l3, "/srv/layers")).open(create: creating)
     }
 
+    /// L3, opened when it is asked first: what the other tiers hold can be had without it.
+    func lateObjectStore() throws -> any ObjectStore {
+        try ObjectStoreLocation.parse(try required("l3", options.l3, "/srv/layers")).openLate()
+    }
+
     func keyringPath() throws -> String {
         try required("keyring", options.keyring, "keys.json")
     }
@@ -76,7 +81,7 @@ struct Settings {
     func l1Capacity() throws -> UInt64 { try size("l1-capacity", options.l1Capacity, default: 10 << 30) }
 
     /// L3 alone, with the deadlines that the options name.
-    private func cacheConfiguration() throws -> CacheConfiguration {
+    private func cacheConfiguration(_ l3: @autoclosure () throws -> any ObjectStore) throws -> CacheConfiguration {
         // Bad usage is told before anything is looked at.
         typealias Deadline = WritableKeyPath<CacheConfiguration, Duration>
         let given: [(String, String?, Deadline)] = [
@@ -84,7 +89,7 @@ struct Settings {
             ("l3-deadline", options.l3Deadline, \.l3Deadline),
         ]
         let deadlines = try given.map { ($2, try duration($0, $1)) }
-        var configuration = CacheConfiguration(l3: try objectStore())
+        var configuration = CacheConfiguration(l3: try l3())
         for case (let path, let deadline?) in deadlines { configuration[keyPath: path] = deadline }
         return configuration
     }
@@ -93,7 +98,7 @@ struct Settings {
     func openCache() async throws -> LayerCache {
         // Bad usage is told before anything is looked at.
         let capacity = try l1Capacity()
-        var configuration = try cacheConfiguration()
+        var configuration = try cacheConfiguration(try lateObjectStore())
         configuration.l1Directory = l1Directory()
         configuration.l1Capacity = capacity
         configuration.l2 = l2Addresses()
@@ -102,7 +107,7 @@ struct Settings {
 
     /// A cache of nothing: whatever is read comes from L3.
     func openBareL3() async throws -> LayerCache {
-        var configuration = try cacheConfiguration()
+        var configuration = try cacheConfiguration(try objectStore())
         configuration.memoryBytes = 0
         return try await LayerCache.open(configuration, logger: .commandLine)
     }

@@ -58,6 +58,18 @@ struct L2Client: Sendable {
         } ?? .unavailable
     }
 
+    /// Whether L2 has a chunk; `nil` if it does not say.
+    func has(_ id: ChunkID) async throws -> Bool? {
+        let request = L2Request(method: .HEAD, path: "/v1/chunks/\(id.hex)", limit: Self.lineBytes)
+        return try await ask(id, request) { response in
+            switch response.head.status {
+            case .ok: true
+            case .notFound: false
+            default: throw CacheError(.io, "L2 answered \(response.head.status.code)")
+            }
+        }
+    }
+
     /// Offers a chunk to L2, which may refuse it: a daemon whose disk is full still serves what it has.
     func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws {
         let request = L2Request(

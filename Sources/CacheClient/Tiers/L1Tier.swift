@@ -72,6 +72,19 @@ final class L1Tier: Sendable {
         } ?? .unavailable
     }
 
+    /// The sealed bytes of what is kept under a name, checked. Throws only if the task is cancelled.
+    func sealed(_ id: ChunkID) async throws -> Answer {
+        try await ask(id) { [store, pool] in
+            try await pool.runIfActive {
+                do { return try store.read(id).map { .hit($0) } ?? .miss(dropped: false) } catch let error as CacheError
+                    where error.code == .corrupt
+                {
+                    return .miss(dropped: true)
+                }
+            }
+        } ?? .unavailable
+    }
+
     /// Keeps a chunk; returns once it is committed or refused.
     func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws {
         _ = try await ask(id) { [store] in try await store.put(id, sealed) }

@@ -9,17 +9,17 @@ internal import NIOPosix
 /// next one; only when L3's copy is wrong or gone does the reader get an error. What a lower tier delivered fills those above it.
 final class TieredReader: Sendable {
     private let memory: MemoryCache<ChunkRef>
-    private let l1: L1Tier?
-    private let l2: L2Client?
-    private let l3: any ObjectStore
-    private let pool: NIOThreadPool
-    private let fills: FillQueue
+    let l1: L1Tier?
+    let l2: L2Client?
+    let l3: any ObjectStore
+    let pool: NIOThreadPool
+    let fills: FillQueue
     /// Memory of sealed chunks on their way through, and of plaintext that is streamed.
     let buffers: BufferPool
     private let l3Limit: AsyncLimiter
-    private let configuration: CacheConfiguration
-    private let logger: Logger
-    private let deadlines: Deadlines
+    let configuration: CacheConfiguration
+    let logger: Logger
+    let deadlines: Deadlines
     private let flights = ChunkFlights()
 
     init(

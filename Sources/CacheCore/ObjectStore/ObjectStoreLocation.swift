@@ -35,6 +35,11 @@ public enum ObjectStoreLocation: Sendable, Hashable {
         }
     }
 
+    /// The store, opened by the first call: for those who read, and have what they need elsewhere while it is away.
+    public func openLate() -> any ObjectStore {
+        LateObjectStore { try open(create: false) }
+    }
+
     private static func percentDecoded(_ path: String, of url: String) throws -> String {
         var bytes: [UInt8] = []
         var rest = path.utf8[...]

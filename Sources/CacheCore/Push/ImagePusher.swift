@@ -43,7 +43,7 @@ public struct ImagePusher: Sendable {
     ) async throws -> PushReport {
         let now = Self.millisecondsSince1970()
         let generation = try await ActiveGeneration.find(
-            in: store, deploymentKey: deployment, create: true, now: now)
+            in: store, deploymentKey: deployment, create: true, repair: options.repair, now: now)
         let layers = try await pushLayers(source.layers, generation, progress, pool)
         let manifest = ImageManifest(
             source: source.origin, generation: generation.generation,
@@ -56,9 +56,28 @@ public struct ImagePusher: Sendable {
             configuration: source.configuration ?? ByteBuffer(), annotations: [])
         let (id, sealed) = try manifest.seal(with: tenant)
         _ = try await store.putIfAbsent(L3Layout.manifest(id, in: generation.generation), sealed)
+        let previous = try await previousKey(of: reference)
         try await RefStore(store).set(
             reference, to: RefRecord(generation: generation.generation, manifest: id, setAt: now))
-        return PushReport(reference: reference, manifest: id, layers: layers.map(\.report))
+        var report = PushReport(reference: reference, manifest: id, layers: layers.map(\.report))
+        if let repair = generation.repair { report.notes.append(repair.note(on: generation.generation)) }
+        if let previous, previous != tenant.id {
+            report.notes.append(
+                "\(reference) was sealed with another key of tenant \(reference.tenant), \(previous), and is now with"
+                    + " \(tenant.id): who has only the other key cannot read it any more")
+        }
+        return report
+    }
+
+    /// Which key opens what the reference names until now. Only for a note, so what cannot be read tells nothing: pushing is the way out of it.
+    private func previousKey(of reference: ImageReference) async throws -> KeyID? {
+        do {
+            guard let record = try await RefStore(store).read(reference) else { return nil }
+            let object = L3Layout.manifest(record.manifest, in: record.generation)
+            return try await store.get(object, range: 0..<ManifestHeader.fixedBytes).flatMap(ManifestHeader.tenantKeyID)
+        } catch let error as CacheError where [.corrupt, .unsupported, .limitExceeded].contains(error.code) {
+            return nil
+        }
     }
 
     private static func millisecondsSince1970() -> UInt64 {
