@@ -34,7 +34,7 @@ import Testing
         async throws
     {
         let bench = try await Workbench()
-        try await bench.shell("head -c 150000000 /dev/urandom > in; tar cf in.tar in")
+        try await bench.shell("head -c 80000000 /dev/urandom > in; tar cf in.tar in")
         try await bench.push(form == "file:" ? "file:\(bench("in"))" : "tar:\(bench("in.tar"))", "acme/a:1")
         try await bench.shell("rm in in.tar")
         for number in [SIGINT, SIGTERM, SIGHUP] {
@@ -47,7 +47,7 @@ import Testing
 
     @Test func pushIsFinishedByTheNext() async throws {
         let bench = try await Workbench()
-        try await bench.shell("head -c 150000000 /dev/urandom > in")
+        try await bench.shell("head -c 80000000 /dev/urandom > in")
         let push = ["push", "file:\(bench("in"))", "acme/f:1", "--l3", bench.l3, "--keyring", bench.keyring, "--json"]
         for number in [SIGINT, SIGTERM] {
             try await interrupt(bench, push, number, below: bench.l3)
