@@ -38,21 +38,31 @@ public final class LayerCache: Sendable {
 
     /// Opens L1 (well under a second at any size; one that is damaged starts empty) and prepares the way to L2 and L3, which are not asked yet.
     ///
-    /// Goes on without L1 if its disk is full. Whoever opened a cache must ``close()`` it.
-    /// - Throws: ``CacheError`` if L1's directory cannot be used (`.conflict` if this process has it open already) or an address makes no sense.
+    /// Goes on without L1, with a line in the log, if that cannot be used within its deadline: a full, read-only or failing disk, no
+    /// permission, a process that was stopped while it opened it. Whoever opened a cache must ``close()`` it.
+    /// - Throws: ``CacheError`` if L1's path is no directory's, this process has it open already (`.conflict`) or an address makes no sense.
     public static func open(
         _ configuration: CacheConfiguration, logger: Logger = Logger(label: "layercache.client")
     ) async throws -> LayerCache {
+        try await open(configuration, logger: logger, time: .system)
+    }
+
+    /// - Parameter time: what all deadlines go by.
+    package static func open(
+        _ configuration: CacheConfiguration, logger: Logger, time: TimeSource
+    ) async throws -> LayerCache {
         try configuration.validate()
-        let deadlines = Deadlines()
+        let deadlines = Deadlines(time: time)
+        let load = ReadLoad()
         // Sealed and plain, for one stream; more readers at once allocate the rest.
         let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: 2 * max(configuration.readAhead, 1))
         let l2 =
             configuration.l2.isEmpty
             ? nil
             : try L2Client(
-                urls: configuration.l2, deadline: configuration.l2Deadline,
-                connectionsPerHost: configuration.l2Connections, deadlines: deadlines, buffers: buffers, logger: logger)
+                urls: configuration.l2, deadline: configuration.l2Deadline, patience: configuration.l2Patience,
+                connectionsPerHost: configuration.l2Connections, load: load, deadlines: deadlines, buffers: buffers,
+                logger: logger)
         let threads = max(configuration.threads ?? System.coreCount, 2)
         let pool = NIOThreadPool(numberOfThreads: threads)
         pool.start()
@@ -64,12 +74,12 @@ public final class LayerCache: Sendable {
                     deadlines: deadlines, logger: logger)
             }
             let reader = TieredReader(
-                memory: MemoryCache(capacity: configuration.memoryBytes), l1: l1, l2: l2, configuration: configuration,
-                pool: pool, buffers: buffers, deadlines: deadlines, logger: logger)
+                memory: MemoryCache(capacity: configuration.memoryBytes), l1: l1, l2: l2, load: load,
+                configuration: configuration, pool: pool, buffers: buffers, deadlines: deadlines, logger: logger)
             let refs = configuration.l1Directory.map { directory in
                 RememberedRefs(
-                    directory: directory, capacity: configuration.l1Capacity, deadline: configuration.l1Deadline,
-                    deadlines: deadlines, now: configuration.now, logger: logger)
+                    directory: directory, capacity: configuration.l1Capacity, l1: l1, deadlines: deadlines,
+                    now: configuration.now, logger: logger)
             }
             return LayerCache(
                 configuration: configuration, reader: reader, l1: l1, l2: l2, refs: refs, pool: pool,
@@ -117,16 +127,17 @@ public final class LayerCache: Sendable {
         await refs?.drain()
     }
 
+    /// Fills of L1 and L2 that were dropped so far, because these did not take them as fast as they came or not before the end.
+    public var droppedFills: (l1: Int, l2: Int) { reader.droppedFills }
+
     /// Lets fills finish, closes L1 and all connections. Reads that are under way fail.
     ///
-    /// A disk of L1 that hangs is waited for no longer than its deadline: all that was read was delivered, so that is a line in the log.
+    /// Waits for L1 and L2 no longer than there is patience left with them, and drops the fills that they have not taken by then: all that was
+    /// read was delivered.
     public func close() async throws {
-        await flush()
-        do {
-            try await l1?.close()
-        } catch {
-            logger.warning("L1 was not closed in time", metadata: ["error": "\(error)"])
-        }
+        await reader.endFills()
+        await refs?.close()
+        await l1?.close()
         await l2?.close()
         try await pool.shutdownGracefully()
     }

@@ -5,7 +5,7 @@ internal import NIOCore
 /// The file in which a host keeps what it remembers of refs: places of 128 bytes, each free or with one record. Blocks.
 ///
 /// Several processes may use it at once: who changes it holds a lock on it for some microseconds, who reads needs none. A place lies in one page, so
-/// whoever is killed leaves a record whole, old or new.
+/// whoever is killed leaves a record whole, old or new. Nothing waits for the disk: a machine that fails loses what it saw in its last half minute.
 struct RefFile: Sendable {
     let path: String
     /// The most records. The one that was confirmed least recently gives way.
@@ -57,18 +57,13 @@ struct RefFile: Sendable {
         return .none(damaged: damaged)
     }
 
-    /// Keeps a record, unless one of that name is there that was seen later. A value that is new survives a crash of the machine.
+    /// Keeps a record, unless one of that name is there that was seen later.
     func put(_ record: ByteBuffer, _ name: RememberedRef.Name, seenAt: UInt64, now: UInt64) throws {
         guard let file = try open(O_RDWR | O_CREAT) else { return }
         try locked(file) {
-            let contents = try contents(of: file)
-            guard let (place, isKnown) = place(for: name, seenAt: seenAt, now: now, in: outlines(of: contents)) else {
-                return
-            }
-            let start = place * Self.placeBytes
-            let isNew = !isKnown || !Self.haveSameValue(contents.getSlice(at: start, length: Self.placeBytes), record)
-            try write(record, at: start, to: file)
-            if isNew { try retryingInterrupts("write \(path)") { fdatasync(file.descriptor) } }
+            let outlines = outlines(of: try contents(of: file))
+            guard let place = place(for: name, seenAt: seenAt, now: now, in: outlines) else { return }
+            try write(record, at: place * Self.placeBytes, to: file)
         }
     }
 
@@ -97,14 +92,14 @@ struct RefFile: Sendable {
     /// Where a record goes; `nil` if a later one is there, or nothing but records of a newer version.
     private func place(
         for name: RememberedRef.Name, seenAt: UInt64, now: UInt64, in outlines: [RememberedRef.Outline]
-    ) -> (index: Int, isKnown: Bool)? {
+    ) -> Int? {
         var free: Int?
         var oldest: (index: Int, seenAt: UInt64)?
         for (index, outline) in outlines.enumerated() {
             switch outline {
             case .record(name, let seen):
                 let isLater = seen > seenAt && seen <= now + Self.tolerance
-                return isLater ? nil : (index, true)
+                return isLater ? nil : index
             case .record(_, let seen):
                 if seen < oldest?.seenAt ?? .max { oldest = (index, seen) }
             case .free, .damaged:
@@ -113,14 +108,7 @@ struct RefFile: Sendable {
                 continue
             }
         }
-        if let free { return (free, false) }
-        if outlines.count < places { return (outlines.count, false) }
-        return oldest.map { ($0.index, false) }
-    }
-
-    /// Whether two records differ in nothing but when they were seen.
-    private static func haveSameValue(_ one: ByteBuffer?, _ other: ByteBuffer) -> Bool {
-        one.flatMap(RememberedRef.value) == RememberedRef.value(other)
+        return free ?? (outlines.count < places ? outlines.count : oldest?.index)
     }
 
     // MARK: The file

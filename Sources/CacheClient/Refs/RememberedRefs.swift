@@ -7,29 +7,27 @@ internal import Synchronization
 
 /// What this host has seen of refs, kept beside L1's chunks for the time when L3 is away.
 ///
-/// Nothing that its disk does can fail an image's opening, or hold it up for longer than L1's deadline.
+/// Nothing that its disk does can fail an image's opening: what a look at it costs is a part of what L1 may cost.
 final class RememberedRefs: Sendable {
     private let file: RefFile
     private let thread = NIOThreadPool(numberOfThreads: 1)
-    private let deadline: Duration
+    private let l1: L1Tier?
     private let deadlines: Deadlines
     private let logger: Logger
     private let now: @Sendable () -> UInt64
     private let hasWarned = Atomic<Bool>(false)
-    /// A disk that did not answer once is not asked again: all that is lost is a memory.
-    private let isAway = Atomic<Bool>(false)
     private let running = NIOLockedValueBox<[UInt64: Task<Void, Never>]>([:])
     private let numbers = Atomic<UInt64>(0)
 
     /// - Parameters:
-    ///   - deadline: how long one look at the file may take.
+    ///   - l1: the store in the same directory; `nil` if it cannot be used, which says little about this file.
     ///   - now: milliseconds since 1970.
     init(
-        directory: String, capacity: UInt64, deadline: Duration, deadlines: Deadlines,
+        directory: String, capacity: UInt64, l1: L1Tier?, deadlines: Deadlines,
         now: @escaping @Sendable () -> UInt64, logger: Logger
     ) {
         file = RefFile(directory: directory, capacity: capacity)
-        self.deadline = deadline
+        self.l1 = l1
         self.deadlines = deadlines
         self.now = now
         self.logger = logger
@@ -44,17 +42,37 @@ final class RememberedRefs: Sendable {
     /// What the host saw last; `nil` if it has not seen the reference, or cannot tell. Throws only if the task is cancelled.
     func find(_ reference: ImageReference, _ keys: TenantKeys) async throws -> RememberedRef? {
         let name = RememberedRef.Name(of: reference, keys: keys)
-        return try await ask("read") { [file] in
-            // What another process was writing just then is whole once that holds the lock no longer.
-            do { return try Self.decode(try file.find(name), name, keys) } catch {
-                do { return try Self.decode(try file.findLocked(name), name, keys) } catch let error as CacheError
-                    where error.code == .corrupt
-                {
-                    try file.remove(name, seenUpTo: .max)
-                    throw error
-                }
+        let look: @Sendable () async throws -> Result<RememberedRef?, any Error> = { [file, thread] in
+            try await thread.runIfActive { Result { try Self.find(name, keys, in: file) } }
+        }
+        let found: Result<RememberedRef?, any Error>?
+        if let l1 {
+            found = l1.isLeftAlone ? nil : try await l1.ask("remembered refs", look)
+        } else {
+            do { found = try await deadlines.run(L1Tier.free, "the file of remembered refs", look) } catch {
+                if Task.isCancelled { throw CancellationError() }
+                found = .failure(error)
             }
-        } ?? nil
+        }
+        do { return try found?.get() } catch {
+            note(error, hasWarned.exchange(true, ordering: .relaxed) ? .debug : .warning)
+            return nil
+        }
+    }
+
+    /// Blocks.
+    private static func find(
+        _ name: RememberedRef.Name, _ keys: TenantKeys, in file: RefFile
+    ) throws -> RememberedRef? {
+        do { return try decode(try file.find(name), name, keys) } catch {
+            // What another process was writing just then is whole once that holds the lock no longer.
+            do { return try decode(try file.findLocked(name), name, keys) } catch let error as CacheError
+                where error.code == .corrupt
+            {
+                try file.remove(name, seenUpTo: .max)
+                throw error
+            }
+        }
     }
 
     /// - Throws: `.corrupt` for a record that is damaged, or if there is none but something that may have been it.
@@ -82,39 +100,35 @@ final class RememberedRefs: Sendable {
         beside { [file] in try file.remove(name, seenUpTo: seenAt) }
     }
 
-    /// Waits until all that is to be kept is, or its time is over.
+    /// Waits until all that is to be kept is.
     func drain() async {
         while let task = running.withLockedValue({ $0.values.first }) { await task.value }
+    }
+
+    /// The same, but no longer than L1 may be waited for.
+    func close() async {
+        if running.withLockedValue({ $0.isEmpty }) { return }
+        do {
+            try await deadlines.run(l1?.waitForRead ?? L1Tier.free, "the file of remembered refs") { await self.drain() }
+        } catch {
+            note(error, .debug)
+        }
     }
 
     private func beside(_ operation: @escaping @Sendable () throws -> Void) {
         let number = numbers.add(1, ordering: .relaxed).newValue
         running.withLockedValue { running in
             running[number] = Task {
-                // Nobody cancels this task, and all else has been logged.
-                _ = try? await self.ask("write", operation)
+                // A disk that is full or cannot be written to says so for each image.
+                do { try await self.thread.runIfActive { try operation() } } catch { self.note(error, .debug) }
                 _ = self.running.withLockedValue { $0.removeValue(forKey: number) }
             }
         }
     }
 
-    /// `nil` if it fails or is late, which is logged. Throws only if the task is cancelled.
-    private func ask<T: Sendable>(_ what: String, _ operation: @escaping @Sendable () throws -> T) async throws -> T? {
-        guard !isAway.load(ordering: .relaxed) else { return nil }
-        do {
-            return try await deadlines.run(deadline, "the file of remembered refs") { [thread] in
-                try await thread.runIfActive { try operation() }
-            }
-        } catch {
-            if Task.isCancelled { throw CancellationError() }
-            let code = (error as? CacheError)?.code
-            if code == .timedOut { isAway.store(true, ordering: .relaxed) }
-            // A disk that is full or cannot be written to says so for each image; that a memory is gone is said once.
-            let isWorthAWarning = what == "read" && !hasWarned.exchange(true, ordering: .relaxed)
-            logger.log(
-                level: isWorthAWarning ? .warning : .debug, "what L1 remembers of refs is not used",
-                metadata: ["file": "\(file.path)", "reason": "\(error)"])
-            return nil
-        }
+    private func note(_ error: any Error, _ level: Logger.Level) {
+        logger.log(
+            level: level, "what L1 remembers of refs is not used",
+            metadata: ["file": "\(file.path)", "reason": "\(error)"])
     }
 }

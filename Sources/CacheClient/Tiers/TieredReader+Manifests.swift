@@ -2,7 +2,6 @@ internal import CacheCore
 internal import Logging
 internal import NIOCore
 internal import NIOPosix
-internal import Synchronization
 
 /// Manifests are immutable and named by their content, so L1 and L2 keep them as they keep chunks: one of up to 512 KiB under its own name, a
 /// longer one in pieces, each under the name of its content.
@@ -14,105 +13,126 @@ extension TieredReader {
     func manifest(
         _ id: ManifestID, _ generation: Generation, _ known: ManifestPieces, _ counter: ReadCounter
     ) async throws -> (sealed: ByteBuffer, cut: ManifestPieces.Cut?) {
-        let missing = MissingInL2()
         if let cut = known.cuts[id] {
-            if let sealed = try await assemble(id, cut, missing, counter) { return (sealed, cut) }
-        } else if let sealed = try await blob(ChunkID(id.digest), missing, counter) {
-            return (sealed, nil)
+            let (sealed, missing) = try await assemble(id, cut, counter)
+            if let sealed { return (sealed, cut) }
+            let whole = try await manifest(id, generation)
+            try await check(whole, id)
+            return (whole, try await keepInPieces(whole, missingInL2: missing, counter))
         }
-        let object = L3Layout.manifest(id, in: generation)
-        // Reading a range spares the store a hash; one byte more than any manifest has tells one that is too long.
-        guard let sealed = try await l3.get(object, range: 0..<ManifestHeader.maximumBytes + 1) else {
-            throw CacheError(.missing, "L3 object \(object) is gone: push the image again")
+        let name = ChunkID(id.digest)
+        if let sealed = try await fromL1(name, counter) { return (sealed, nil) }
+        let found = try await lower.read(name, counter) {
+            try await self.manifest(id, generation)
+        } open: { sealed, _ in
+            try await self.check(sealed, id)
         }
-        guard try await pool.runIfActive({ Self.isNamed(sealed, id.digest) }) else {
-            throw CacheError(.corrupt, "manifest \(id) is damaged, its SHA-256 is not its name: push the image again")
+        let sealed = found.sealed
+        if ManifestPieces.cuts(sealed.readableBytes) {
+            return (sealed, try await keepInPieces(sealed, missingInL2: nil, counter))
         }
-        guard ManifestPieces.cuts(sealed.readableBytes) else {
-            let name = ChunkID(id.digest)
-            await fills.fill(name, sealed, l2: missing.contains(name))
-            return (sealed, nil)
-        }
-        return (sealed, try await keepInPieces(sealed, known.cuts[id] == nil ? nil : missing))
+        await fills.fill(name, sealed, l2: found.isMissingInL2)
+        return (sealed, nil)
     }
 
     /// Reads a list that ``keep(_:_:)`` kept; empty if no tier has it any more.
     func pieces(_ list: ChunkID, _ counter: ReadCounter) async throws -> ManifestPieces {
-        guard let bytes = try await blob(list, MissingInL2(), counter) else { return ManifestPieces() }
-        // Its name was right, so what does not decode was written by another version.
-        return (try? ManifestPieces(decoding: bytes)) ?? ManifestPieces()
+        guard let bytes = try await blob(list, counter) else { return ManifestPieces() }
+        do { return try ManifestPieces(decoding: bytes) } catch {
+            // Its name was right, so it was written by another version.
+            logger.debug("a list of manifest pieces is not used", metadata: ["error": "\(error)"])
+            return ManifestPieces()
+        }
     }
 
     /// Keeps the list of all manifests that were cut; `nil` if none was.
     func keep(_ pieces: ManifestPieces, _ counter: ReadCounter) async throws -> ChunkID? {
         guard !pieces.cuts.isEmpty, let list = pieces.encoded() else { return nil }
         let id = ChunkID(list.withUnsafeReadableBytes { SHA256Digest(hashing: $0) })
-        let missing = MissingInL2()
-        guard try await blob(id, missing, counter) == nil else { return id }
-        await fills.fill(id, list, l2: missing.contains(id))
+        if try await blob(id, counter) == nil { await fills.fill(id, list, l2: true) }
         return id
     }
 
-    /// Which names L2 was asked for and said that it has not.
-    final class MissingInL2: Sendable {
-        private let ids = Mutex<Set<ChunkID>>([])
+    // MARK: Whole manifests
 
-        func insert(_ id: ChunkID) { _ = ids.withLock { $0.insert(id) } }
-        func contains(_ id: ChunkID) -> Bool { ids.withLock { $0.contains(id) } }
+    /// L3's copy, not checked.
+    private func manifest(_ id: ManifestID, _ generation: Generation) async throws -> ByteBuffer {
+        let object = L3Layout.manifest(id, in: generation)
+        // Reading a range spares the store a hash; one byte more than any manifest has tells one that is too long.
+        guard let sealed = try await l3.get(object, range: 0..<ManifestHeader.maximumBytes + 1) else {
+            throw CacheError(.missing, "L3 object \(object) is gone: push the image again")
+        }
+        return sealed
+    }
+
+    private func check(_ sealed: ByteBuffer, _ id: ManifestID) async throws {
+        guard try await pool.runIfActive({ Self.isNamed(sealed, id.digest) }) else {
+            throw CacheError(.corrupt, "manifest \(id) is damaged, its SHA-256 is not its name: push the image again")
+        }
     }
 
     private static func isNamed(_ bytes: ByteBuffer, _ name: SHA256Digest) -> Bool {
         bytes.withUnsafeReadableBytes { SHA256Digest(hashing: $0) } == name
     }
 
-    /// The bytes of a name out of L1 or L2, checked; `nil` if neither has them. What came from L2 fills L1.
-    private func blob(_ id: ChunkID, _ missing: MissingInL2, _ counter: ReadCounter) async throws -> ByteBuffer? {
-        if let l1 {
-            switch try await l1.sealed(id) {
-            case .hit(let bytes): return bytes
-            case .miss(let dropped): if dropped { counter.repaired(.l1) }
-            case .unavailable: break
-            }
-        }
-        guard let l2 else { return nil }
-        switch try await l2.get(id) {
-        case .hit(let bytes):
-            guard try await pool.runIfActive({ Self.isNamed(bytes, id.digest) }) else {
-                logger.warning("L2 delivered a damaged manifest", metadata: ["name": "\(id)"])
-                counter.repaired(.l2)
-                missing.insert(id)
-                buffers.give(bytes)
-                return nil
-            }
-            await fills.fill(id, bytes, l2: false)
-            return bytes
-        case .miss(let dropped):
-            if dropped { counter.repaired(.l2) }
-            missing.insert(id)
-        case .unavailable: break
+    // MARK: Pieces
+
+    /// L3 has no object of that name.
+    private struct NotInL3: Error {}
+
+    private func fromL1(_ id: ChunkID, _ counter: ReadCounter) async throws -> ByteBuffer? {
+        switch try await l1?.sealed(id) {
+        case .hit(let bytes): return bytes
+        case .miss(dropped: true): counter.repaired(.l1)
+        case .miss(dropped: false), .unavailable, nil: break
         }
         return nil
     }
 
-    /// A manifest from its pieces; `nil` if one of them is in neither tier, or they are not that manifest.
-    private func assemble(
-        _ id: ManifestID, _ cut: ManifestPieces.Cut, _ missing: MissingInL2, _ counter: ReadCounter
-    ) async throws -> ByteBuffer? {
-        var sealed = ByteBufferAllocator().buffer(capacity: cut.byteCount)
-        for (index, piece) in cut.pieces.enumerated() {
-            guard let bytes = try await blob(piece, missing, counter),
-                bytes.readableBytes == cut.length(of: index)
-            else { return nil }
-            sealed.writeImmutableBuffer(bytes)
+    /// The bytes of a name that L3 knows nothing of, checked; `nil` if neither L1 nor L2 has them. What came from L2 fills L1.
+    private func blob(_ id: ChunkID, _ counter: ReadCounter) async throws -> ByteBuffer? {
+        if let bytes = try await fromL1(id, counter) { return bytes }
+        do {
+            let found = try await lower.read(id, counter) {
+                throw NotInL3()
+            } open: { bytes, _ in
+                guard try await pool.runIfActive({ Self.isNamed(bytes, id.digest) }) else {
+                    throw CacheError(.corrupt, "a piece of a manifest does not match its name")
+                }
+            }
+            await fills.fill(id, found.sealed, l2: false)
+            return found.sealed
+        } catch is NotInL3 {
+            return nil
         }
-        return try await pool.runIfActive { [sealed] in Self.isNamed(sealed, id.digest) ? sealed : nil }
+    }
+
+    /// A manifest from its pieces. If one of them is in neither tier, or they are not that manifest, which of them L2 did not give.
+    private func assemble(
+        _ id: ManifestID, _ cut: ManifestPieces.Cut, _ counter: ReadCounter
+    ) async throws -> (sealed: ByteBuffer?, missing: Set<ChunkID>) {
+        var sealed = ByteBufferAllocator().buffer(capacity: cut.byteCount)
+        var missing: Set<ChunkID> = []
+        for (index, piece) in cut.pieces.enumerated() {
+            if let bytes = try await blob(piece, counter), bytes.readableBytes == cut.length(of: index) {
+                sealed.writeImmutableBuffer(bytes)
+            } else {
+                missing.insert(piece)
+            }
+        }
+        guard missing.isEmpty, try await pool.runIfActive({ [sealed] in Self.isNamed(sealed, id.digest) }) else {
+            return (nil, missing)
+        }
+        return (sealed, [])
     }
 
     /// Cuts a manifest and fills the tiers above L3 with its pieces.
     ///
-    /// - Parameter missing: which of them L2 has not; `nil` if it was not asked. Then it is asked for the first one, which speaks for all: of a
+    /// - Parameter missingInL2: which of them L2 has not; `nil` if it was not asked. Then it is asked for the first one, which speaks for all: of a
     ///   thousand hosts that start cold, one puts them there.
-    private func keepInPieces(_ sealed: ByteBuffer, _ missing: MissingInL2?) async throws -> ManifestPieces.Cut {
+    private func keepInPieces(
+        _ sealed: ByteBuffer, missingInL2: Set<ChunkID>?, _ counter: ReadCounter
+    ) async throws -> ManifestPieces.Cut {
         var pieces: [ChunkID] = []
         var fillsL2 = false
         for start in stride(from: 0, to: sealed.readableBytes, by: ManifestPieces.pieceBytes) {
@@ -123,9 +143,9 @@ extension TieredReader {
                 piece.writeImmutableBuffer(part)
             }
             let id = try await pool.runIfActive { [piece] in piece.withUnsafeReadableBytes { ChunkID(ofSealed: $0) } }
-            if missing == nil, start == 0, let l2 { fillsL2 = try await l2.has(id) == false }
+            if missingInL2 == nil, start == 0 { fillsL2 = try await blob(id, counter) == nil }
             pieces.append(id)
-            await fills.fill(id, piece, l2: missing?.contains(id) ?? fillsL2)
+            await fills.fill(id, piece, l2: missingInL2?.contains(id) ?? fillsL2)
         }
         return ManifestPieces.Cut(byteCount: sealed.readableBytes, pieces: pieces)
     }

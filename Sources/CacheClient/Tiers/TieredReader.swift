@@ -10,7 +10,7 @@ internal import NIOPosix
 final class TieredReader: Sendable {
     private let memory: MemoryCache<ChunkRef>
     let l1: L1Tier?
-    let l2: L2Client?
+    let lower: LowerTiers
     let l3: any ObjectStore
     let pool: NIOThreadPool
     let fills: FillQueue
@@ -23,20 +23,20 @@ final class TieredReader: Sendable {
     private let flights = ChunkFlights()
 
     init(
-        memory: MemoryCache<ChunkRef>, l1: L1Tier?, l2: L2Client?, configuration: CacheConfiguration,
-        pool: NIOThreadPool,
-        buffers: BufferPool, deadlines: Deadlines, logger: Logger
+        memory: MemoryCache<ChunkRef>, l1: L1Tier?, l2: L2Client?, load: ReadLoad, configuration: CacheConfiguration,
+        pool: NIOThreadPool, buffers: BufferPool, deadlines: Deadlines, logger: Logger
     ) {
         self.memory = memory
         self.l1 = l1
-        self.l2 = l2
+        lower = LowerTiers(l2: l2, load: load, deadlines: deadlines, buffers: buffers)
         self.l3 = configuration.l3
         self.pool = pool
         self.buffers = buffers
         self.deadlines = deadlines
         self.configuration = configuration
         self.logger = logger
-        fills = FillQueue(l1: l1, l2: l2, bytes: configuration.fillBytes, buffers: buffers)
+        fills = FillQueue(
+            l1: l1, l2: l2, bytes: configuration.fillBytes, load: load, deadlines: deadlines, buffers: buffers)
         l3Limit = AsyncLimiter(
             "reads of L3", capacity: configuration.l3Concurrency, maximumWaiters: configuration.l3Queue)
     }
@@ -97,6 +97,14 @@ final class TieredReader: Sendable {
         await fills.drain()
     }
 
+    /// The same, but a tier that is slow is left behind with what it has.
+    func endFills() async {
+        await fills.close()
+    }
+
+    /// Fills that were dropped so far.
+    var droppedFills: (l1: Int, l2: Int) { fills.dropped }
+
     // MARK: One flight
 
     /// - Parameter buffers: where the memory of the plaintext comes from; `nil` for a buffer of its exact length.
@@ -115,29 +123,14 @@ final class TieredReader: Sendable {
                 counter.failed(.l1)
             }
         }
-        var fillsL2 = false
-        if let l2 {
-            switch try await l2.get(ref.id) {
-            case .hit(let sealed):
-                if let bytes = try await openOrNil(ref, sealed, from: .l2, buffers, delivery) {
-                    counter.delivered(by: .l2, bytes: sealed.readableBytes)
-                    await fills.fill(ref.id, sealed, l2: false)
-                    return bytes
-                }
-                counter.repaired(.l2)
-                fillsL2 = true
-            case .miss(let dropped):
-                if dropped { counter.repaired(.l2) }
-                fillsL2 = true
-            case .unavailable:
-                counter.failed(.l2)
-            }
+        let found = try await lower.read(ref.id, counter) {
+            try await self.fromL3(ref, generation: generation)
+        } open: { sealed, tier in
+            try await self.open(ref, sealed, from: tier, generation, buffers, delivery)
         }
-        let sealed = try await fromL3(ref, generation: generation)
-        let bytes = try await open(ref, sealed, object: L3Layout.chunk(ref.id, in: generation), buffers, delivery)
-        counter.delivered(by: .l3, bytes: sealed.readableBytes)
-        await fills.fill(ref.id, sealed, l2: fillsL2)
-        return bytes
+        counter.delivered(by: found.tier, bytes: found.sealed.readableBytes)
+        await fills.fill(ref.id, found.sealed, l2: found.isMissingInL2)
+        return found.value
     }
 
     private func fromL3(_ ref: ChunkRef, generation: Generation) async throws -> ByteBuffer {
@@ -158,25 +151,19 @@ final class TieredReader: Sendable {
         return sealed
     }
 
-    private func openOrNil(
-        _ ref: ChunkRef, _ sealed: ByteBuffer, from tier: Tier, _ buffers: BufferPool?, _ delivery: ChunkDelivery?
-    ) async throws -> ByteBuffer? {
-        do {
-            return try await open(ref, sealed, buffers, delivery)
-        } catch let error as CacheError where error.code == .corrupt {
-            logger.warning(
-                "a tier delivered a damaged chunk",
-                metadata: ["tier": "\(tier.rawValue)", "chunk": "\(ref.id)"])
-            return nil
-        }
-    }
-
     private func open(
-        _ ref: ChunkRef, _ sealed: ByteBuffer, object: ObjectKey, _ buffers: BufferPool?, _ delivery: ChunkDelivery?
+        _ ref: ChunkRef, _ sealed: ByteBuffer, from tier: Tier, _ generation: Generation, _ buffers: BufferPool?,
+        _ delivery: ChunkDelivery?
     ) async throws -> ByteBuffer {
         do {
             return try await open(ref, sealed, buffers, delivery)
         } catch let error as CacheError where error.code == .corrupt {
+            guard tier == .l3 else {
+                logger.warning(
+                    "a tier delivered a damaged chunk", metadata: ["tier": "\(tier.rawValue)", "chunk": "\(ref.id)"])
+                throw error
+            }
+            let object = L3Layout.chunk(ref.id, in: generation)
             throw CacheError(
                 .corrupt, "L3 object \(object) is damaged: push the image again with --repair to restore it",
                 cause: error)

@@ -12,7 +12,7 @@ struct OpenedStore {
         let wanted = try StoreBudget(capacity: options.capacity)
         let directory = try StoreDirectory(path)
         do {
-            (environment, budget) = try directory.opening { shared in
+            (environment, budget) = try directory.opening(unless: options.isGivenUp) { shared in
                 let budget = try shared.map(StoreBudget.init(capacity:)) ?? wanted
                 if budget != wanted {
                     logger.warning(
@@ -40,14 +40,30 @@ private struct Opening {
     /// The first opener has checked the files, and LMDB keeps them right from then on.
     func besideOthers() throws -> Environment {
         do {
-            let environment = try Environment(
-                directory: directory.path, mapBytes: budget.mapBytes, creating: false)
+            let environment = try environmentBesideOthers()
             if try locate(environment) { return environment }
             environment.close()
             throw CacheError(.unsupported, "chunk store \(directory.path) is in use by another version: end that first")
+        } catch let failure as LMDBFailure where failure.isProcessNumberTaken {
+            throw CacheError(
+                .io,
+                """
+                chunk store \(directory.path) is in use by a process in another PID namespace that has the number of this one (\(getpid())), \
+                which LMDB cannot bear: give each container a directory of its own, or the PID namespace of the host
+                """)
         } catch let failure as LMDBFailure {
             throw CacheError(.io, "open the chunk store \(directory.path)", cause: failure)
         }
+    }
+
+    /// LMDB knows its readers by the numbers of their processes, and holds a lock for each number, which ends with the process: two processes
+    /// of one number, in PID namespaces of their own, cannot both have it. What a process that was killed has left in the reader table under our
+    /// number, nobody would clear for as long as we hold that lock: closing an environment does.
+    private func environmentBesideOthers() throws(LMDBFailure) -> Environment {
+        let environment = try Environment(directory: directory.path, mapBytes: budget.mapBytes, creating: false)
+        guard environment.foundOwnNumber else { return environment }
+        environment.close()
+        return try Environment(directory: directory.path, mapBytes: budget.mapBytes, creating: false)
     }
 
     func asOnlyUser(_ counters: StoreCounters, _ logger: Logger) throws -> Environment {

@@ -86,12 +86,6 @@ package struct RememberedRef: Hashable, Sendable {
         HMACSHA256.authenticate(key: keys.rememberKey.bytes, bytes)
     }
 
-    /// The part of a record that says what L3 said; `nil` for what is too short for one.
-    package static func value(_ record: ByteBuffer) -> ByteBuffer? {
-        let start = 8 + nameBytes + 8
-        return record.getSlice(at: record.readerIndex + start, length: byteCount - codeBytes - start)
-    }
-
     /// Magic, version and the two zeros as they lie in memory: this is looked at for thousands of records in a row.
     private static let head: UInt64 = {
         var buffer = ByteBuffer()

@@ -97,7 +97,9 @@ import Testing
         try await plant()
         #expect(try await open(l1: "l1").isChecked)
         let before = store.reads("/manifests/")
-        let paths = try FileManager.default.subpathsOfDirectory(atPath: fixture("l3")).filter { $0.contains("/manifests/") }
+        let paths = try FileManager.default.subpathsOfDirectory(atPath: fixture("l3")).filter {
+            $0.contains("/manifests/")
+        }
         let manifests = paths.compactMap { path -> Data? in
             let data = try? Data(contentsOf: URL(fileURLWithPath: fixture("l3/\(path)")))
             return (data?.count ?? 0) > ChunkLimits.sealedBytes ? data : nil

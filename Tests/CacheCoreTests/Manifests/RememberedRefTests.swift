@@ -39,7 +39,9 @@ import Testing
             let error = await failure { try decode(changed, name, keys) }
             #expect(error?.code == .corrupt || error?.code == .unsupported)
         }
-        for count in 0..<record.count { #expect(await failure { try decode(Array(record.prefix(count)), name, keys) } != nil) }
+        for count in 0..<record.count {
+            #expect(await failure { try decode(Array(record.prefix(count)), name, keys) } != nil)
+        }
         #expect(await failure { try decode(record + [0], name, keys) } != nil)
         let stranger = TenantKeys(tenant: keys.tenant, master: SecretKey(.zero))
         #expect(await failure { try decode(record, name, stranger) } != nil)

@@ -1,4 +1,5 @@
 internal import CLMDB
+internal import Glibc
 
 /// One open LMDB environment: the map, the tables, and the pool of read transactions.
 ///
@@ -11,6 +12,9 @@ final class Environment: @unchecked Sendable {
     /// Where page 0 is mapped; tells the page number of any value in the map.
     private(set) var mapAddress = UInt(0)
     let mapBytes: UInt64
+    /// Whether the reader table had an entry of this process's number before this environment made one: left by a process that is gone, if
+    /// opening succeeded, since that takes the number's lock.
+    private(set) var foundOwnNumber = false
     private var closed = false
 
     /// Opens `directory`, whose size on disk can never pass `mapBytes`.
@@ -31,7 +35,25 @@ final class Environment: @unchecked Sendable {
         try checked("mdb_env_open", mdb_env_open(handle, directory, flags, 0o600))
         var dead: Int32 = 0
         try checked("mdb_reader_check", mdb_reader_check(handle, &dead))
+        foundOwnNumber = try hasReader(getpid())
         try openTables(creating: creating)
+    }
+
+    /// Whether a process of this number is in the reader table, which LMDB tells in lines of text.
+    private func hasReader(_ number: pid_t) throws(LMDBFailure) -> Bool {
+        var search = (number: number, isFound: false)
+        let code = withUnsafeMutablePointer(to: &search) { search in
+            mdb_reader_list(
+                handle,
+                { line, context in
+                    guard let line, let search = context?.assumingMemoryBound(to: (number: pid_t, isFound: Bool).self)
+                    else { return 0 }
+                    if strtol(line, nil, 10) == Int(search.pointee.number) { search.pointee.isFound = true }
+                    return 0
+                }, search)
+        }
+        if code < 0 { throw LMDBFailure(code: code, call: "mdb_reader_list") }
+        return search.isFound
     }
 
     deinit { close() }
