@@ -28,7 +28,11 @@ struct LayerCacheCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
         let command: any ParsableCommand
-        do { command = try parseAsRoot() } catch { leave(with: error, of: self) }
+        do {
+            // First of all: without /proc there are no arguments either.
+            try Machine.prepare()
+            command = try parseAsRoot(try ProcessArguments.checked())
+        } catch { leave(with: error, of: self) }
         let type = type(of: command)
         let end: @Sendable ((any Error)?) -> Never = { error in
             // What was logged may still be on its way; but the end does not wait for a reader that is not there.

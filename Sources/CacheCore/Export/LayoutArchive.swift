@@ -45,7 +45,7 @@ final class LayoutArchive: LayoutSink {
             var mediaType = OCIMediaType.index
             var manifests: [OCIDescriptor]
         }
-        try put(JSONDocument.encode(OCILayoutMarker(imageLayoutVersion: "1.0.0")), as: "oci-layout")
+        try put(JSONDocument.encode(OCILayoutMarker.current), as: "oci-layout")
         try put(JSONDocument.encode(Index(manifests: [manifest])), as: "index.json")
         try write([UInt8](repeating: 0, count: 2 * NewTarEntry.block))
         try output.finish()

@@ -25,6 +25,7 @@ final class LayoutDirectory: LayoutSink {
             root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
             TemporaryEntry.removeAbandoned(in: root, prefix: TemporaryName.insidePrefix)
             let wasEmpty = try Self.check(root)
+            _ = try OCILayoutMarker.check(.directory(root), limits: limits)
             for directory in ["\(path)/blobs", "\(path)/blobs/sha256"] {
                 if mkdir(directory, 0o777) == 0 {
                     made.append(directory)
@@ -87,7 +88,10 @@ final class LayoutDirectory: LayoutSink {
     func finish(manifest: OCIDescriptor) throws {
         // Two pulls into one layout must not lose each other's image.
         try FileLock.lock(root.descriptor, path: path)
-        try put(JSONDocument.encode(OCILayoutMarker(imageLayoutVersion: "1.0.0")), as: "oci-layout", in: root)
+        // Whoever made the layout may have written more there than what is to be there.
+        if try !OCILayoutMarker.check(.directory(root), limits: limits) {
+            try put(JSONDocument.encode(OCILayoutMarker.current), as: "oci-layout", in: root)
+        }
         try put(JSONDocument.encode(mergedIndex(manifest)), as: "index.json", in: root)
         finished = true
     }
@@ -101,7 +105,13 @@ final class LayoutDirectory: LayoutSink {
             let bytes = try range.readAll(atMost: limits.documentBytes)
             index = try JSONDocument.decode(
                 [String: JSONValue].self, from: bytes, name: range.file.name, limits: limits)
+            if let version = index["schemaVersion"], version != .integer(2) {
+                throw CacheError(
+                    .unsupported, "\(path)/index.json has another schema version than 2: name another directory")
+            }
         }
+        // As Go writes an empty list.
+        if index["manifests"] ?? .null == .null { index["manifests"] = .array([]) }
         guard case .array(var manifests)? = index["manifests"] else {
             throw CacheError(.invalidInput, "\(path)/index.json is not what it should be: 'manifests' is missing")
         }

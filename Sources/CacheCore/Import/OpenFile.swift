@@ -170,4 +170,3 @@ extension CacheError {
         CacheError(.conflict, "\(file.name) changed while it was read: push it again when nobody writes to it")
     }
 }
-

@@ -51,6 +51,8 @@ public struct ActiveGeneration: Sendable {
         var after: String?
         repeat {
             let page = try await store.list(prefix: L3Layout.generations, delimiter: true, after: after, limit: 1000)
+            // It may be a generation that somebody moved elsewhere, and without it another one would be taken for the newest.
+            if let foreign = page.foreign.first { throw CacheError.foreign(foreign) }
             found += page.prefixes.compactMap { prefix in
                 Generation(name: prefix.dropFirst(L3Layout.generations.count).dropLast())
             }

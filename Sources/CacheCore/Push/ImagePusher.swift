@@ -41,6 +41,7 @@ public struct ImagePusher: Sendable {
     private func push(
         _ source: ImageSource, as reference: ImageReference, progress: PushProgress, pool: NIOThreadPool
     ) async throws -> PushReport {
+        try await RefStore(store).refuseNewer(reference)
         let now = Self.millisecondsSince1970()
         let generation = try await ActiveGeneration.find(
             in: store, deploymentKey: deployment, create: true, repair: options.repair, now: now)
@@ -83,7 +84,8 @@ public struct ImagePusher: Sendable {
     private static func millisecondsSince1970() -> UInt64 {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        return UInt64(now.tv_sec) * 1000 + UInt64(now.tv_nsec) / 1_000_000
+        // A clock that nobody has set yet may be before 1970.
+        return UInt64(max(now.tv_sec, 0)) * 1000 + UInt64(now.tv_nsec) / 1_000_000
     }
 
     private func pushLayers(
