@@ -102,7 +102,7 @@ final class LayoutDirectory: LayoutSink {
             "schemaVersion": .integer(2), "mediaType": .string(OCIMediaType.index), "manifests": .array([]),
         ]
         if let range = try LayoutFiles.directory(path).find("index.json") {
-            let bytes = try range.readAll(atMost: limits.documentBytes)
+            let bytes = try range.readDocument(limits)
             index = try JSONDocument.decode(
                 [String: JSONValue].self, from: bytes, name: range.file.name, limits: limits)
             if let version = index["schemaVersion"], version != .integer(2) {
@@ -110,13 +110,14 @@ final class LayoutDirectory: LayoutSink {
                     .unsupported, "\(path)/index.json has another schema version than 2: name another directory")
             }
         }
-        // As Go writes an empty list.
-        if index["manifests"] ?? .null == .null { index["manifests"] = .array([]) }
-        guard case .array(var manifests)? = index["manifests"] else {
-            throw CacheError(.invalidInput, "\(path)/index.json is not what it should be: 'manifests' is missing")
+        var manifests: [JSONValue]
+        switch index["manifests"] {
+        case .array(let listed)?: manifests = listed
+        case .null?, nil: manifests = []
+        default: throw CacheError(.invalidInput, "\(path)/index.json is not what it should be: 'manifests' is no list")
         }
         let encoded = try JSONDocument.encode(manifest)
-        let tag = manifest.annotations?[OCIAnnotation.referenceName]
+        let tag = manifest.annotation(OCIAnnotation.referenceName)
         manifests.removeAll { Self.tag(of: $0) == tag }
         manifests.append(try JSONDocument.decode(JSONValue.self, from: encoded, name: "index", limits: limits))
         index["manifests"] = .array(manifests)

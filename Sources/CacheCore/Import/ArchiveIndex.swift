@@ -128,11 +128,11 @@ private struct ArchiveScan {
                     size: contents)
                 try skip(contents)
                 // Tens of thousands of them are kept.
-                for text in [header.path, header.link] where text.utf8.count > limits.pathBytes {
+                for text in [header.path, header.link] where text.utf8.count > ImportLimits.memberPathBytes {
                     throw CacheError(
                         .limitExceeded,
                         "\(range.file.name) has a member whose path or link has \(text.utf8.count) bytes, more than the limit of"
-                            + " \(limits.pathBytes)")
+                            + " \(ImportLimits.memberPathBytes)")
                 }
                 return header
             }

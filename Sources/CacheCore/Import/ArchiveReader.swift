@@ -118,6 +118,8 @@ final class ArchiveReader {
         // archive says they are encoded in we read ourselves: GNU tar writes all names as they are, and calls them UTF-8.
         if status == ARCHIVE_WARN, case .tar = context.input, isAboutEncoding, let headers = readHeaders() {
             rawHeaders = headers
+        } else if status == ARCHIVE_WARN, case .zip = context.input, isAboutEncoding {
+            // The names of a ZIP are those of its directory.
         } else {
             if status != ARCHIVE_OK { current = nil }
             try check(status)
@@ -127,7 +129,7 @@ final class ArchiveReader {
 
     private var isAboutEncoding: Bool {
         guard let message = archive_error_string(archive) else { return false }
-        return String(cString: message).contains("can't be converted from")
+        return String(cString: message).contains("be converted from")
     }
 
     /// What the headers of the current entry of a tar say themselves; `nil` if that is not known any more.

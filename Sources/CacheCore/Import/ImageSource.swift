@@ -30,12 +30,14 @@ public struct ImageSource: Sendable {
         note: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> ImageSource {
         switch reference {
-        case .ociLayout(let directory, let tag):
-            return try OCIImageReader(files: .directory(directory), limits: limits).image(tag: tag)
-        case .ociArchive(let file, let tag):
-            return try OCIImageReader(files: .archive(file, limits: limits), limits: limits).image(tag: tag)
-        case .dockerArchive(let file, let reference):
-            return try DockerArchiveReader(files: .archive(file, limits: limits), limits: limits).image(reference)
+        case .ociLayout(let directory, let tag, let digest):
+            return try OCIImageReader(files: .directory(directory), limits: limits).image(tag: tag, digest: digest)
+        case .ociArchive(let file, let tag, let digest):
+            let files = try LayoutFiles.archive(file, limits: limits)
+            return try OCIImageReader(files: files, limits: limits).image(tag: tag, digest: digest)
+        case .dockerArchive(let file, let reference, let digest):
+            let files = try LayoutFiles.archive(file, limits: limits)
+            return try DockerArchiveReader(files: files, limits: limits).image(reference, digest: digest)
         case .tar(let path):
             return single(.tar, try LayerSource.tar(path, limits: limits))
         case .zip(let path):

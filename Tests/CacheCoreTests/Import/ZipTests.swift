@@ -39,15 +39,6 @@ import Testing
         try fixture.shell("tar tvf out.tar > /dev/null")
     }
 
-    @Test(arguments: ["../x", "a/../../x", "/etc/x", "a/..", "..", "//x"])
-    func pathsThatLeadOut(_ name: String) throws {
-        let fixture = try ImportFixture()
-        try fixture.python("with zipfile.ZipFile('in.zip', 'w') as z: z.writestr('\(name)', b'x')")
-        let error = cacheError { _ = try tar(fixture("in.zip")) }
-        #expect(error?.code == .invalidInput)
-        #expect(error?.message.contains(name) == true)
-    }
-
     @Test func truncatedAndDamaged() throws {
         let fixture = try ImportFixture()
         try fixture.python(
@@ -109,12 +100,12 @@ import Testing
             var limits = ImportLimits()
             limits.expansionFloor = 32 << 20
             limits.expansionFactor = 200
-            let source = try ImageSource.open(.zip(file: fixture(name)), limits: limits).layers[0].open()
+            let layer = try ImageSource.open(.zip(file: fixture(name)), limits: limits).layers[0]
             var total = 0
-            let error = cacheError { try source.drain { total += $0.count } }
-            // libarchive may refuse entries that share their bytes before we count them.
+            let error = cacheError { try layer.open().drain { total += $0.count } }
+            // Entries that share their bytes are refused before any is read.
             #expect(
-                error?.code == .limitExceeded || name == "overlap.zip" && (error != nil || total < 32 << 20),
+                error?.code == .limitExceeded || name == "overlap.zip" && error != nil && total == 0,
                 "\(name): \(String(describing: error)) after \(total)")
             #expect(total <= 2_200_000_000)
         }
