@@ -45,18 +45,18 @@ import Testing
         #expect(failure(source, fixture)?.message.contains("not a regular file") == true)
     }
 
-    /// The index of an outer archive holds all paths in memory.
+    /// The index of an outer archive holds no path in memory, but bounds what is read of one.
     @Test(arguments: ["path", "linkpath"]) func longPathsInAnOuterArchive(_ key: String) throws {
         let fixture = try ImportFixture()
         try fixture.python(
             """
-            for size in (4096, 4097):
+            for size in (65536, 65537):
                 with tarfile.open(f't{size}', 'w', format=tarfile.PAX_FORMAT) as t:
                     i = tarfile.TarInfo('x'); i.type = tarfile.SYMTYPE; i.linkname = 'y'
                     i.pax_headers = {'\(key)': 'n' * size}; t.addfile(i)
             """)
-        #expect(failure("oci-archive:%/t4096", fixture)?.code == .missing)
-        #expect(failure("oci-archive:%/t4097", fixture)?.code == .limitExceeded)
+        #expect(failure("oci-archive:%/t65536", fixture)?.code == .missing)
+        #expect(failure("oci-archive:%/t65537", fixture)?.code == .limitExceeded)
     }
 
     @Test func whatReachesATerminalIsOnePlainLine() {
