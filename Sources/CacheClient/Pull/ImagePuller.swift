@@ -19,8 +19,8 @@ public struct ImagePuller: Sendable {
 
     /// Writes the image to `destination`.
     ///
-    /// Every chunk is checked as it comes; a tar's or OCI layer's bytes are checked against its diffID besides. Nothing half-written
-    /// is left under the destination's name. Uses all cores; memory stays below 300 MiB whatever the size.
+    /// Every chunk is checked as it comes; a tar's or OCI layer's bytes are checked against its diffID besides (files of a directory are no tar,
+    /// and come straight from the chunks that the manifests name). Nothing half-written is left under the destination's name. Uses all cores; memory stays below 300 MiB whatever the size.
     /// - Throws: ``CacheError``; `.invalidInput` if this kind of image cannot be written so.
     /// - Returns: what could not be written as it was, a line each, such as device nodes without the privilege to make them.
     @discardableResult
@@ -33,6 +33,9 @@ public struct ImagePuller: Sendable {
         {
             try await FileLayerWriter(layer: layer, path: path, progress: progress).write()
             return []
+        }
+        if case .directory(let path) = destination {
+            return try await DirectoryPuller(image: image, path: path, progress: progress).pull()
         }
         // The destination's files are written on one thread of its own, which waits for the layers' bytes.
         let thread = NIOThreadPool(numberOfThreads: 1)
@@ -58,9 +61,7 @@ public struct ImagePuller: Sendable {
         _ image: CachedImage, to reference: DestinationReference, limits: ImportLimits, progress: PullProgress,
         reading: CurrentLayer
     ) throws -> [String] {
-        // A tar may be a layer that somebody exported. What was a directory or a ZIP never had whiteouts: such names are files there.
-        let whiteouts = ![.directory, .zip].contains(image.manifest.source)
-        let destination = try ImageDestination.open(reference, limits: limits, whiteouts: whiteouts)
+        let destination = try ImageDestination.open(reference, limits: limits)
         for (index, layer) in image.layers.enumerated() {
             let source = BlockingLayerSource(layer)
             try reading.set(source.producer)

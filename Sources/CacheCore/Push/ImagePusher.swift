@@ -20,7 +20,8 @@ public struct ImagePusher: Sendable {
 
     /// Converts what L3 does not know yet, stores it, and points `reference` at it.
     ///
-    /// A layer that L3 has for this tenant (same diffID) is not converted again. Memory stays below 300 MiB whatever the size. When this
+    /// An image whose files no container runtime would unpack is refused, by the name of layer and entry. A layer that L3 has for this tenant
+    /// (same diffID) is not converted again. Memory stays below 300 MiB whatever the size. When this
     /// returns, everything is durable; if it is killed at any moment, the same push finishes what is missing.
     /// - Throws: ``CacheError``.
     public func push(
@@ -46,11 +47,13 @@ public struct ImagePusher: Sendable {
         let generation = try await ActiveGeneration.find(
             in: store, deploymentKey: deployment, create: true, repair: options.repair, now: now)
         let layers = try await pushLayers(source.layers, generation, progress, pool)
+        try await TreeCheck(store: store, deadlines: Deadlines(), deadline: options.storeDeadline, pool: pool)
+            .check(layers, whiteouts: source.origin.hasWhiteouts)
         let manifest = ImageManifest(
             source: source.origin, generation: generation.generation,
             layers: layers.map { pushed in
                 ImageManifest.Layer(
-                    manifest: pushed.manifest, diffID: pushed.report.diffID,
+                    manifest: pushed.id, diffID: pushed.report.diffID,
                     byteCount: UInt64(pushed.report.logicalBytes), sharedBytes: UInt64(pushed.report.sharedBytes),
                     name: pushed.report.name)
             },

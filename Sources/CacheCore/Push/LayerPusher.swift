@@ -15,7 +15,8 @@ struct LayerPusher: Sendable {
     let progress: PushProgress
 
     struct Pushed: Sendable {
-        let manifest: ManifestID
+        let id: ManifestID
+        let manifest: LayerManifest
         let report: LayerPushReport
     }
 
@@ -87,7 +88,7 @@ struct LayerPusher: Sendable {
         report.storedBytes = manifest.storedBytes
         report.wasKnown = true
         progress.add(read: report.logicalBytes)
-        return Pushed(manifest: id, report: report)
+        return Pushed(id: id, manifest: manifest, report: report)
     }
 
     /// Splits and seals on the threads of the pool, one chunk a thread, and stores without a thread; bounded by `limit`.
@@ -162,7 +163,7 @@ struct LayerPusher: Sendable {
         report.name = source.name
         report.diffID = summary.diffID
         report.logicalBytes = Int(summary.byteCount)
-        return Pushed(manifest: id, report: report)
+        return Pushed(id: id, manifest: manifest, report: report)
     }
 }
 
