@@ -24,6 +24,12 @@ struct CommonOptions: ParsableArguments {
         help: ArgumentHelp("How long one request to L2 may take before L3 is asked (2s).", valueName: "time"))
     var l2Deadline: String?
     @Option(
+        name: .customLong("l2-patience"),
+        help: ArgumentHelp(
+            "How much time an L2 that is ill may cost in all, besides a quarter of what reads take (500ms).",
+            valueName: "time"))
+    var l2Patience: String?
+    @Option(
         name: .customLong("l3-deadline"),
         help: ArgumentHelp("How long one read of L3 may take before it has failed (30s).", valueName: "time"))
     var l3Deadline: String?

@@ -17,7 +17,7 @@ struct StatsCommand: AsyncParsableCommand {
         guard let directory = settings.l1Directory() else {
             throw ValidationError("Missing --l2 or --l1: whose numbers?")
         }
-        let statistics = try ChunkStore.look(at: directory)
+        let statistics = try ChunkStore.look(at: directory) { Task.isCancelled }
         let report = StoreJSON(
             chunks: Int(statistics.chunks), bytes: Int(statistics.bytesUsed), capacity: Int(statistics.capacity))
         try options.report(report) {

@@ -4,7 +4,7 @@ internal import NIOConcurrencyHelpers
 /// What all of L2 may cost the reads of this cache, and what it has cost: the one place that decides.
 ///
 /// Times are of the wall clock: when a read waits for a while, of as many as are under way, the cache loses the waiting time divided by
-/// their number. What L3 would have taken instead is no loss.
+/// their number. What L3 would have taken instead is no loss, and on a machine that is busy everything may take longer (``MachineLoad``).
 final class L2Budget: Sendable {
     private struct State {
         var patience: Patience
@@ -20,6 +20,9 @@ final class L2Budget: Sendable {
     static let shortestWait = Duration.milliseconds(50)
     /// Fills leave that much to reads.
     private static let reserve = 0.3
+    /// Beyond that a machine has no use for more patience.
+    private static let busiest = 4.0
+    private static let busiestForFills = 2.5
     /// What L3 did longer ago says nothing.
     private static let memory = Duration.seconds(60)
 
@@ -60,9 +63,10 @@ final class L2Budget: Sendable {
         state.withLockedValue { state in
             let now = time.now()
             let readers = load.readers
-            var loss = (duration - Self.free) / readers
+            let busy = min(load.machine.factor, Self.busiest)
+            var loss = (duration - Self.free * busy) / readers
             if spared {
-                var l3 = Self.cheapestChunk
+                var l3 = Self.cheapestChunk * busy
                 if let known = state.l3, now - known.at < Self.memory { l3 = max(l3, known.latency / readers) }
                 loss -= l3
             }
@@ -73,7 +77,9 @@ final class L2Budget: Sendable {
     }
 
     /// Whether L2 did as well as L3, which answered the same read after `l3`.
-    static func isAsFast(_ l2: Duration, as l3: Duration) -> Bool { l2 <= l3 * 2 + .milliseconds(10) }
+    func isAsFast(_ l2: Duration, as l3: Duration) -> Bool {
+        l2 <= l3 * 2 + Self.free * 2 * min(load.machine.factor, Self.busiest)
+    }
 
     // MARK: Fills
 
@@ -83,7 +89,8 @@ final class L2Budget: Sendable {
     }
 
     func waitedForRoom(_ duration: Duration) {
-        state.withLockedValue { $0.patience.spend(duration / load.readers, now: time.now()) }
+        let busy = min(load.machine.factor, Self.busiestForFills)
+        state.withLockedValue { $0.patience.spend(duration / (Double(load.readers) * busy), now: time.now()) }
     }
 
     /// How long the end of all reads may wait for what is still on its way to L2.

@@ -114,14 +114,14 @@ final class L2Client: Sendable {
                 case .wrong, .failed: health.raced(won: false, now: now)
                 case .right, .miss, .unread(isAnswer: true):
                     let l3 = attempt.l3Latency
-                    health.raced(won: l3.map { L2Budget.isAsFast(duration, as: $0) } ?? true, now: now)
+                    health.raced(won: l3.map { budget.isAsFast(duration, as: $0) } ?? true, now: now)
                 }
             } else {
                 switch outcome {
-                case .wrong, .failed: health.failed(now: now)
-                case .right, .miss: if !attempt.isBesideL3 { health.succeeded() }
+                case .wrong, .failed: health.ended(succeeded: false, now: now)
                 // An answer that came too late to be of use is none.
-                case .unread: break
+                case .right, .miss: health.ended(succeeded: attempt.isBesideL3 ? nil : true, now: now)
+                case .unread: health.ended(succeeded: nil, now: now)
                 }
             }
         }

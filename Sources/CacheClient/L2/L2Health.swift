@@ -12,7 +12,7 @@ struct L2Health: Sendable {
         case no
     }
 
-    private enum State {
+    private enum State: Equatable {
         case trusted(failures: Int)
         case racing(underWay: Int, won: Int, lost: Int)
         case resting(until: Duration)
@@ -26,6 +26,8 @@ struct L2Health: Sendable {
     private static let maximumRest = Duration.seconds(60)
 
     private var state = State.trusted(failures: 0)
+    /// Requests under way that came first: as long as there are many, a race would measure the queue that they make.
+    private var asked = 0
     /// Doubles with each rest that was of no use.
     private var nextRest = Self.rest
 
@@ -33,24 +35,29 @@ struct L2Health: Sendable {
     mutating func admit(now: Duration) -> Admission {
         if case .resting(let end) = state, now >= end { state = .racing(underWay: 0, won: 0, lost: 0) }
         switch state {
-        case .trusted: return .first
+        case .trusted:
+            asked += 1
+            return .first
         case .resting: return .no
         case .racing(let underWay, let won, let lost):
-            guard underWay + won + lost < Self.races else { return .no }
+            guard asked <= Self.races, underWay + won + lost < Self.races else { return .no }
             state = .racing(underWay: underWay + 1, won: won, lost: lost)
             return .race
         }
     }
 
-    /// It was asked first and gave a right answer before L3 was asked as well.
-    mutating func succeeded() {
-        if case .trusted = state { state = .trusted(failures: 0) }
-    }
-
-    /// It was asked first and gave an error or something wrong, or nothing at all.
-    mutating func failed(now: Duration) {
+    /// A request that came first has ended.
+    ///
+    /// - Parameter succeeded: whether there was a right answer before L3 was asked as well; `nil` if that was not found out.
+    mutating func ended(succeeded: Bool?, now: Duration) {
+        asked -= 1
         guard case .trusted(let failures) = state else { return }
-        if failures + 1 < Self.failures { state = .trusted(failures: failures + 1) } else { takeRest(now) }
+        switch succeeded {
+        case true: state = .trusted(failures: 0)
+        case false where failures + 1 >= Self.failures: takeRest(now)
+        case false: state = .trusted(failures: failures + 1)
+        case nil: break
+        }
     }
 
     /// Its readers have lost as much time to it as they can bear.

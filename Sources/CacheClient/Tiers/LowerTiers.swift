@@ -20,7 +20,6 @@ struct LowerTiers: Sendable {
     }
 
     let l2: L2Client?
-    let load: ReadLoad
     let deadlines: Deadlines
     let buffers: BufferPool
 
@@ -33,8 +32,6 @@ struct LowerTiers: Sendable {
         _ id: ChunkID, _ counter: ReadCounter, l3: @escaping @Sendable () async throws -> ByteBuffer,
         open: (ByteBuffer, Tier) async throws -> Value
     ) async throws -> Found<Value> {
-        load.began()
-        defer { load.ended() }
         guard let l2 else { return try await readL3(isMissingInL2: false, l3, open) }
         guard let attempt = l2.admit(id) else {
             counter.failed(.l2)

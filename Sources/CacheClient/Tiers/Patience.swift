@@ -2,8 +2,8 @@
 ///
 /// Reads that would take `t` without the tier take at most `(t + capacity) / (1 - share)` with it, if all that it costs them is spent here.
 struct Patience: Sendable {
-    /// A tier that costs its readers a fifth of their time is slow, but may be worth it.
-    static let share = 0.2
+    /// A tier that costs its readers a quarter of their time is slow, but may be worth it.
+    static let share = 0.25
 
     let capacity: Duration
     private var amount: Duration

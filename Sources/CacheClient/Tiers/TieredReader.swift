@@ -2,6 +2,7 @@ internal import CacheCore
 internal import Logging
 internal import NIOCore
 internal import NIOPosix
+internal import Synchronization
 
 /// Brings chunks up, top-down: memory, L1, L2, L3; one flight a chunk however many ask.
 ///
@@ -11,6 +12,8 @@ final class TieredReader: Sendable {
     private let memory: MemoryCache<ChunkRef>
     let l1: L1Tier?
     let lower: LowerTiers
+    private let load: ReadLoad
+    private let hasWarned = Atomic<Bool>(false)
     let l3: any ObjectStore
     let pool: NIOThreadPool
     let fills: FillQueue
@@ -28,7 +31,8 @@ final class TieredReader: Sendable {
     ) {
         self.memory = memory
         self.l1 = l1
-        lower = LowerTiers(l2: l2, load: load, deadlines: deadlines, buffers: buffers)
+        lower = LowerTiers(l2: l2, deadlines: deadlines, buffers: buffers)
+        self.load = load
         self.l3 = configuration.l3
         self.pool = pool
         self.buffers = buffers
@@ -123,6 +127,8 @@ final class TieredReader: Sendable {
                 counter.failed(.l1)
             }
         }
+        load.began()
+        defer { load.ended() }
         let found = try await lower.read(ref.id, counter) {
             try await self.fromL3(ref, generation: generation)
         } open: { sealed, tier in
@@ -159,8 +165,11 @@ final class TieredReader: Sendable {
             return try await open(ref, sealed, buffers, delivery)
         } catch let error as CacheError where error.code == .corrupt {
             guard tier == .l3 else {
-                logger.warning(
-                    "a tier delivered a damaged chunk", metadata: ["tier": "\(tier.rawValue)", "chunk": "\(ref.id)"])
+                // All are counted; the first one is enough to have a look at the tier.
+                let isFirst = !hasWarned.exchange(true, ordering: .relaxed)
+                logger.log(
+                    level: isFirst ? .warning : .debug, "a tier delivered a damaged chunk",
+                    metadata: ["tier": "\(tier.rawValue)", "chunk": "\(ref.id)"])
                 throw error
             }
             let object = L3Layout.chunk(ref.id, in: generation)
@@ -173,8 +182,8 @@ final class TieredReader: Sendable {
     private func open(
         _ ref: ChunkRef, _ sealed: ByteBuffer, _ buffers: BufferPool?, _ delivery: ChunkDelivery?
     ) async throws -> ByteBuffer {
-        try await (delivery?.pool ?? pool).runIfActive {
-            let plain = try PlainBuffer.open(ref, sealed, from: buffers)
+        try await (delivery?.pool ?? pool).runIfActive { [load] in
+            let plain = try load.machine.measuring { try PlainBuffer.open(ref, sealed, from: buffers) }
             delivery?.deliver(plain)
             return plain
         }

@@ -55,7 +55,8 @@ final class Workbench: Sendable {
 
     /// Which tier answers is no matter of how busy the machine is: a test about a deadline sets it itself.
     static let unhurried = [
-        "LAYERCACHE_L1_DEADLINE": "10m", "LAYERCACHE_L2_DEADLINE": "10m", "LAYERCACHE_L3_DEADLINE": "10m",
+        "LAYERCACHE_L1_DEADLINE": "10m", "LAYERCACHE_L2_DEADLINE": "10m", "LAYERCACHE_L2_PATIENCE": "10m",
+        "LAYERCACHE_L3_DEADLINE": "10m",
     ]
 
     func start(_ arguments: [String], environment: [String: String] = [:]) throws -> ChildProcess {
