@@ -1,8 +1,15 @@
-"""What a soak run uses and damages: directories of chunk stores."""
+"""What a soak run uses and damages: directories of chunk stores, and a daemon."""
 import contextlib
+import json
 import os
 import shutil
+import signal
+import subprocess
 import threading
+
+
+class Fault(Exception):
+    """What must not happen, in one line."""
 
 
 def disk_bytes(directory):
@@ -69,3 +76,39 @@ class Store:
             with self.turn:
                 self.is_taken = False
                 self.turn.notify_all()
+
+
+class Daemon:
+    """The L2 daemon, which keeps its address through all its lives."""
+
+    CAPACITY, MEMORY = 48 << 20, 8 << 20
+    # It drains for ten seconds; what takes longer hangs.
+    PATIENCE = 180
+
+    def __init__(self, soak):
+        self.soak, self.store = soak, soak.world / "l2"
+        self.address = "127.0.0.1:0"
+        self.process = None
+        self.log = open(soak.world / "daemon.log", "ab")
+        self.start()
+
+    def start(self):
+        self.process = self.soak.spawn(
+            ["server", "--listen", self.address, "--store", self.store, "--capacity", self.CAPACITY, "--memory", self.MEMORY,
+             "--json"], stdout=subprocess.PIPE, stderr=self.log)
+        line = self.process.stdout.readline()
+        self.process.stdout.close()
+        if not line:
+            raise Fault(f"the daemon did not start, see {self.log.name}")
+        self.address = json.loads(line)["listen"]
+
+    def end(self, number):
+        """Ends it, and says what is wrong with how it ended."""
+        process, self.process = self.process, None
+        process.send_signal(number)
+        try:
+            status = self.soak.wait(process, self.PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise Fault(f"the daemon did not end within {self.PATIENCE} s of signal {number}") from None
+        if status != (0 if number == signal.SIGTERM else -number):
+            raise Fault(f"the daemon ended with {status} on signal {number}, see {self.log.name}")
