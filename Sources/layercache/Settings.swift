@@ -101,7 +101,15 @@ struct Settings {
         var configuration = try cacheConfiguration(try lateObjectStore())
         configuration.l1Directory = l1Directory()
         configuration.l1Capacity = capacity
+        if let directory = configuration.l1Directory, !Machine.hasRoom(forMapOf: capacity) {
+            Logger.commandLine.warning(
+                "L1 finds no address space for its capacity (ulimit -v): going on without it",
+                metadata: ["directory": "\(directory)", "capacity": "\(capacity)"])
+            configuration.l1Directory = nil
+        }
         configuration.l2 = l2Addresses()
+        configuration.l2Connections = Machine.l2Connections(
+            configuration.l2Connections, daemons: configuration.l2.count)
         return try await LayerCache.open(configuration, logger: .commandLine)
     }
 

@@ -96,7 +96,11 @@ private struct Opening {
             try IndexCheck.run(descriptor, layout: layout, mapBytes: budget.mapBytes)
             return nil
         } catch {
-            return error.reason
+            guard error.isNewer else { return error.reason }
+            throw CacheError(
+                .unsupported,
+                "chunk store \(directory.path) was made by a newer layercache (\(error.reason)) and is left as it is: use that one, or another directory"
+            )
         }
     }
 

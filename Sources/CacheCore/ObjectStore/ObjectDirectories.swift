@@ -15,8 +15,8 @@ final class ObjectDirectories: Sendable {
         var durable: Set<Substring> = []
     }
 
-    /// The 256 directories of chunks, and as many for all the rest; but no more than a quarter of the files that the process may have open.
-    static var usualMaximum: Int { max(min(512, DescriptorLimit.current / 4), 4) }
+    /// The 256 directories of chunks, and as many for all the rest; but no more than an eighth of the files that the process may have open.
+    static var usualMaximum: Int { max(min(512, DescriptorLimit.current / 8), 4) }
 
     init(root: OwnedDescriptor, maximumOpen: Int = ObjectDirectories.usualMaximum) {
         self.root = ObjectDirectory(root)
