@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 
 /// What `push --repair` heals beside chunks and manifests, and what a push says besides.
@@ -53,6 +54,24 @@ import Testing
         let repaired = try await bench.push("file:\(bench("in"))", "acme/f:1", ["--repair"])
         #expect(repaired.chunks.new == repaired.chunks.total && repaired.chunks.new == 3)
         try await expectWhole(bench, "in", "acme/f:1")
+    }
+
+    /// The directory itself remembers that it was used, where the filesystem can.
+    @Test func anEmptiedStoreIsToldFromANewOne() async throws {
+        let bench = try await bench()
+        var daemon = try await Daemon(bench)
+        let tiers = ["--l1", bench.l1, "--l2", daemon.url]
+        let first = try await bench.pull("acme/f:1", "file:\(bench("out"))", tiers)
+        #expect(first.repaired.l1 == 0)
+        #expect(try daemon.process.text(daemon.process.errorPath).contains("starts empty") == false)
+        guard getxattr(bench.l1, "user.layercache.store", nil, 0) >= 0 else { return }
+        _ = try await daemon.stop()
+        try await bench.shell("rm -rf l1/* l2/*")
+        daemon = try await Daemon(bench)
+        let again = try await bench.pull(
+            "acme/f:1", "file:\(bench("out"))", ["--l1", bench.l1, "--l2", daemon.url, "--quiet"])
+        #expect(again.repaired.l1 == 1 && again.tiers.l3.chunks == 3)
+        #expect(try daemon.process.text(daemon.process.errorPath).contains("starts empty"))
     }
 
     /// A keyring that was lost and made again: who has the old key cannot read the ref any more, and the push says so.

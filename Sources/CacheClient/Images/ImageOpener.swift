@@ -41,7 +41,9 @@ struct ImageOpener: Sendable {
         let generation = ref.record.generation
         var known = ManifestPieces()
         // Of use even if the ref names another image now: most of its layers will be the same.
-        if let list = ref.remembered?.pieces { known = try await reader.pieces(list, counter) }
+        if let list = ref.remembered?.pieces {
+            known = try await reader.pieces(list, counter, insisting: !ref.isChecked)
+        }
         var pieces = ManifestPieces()
         let own = try await reader.manifest(ref.record.manifest, generation, known, counter)
         pieces.add(own.cut, of: ref.record.manifest)

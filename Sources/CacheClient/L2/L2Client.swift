@@ -80,6 +80,13 @@ final class L2Client: Sendable {
         }
     }
 
+    /// As ``admit(_:)``, for a read that L3 could not serve: then a daemon that was left out is better than none.
+    func insist(_ id: ChunkID) -> L2Attempt {
+        let attempt = L2Attempt(node: node(of: id), isRace: false, began: time.now())
+        attempt.l3IsAsked()
+        return attempt
+    }
+
     /// Asks for a chunk; the answer, and how long it took since the attempt was admitted. Throws nothing: who is cancelled gets `.unavailable`.
     func get(_ id: ChunkID, _ attempt: L2Attempt) async -> (answer: Answer, after: Duration) {
         let request = L2Request(method: .GET, path: "/v1/chunks/\(id.hex)", limit: ChunkLimits.sealedBytes)

@@ -25,19 +25,49 @@ struct LowerTiers: Sendable {
 
     /// - Parameters:
     ///   - id: the object's name.
+    ///   - countsFailures: whether a time that L2 was passed over is one that the reader of chunks is told of.
     ///   - l3: reads L3's copy.
     ///   - open: makes of a copy what is wanted; throws `.corrupt` for one that is not what its name says.
     /// - Throws: what L3 and `open` of L3's copy throw, once no other tier has a right copy; `CancellationError`.
     func read<Value>(
-        _ id: ChunkID, _ counter: ReadCounter, l3: @escaping @Sendable () async throws -> ByteBuffer,
-        open: (ByteBuffer, Tier) async throws -> Value
+        _ id: ChunkID, _ counter: ReadCounter, countsFailures: Bool = true,
+        l3: @escaping @Sendable () async throws -> ByteBuffer, open: (ByteBuffer, Tier) async throws -> Value
     ) async throws -> Found<Value> {
         guard let l2 else { return try await readL3(isMissingInL2: false, l3, open) }
         guard let attempt = l2.admit(id) else {
-            counter.failed(.l2)
-            return try await readL3(isMissingInL2: false, l3, open)
+            if countsFailures { counter.failed(.l2) }
+            do { return try await readL3(isMissingInL2: false, l3, open) } catch let error as CacheError {
+                // That it is slow, or has failed lately, counts for nothing where there is no other.
+                guard let found = try await insist(l2, id, counter, open) else { throw error }
+                return found
+            }
         }
-        return try await Race(tiers: self, l2: l2, attempt: attempt, id: id, counter: counter, l3: l3).run(open)
+        return try await Race(
+            tiers: self, l2: l2, attempt: attempt, id: id, counter: counter, countsFailures: countsFailures, l3: l3
+        ).run(open)
+    }
+
+    /// Asks L2 alone, whatever was thought of it; `nil` if it has no right copy.
+    private func insist<Value>(
+        _ l2: L2Client, _ id: ChunkID, _ counter: ReadCounter, _ open: (ByteBuffer, Tier) async throws -> Value
+    ) async throws -> Found<Value>? {
+        let attempt = l2.insist(id)
+        let (answer, duration) = await l2.get(id, attempt)
+        try Task.checkCancellation()
+        guard case .hit(let sealed) = answer else {
+            if case .miss(dropped: true) = answer { counter.repaired(.l2) }
+            l2.judge(attempt, .unread(isAnswer: true), after: duration)
+            return nil
+        }
+        do {
+            let value = try await open(sealed, .l2)
+            l2.judge(attempt, .right, after: duration)
+            return Found(value: value, sealed: sealed, tier: .l2, isMissingInL2: false)
+        } catch let error as CacheError where error.code == .corrupt {
+            l2.judge(attempt, .wrong, after: duration)
+            counter.repaired(.l2)
+            return nil
+        }
     }
 
     private func readL3<Value>(
@@ -57,18 +87,20 @@ struct LowerTiers: Sendable {
         let attempt: L2Attempt
         let id: ChunkID
         let counter: ReadCounter
+        let countsFailures: Bool
         let l3: @Sendable () async throws -> ByteBuffer
         private let arrivals = Arrivals<Arrival>()
 
         init(
             tiers: LowerTiers, l2: L2Client, attempt: L2Attempt, id: ChunkID, counter: ReadCounter,
-            l3: @escaping @Sendable () async throws -> ByteBuffer
+            countsFailures: Bool, l3: @escaping @Sendable () async throws -> ByteBuffer
         ) {
             self.tiers = tiers
             self.l2 = l2
             self.attempt = attempt
             self.id = id
             self.counter = counter
+            self.countsFailures = countsFailures
             self.l3 = l3
         }
 
@@ -109,14 +141,14 @@ struct LowerTiers: Sendable {
                             isMissingInL2 = true
                         case .unavailable:
                             l2.judge(attempt, .failed, after: duration)
-                            counter.failed(.l2)
+                            if countsFailures { counter.failed(.l2) }
                         }
                         if let failure { throw failure }
                         if reading == nil { return try await tiers.readL3(isMissingInL2: isMissingInL2, l3, open) }
                     case .l3(.success(let sealed)):
                         do {
                             let value = try await open(sealed, .l3)
-                            if isL2Awaited { counter.failed(.l2) }
+                            if isL2Awaited, countsFailures { counter.failed(.l2) }
                             return Found(value: value, sealed: sealed, tier: .l3, isMissingInL2: isMissingInL2)
                         } catch {
                             guard isL2Awaited else { throw error }

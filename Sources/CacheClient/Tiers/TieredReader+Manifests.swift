@@ -14,30 +14,36 @@ extension TieredReader {
         _ id: ManifestID, _ generation: Generation, _ known: ManifestPieces, _ counter: ReadCounter
     ) async throws -> (sealed: ByteBuffer, cut: ManifestPieces.Cut?) {
         if let cut = known.cuts[id] {
-            let (sealed, missing) = try await assemble(id, cut, counter)
-            if let sealed { return (sealed, cut) }
-            let whole = try await manifest(id, generation)
-            try await check(whole, id)
-            return (whole, try await keepInPieces(whole, missingInL2: missing, counter))
+            if let sealed = try await assemble(id, cut, counter, insisting: false) { return (sealed, cut) }
+            do {
+                let whole = try await manifest(id, generation)
+                try await check(whole, id)
+                return (whole, try await keepInPieces(whole, counter))
+            } catch let error as CacheError {
+                guard let sealed = try await assemble(id, cut, counter, insisting: true) else { throw error }
+                return (sealed, cut)
+            }
         }
         let name = ChunkID(id.digest)
         if let sealed = try await fromL1(name, counter) { return (sealed, nil) }
-        let found = try await lower.read(name, counter) {
+        let found = try await lower.read(name, counter, countsFailures: false) {
             try await self.manifest(id, generation)
         } open: { sealed, _ in
             try await self.check(sealed, id)
         }
         let sealed = found.sealed
         if ManifestPieces.cuts(sealed.readableBytes) {
-            return (sealed, try await keepInPieces(sealed, missingInL2: nil, counter))
+            return (sealed, try await keepInPieces(sealed, counter))
         }
         await fills.fill(name, sealed, l2: found.isMissingInL2)
         return (sealed, nil)
     }
 
     /// Reads a list that ``keep(_:_:)`` kept; empty if no tier has it any more.
-    func pieces(_ list: ChunkID, _ counter: ReadCounter) async throws -> ManifestPieces {
-        guard let bytes = try await blob(list, counter) else { return ManifestPieces() }
+    ///
+    /// - Parameter insisting: whether L3 is away, so that L2 is asked however slow it has been.
+    func pieces(_ list: ChunkID, _ counter: ReadCounter, insisting: Bool) async throws -> ManifestPieces {
+        guard let bytes = try await blob(list, counter, insisting: insisting) else { return ManifestPieces() }
         do { return try ManifestPieces(decoding: bytes) } catch {
             // Its name was right, so it was written by another version.
             logger.debug("a list of manifest pieces is not used", metadata: ["error": "\(error)"])
@@ -49,7 +55,7 @@ extension TieredReader {
     func keep(_ pieces: ManifestPieces, _ counter: ReadCounter) async throws -> ChunkID? {
         guard !pieces.cuts.isEmpty, let list = pieces.encoded() else { return nil }
         let id = ChunkID(list.withUnsafeReadableBytes { SHA256Digest(hashing: $0) })
-        if try await blob(id, counter) == nil { await fills.fill(id, list, l2: true) }
+        if try await blob(id, counter, insisting: false) == nil { await fills.fill(id, list, l2: true) }
         return id
     }
 
@@ -90,10 +96,11 @@ extension TieredReader {
     }
 
     /// The bytes of a name that L3 knows nothing of, checked; `nil` if neither L1 nor L2 has them. What came from L2 fills L1.
-    private func blob(_ id: ChunkID, _ counter: ReadCounter) async throws -> ByteBuffer? {
+    private func blob(_ id: ChunkID, _ counter: ReadCounter, insisting: Bool) async throws -> ByteBuffer? {
         if let bytes = try await fromL1(id, counter) { return bytes }
         do {
-            let found = try await lower.read(id, counter) {
+            let found = try await lower.read(id, counter, countsFailures: false) {
+                if insisting { throw CacheError(.missing, "no object of L3 has that name") }
                 throw NotInL3()
             } open: { bytes, _ in
                 guard try await pool.runIfActive({ Self.isNamed(bytes, id.digest) }) else {
@@ -104,48 +111,41 @@ extension TieredReader {
             return found.sealed
         } catch is NotInL3 {
             return nil
+        } catch let error as CacheError where insisting && error.code == .missing {
+            return nil
         }
     }
 
-    /// A manifest from its pieces. If one of them is in neither tier, or they are not that manifest, which of them L2 did not give.
+    /// A manifest from its pieces; `nil` if one of them is in neither tier, or they are not that manifest.
     private func assemble(
-        _ id: ManifestID, _ cut: ManifestPieces.Cut, _ counter: ReadCounter
-    ) async throws -> (sealed: ByteBuffer?, missing: Set<ChunkID>) {
+        _ id: ManifestID, _ cut: ManifestPieces.Cut, _ counter: ReadCounter, insisting: Bool
+    ) async throws -> ByteBuffer? {
         var sealed = ByteBufferAllocator().buffer(capacity: cut.byteCount)
-        var missing: Set<ChunkID> = []
         for (index, piece) in cut.pieces.enumerated() {
-            if let bytes = try await blob(piece, counter), bytes.readableBytes == cut.length(of: index) {
-                sealed.writeImmutableBuffer(bytes)
-            } else {
-                missing.insert(piece)
-            }
+            guard let bytes = try await blob(piece, counter, insisting: insisting),
+                bytes.readableBytes == cut.length(of: index)
+            else { return nil }
+            sealed.writeImmutableBuffer(bytes)
         }
-        guard missing.isEmpty, try await pool.runIfActive({ [sealed] in Self.isNamed(sealed, id.digest) }) else {
-            return (nil, missing)
-        }
-        return (sealed, [])
+        return try await pool.runIfActive { [sealed] in Self.isNamed(sealed, id.digest) ? sealed : nil }
     }
 
-    /// Cuts a manifest and fills the tiers above L3 with its pieces.
-    ///
-    /// - Parameter missingInL2: which of them L2 has not; `nil` if it was not asked. Then it is asked for the first one, which speaks for all: of a
-    ///   thousand hosts that start cold, one puts them there.
-    private func keepInPieces(
-        _ sealed: ByteBuffer, missingInL2: Set<ChunkID>?, _ counter: ReadCounter
-    ) async throws -> ManifestPieces.Cut {
+    /// Cuts a manifest and fills the tiers above L3 with those of its pieces that they do not have: of a thousand hosts that start cold, one puts
+    /// them into L2.
+    private func keepInPieces(_ sealed: ByteBuffer, _ counter: ReadCounter) async throws -> ManifestPieces.Cut {
         var pieces: [ChunkID] = []
-        var fillsL2 = false
         for start in stride(from: 0, to: sealed.readableBytes, by: ManifestPieces.pieceBytes) {
+            let length = min(ManifestPieces.pieceBytes, sealed.readableBytes - start)
             // In memory of its own: a piece that waits for its tier must not hold the whole.
             var piece = buffers.take()
-            let length = min(ManifestPieces.pieceBytes, sealed.readableBytes - start)
-            if let part = sealed.getSlice(at: sealed.readerIndex + start, length: length) {
-                piece.writeImmutableBuffer(part)
-            }
+            sealed.withUnsafeReadableBytes { _ = piece.writeBytes($0[start..<start + length]) }
             let id = try await pool.runIfActive { [piece] in piece.withUnsafeReadableBytes { ChunkID(ofSealed: $0) } }
-            if missingInL2 == nil, start == 0 { fillsL2 = try await blob(id, counter) == nil }
             pieces.append(id)
-            await fills.fill(id, piece, l2: missingInL2?.contains(id) ?? fillsL2)
+            if try await blob(id, counter, insisting: false) == nil {
+                await fills.fill(id, piece, l2: true)
+            } else {
+                buffers.give(piece)
+            }
         }
         return ManifestPieces.Cut(byteCount: sealed.readableBytes, pieces: pieces)
     }

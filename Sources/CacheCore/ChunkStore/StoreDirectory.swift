@@ -96,6 +96,7 @@ final class StoreDirectory: Sendable {
         if flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
             let (result, capacity) = try body(nil)
             try writeCapacity(descriptor, capacity)
+            mark()
             try share(descriptor)
             return result
         }
@@ -109,7 +110,7 @@ final class StoreDirectory: Sendable {
         useLock.withLockedValue { descriptor in
             var status = stat()
             return fstat(descriptor, &status) == 0 && status.st_size > 0
-        }
+        } || isMarked
     }
 
     /// Runs `body`, which closes the environment, and gives the directory up.

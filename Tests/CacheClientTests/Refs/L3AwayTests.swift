@@ -26,6 +26,7 @@ import Testing
             // What is slow here is the machine.
             $0.l1Deadline = .seconds(60)
             $0.l2Deadline = .seconds(60)
+            $0.l2Patience = .seconds(600)
             $0.refDeadline = .seconds(60)
             adjust(&$0)
         } _: { cache in

@@ -47,6 +47,7 @@ import Testing
             $0.l3 = store
             $0.l1Deadline = .seconds(60)
             $0.l2Deadline = .seconds(60)
+            $0.l2Patience = .seconds(600)
             $0.refDeadline = .seconds(60)
         } _: { cache in
             let image = try await fixture.image(cache)
