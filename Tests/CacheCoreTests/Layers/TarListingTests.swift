@@ -62,7 +62,6 @@ import Testing
                     if Bool.random(using: &random) { records.append(("uid", Array("4000000000".utf8))) }
                     if Bool.random(using: &random) { records.append(("path", Array((name() + "/pax").utf8))) }
                     if type == "2" { records.append(("linkpath", Array("pax/link".utf8))) }
-                    if type == "1" { records.append(("size", Array("12345".utf8))) }
                     tar.pax(records)
                 }
             }
@@ -106,7 +105,7 @@ import Testing
             try tree.write("out.tar", tar)
             try tree.write("rewrite.py", Array(Self.rewrite.utf8))
             let listing = try tree.shell(
-                "tar -tvf out.tar --numeric-owner --full-time --quoting-style=literal 2>/dev/null | python3 rewrite.py")
+                "tar -tvf out.tar --numeric-owner --full-time --quoting-style=literal | python3 rewrite.py")
             let expected = listing.split(separator: "\n").map(String.init)
             let found = try expectRoundTrip(tar, "seed \(random.seed), round \(round)").entries().map(line)
             #expect(found.count == expected.count, "seed \(random.seed), round \(round)")

@@ -140,7 +140,8 @@ import Testing
         ("        ", 0), ("", 0), ("37777777", 0o37777777),
     ])
     func octalNumbers(_ text: String, _ value: UInt32) throws {
-        #expect(try entries { $0.header("n", fields: [108: Array(text.utf8)]) }.map(\.uid) == [value])
+        let field = Array(text.utf8) + [UInt8](repeating: 0, count: 8 - text.utf8.count)
+        #expect(try entries { $0.header("n", fields: [108: field]) }.map(\.uid) == [value])
     }
 
     @Test(arguments: [
