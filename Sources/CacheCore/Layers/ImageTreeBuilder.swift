@@ -116,13 +116,13 @@ package struct ImageTreeBuilder {
 
     private mutating func whiteOut(_ entry: LayerEntry, _ name: Range<Int>) throws(CacheError) {
         let isOpaque = path.bytes[name] == Self.opaque[...]
-        if !isOpaque, path.bytes[name].starts(with: Self.reserved) { return }
         let removed = name.lowerBound + Self.whiteout.count..<name.upperBound
         if !isOpaque, EntryPath.isNoName(path.bytes[removed]) {
             throw refusal(entry, "removes no entry of its directory")
         }
         guard let directory = try find(path.names.dropLast(), for: entry) else { return }
         if isOpaque { return clean(directory) }
+        if path.bytes[name].starts(with: Self.reserved) { return }
         guard let place = spot(of: removed, in: directory).place else { return }
         if names.names[Int(place)].layer != layer {
             remove(place)
