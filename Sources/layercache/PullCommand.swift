@@ -92,8 +92,8 @@ private struct PullJSON: Encodable {
     let chunks: Chunks
     let tiers: [String: TierCount]
     let repaired: Repaired
-    /// Whether L3 was there to say what the ref names.
-    let refChecked: Bool
+    /// False if L3 was not there to say what the ref names; not there if it was.
+    let refChecked: Bool?
     let seconds: Double
 
     init(_ image: CachedImage, repairedL1 storeRepairs: Int, seconds: Double) {
@@ -105,7 +105,7 @@ private struct PullJSON: Encodable {
             total: refs.reduce(0) { $0 + $1.count }, zero: refs.reduce(0) { $0 + $1.count(where: \.isZero) })
         tiers = Dictionary(uniqueKeysWithValues: Tier.allCases.map { ($0.rawValue, counts[$0]) })
         repaired = Repaired(l1: counts.repairedL1 + storeRepairs, l2: counts.repairedL2)
-        refChecked = image.isReferenceChecked
+        refChecked = image.isReferenceChecked ? nil : false
         self.seconds = seconds.toMilliseconds
     }
 }

@@ -14,7 +14,8 @@ struct ImageOpener: Sendable {
             l3: reader.l3, refs: refs, configuration: reader.configuration, deadlines: reader.deadlines)
         let ref = try await refReader.read(reference, keys)
         do {
-            let deadline = reader.configuration.l3Deadline
+            // What L3 does not say in its time may still be had from L2.
+            let deadline = reader.configuration.l3Deadline + reader.configuration.l2Deadline
             return try await reader.deadlines.run(deadline, "L3, asked for the manifests of \(reference),") {
                 let (image, pieces) = try await open(reference, ref, keys, counter)
                 // Only what could be opened is worth remembering.

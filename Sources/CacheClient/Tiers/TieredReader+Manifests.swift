@@ -65,7 +65,10 @@ extension TieredReader {
     private func manifest(_ id: ManifestID, _ generation: Generation) async throws -> ByteBuffer {
         let object = L3Layout.manifest(id, in: generation)
         // Reading a range spares the store a hash; one byte more than any manifest has tells one that is too long.
-        guard let sealed = try await l3.get(object, range: 0..<ManifestHeader.maximumBytes + 1) else {
+        let sealed = try await deadlines.run(configuration.l3Deadline, "L3 object \(object)") { [l3] in
+            try await l3.get(object, range: 0..<ManifestHeader.maximumBytes + 1)
+        }
+        guard let sealed else {
             throw CacheError(.missing, "L3 object \(object) is gone: push the image again")
         }
         return sealed
