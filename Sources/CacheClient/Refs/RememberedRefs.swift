@@ -109,7 +109,8 @@ final class RememberedRefs: Sendable {
     func close() async {
         if running.withLockedValue({ $0.isEmpty }) { return }
         do {
-            try await deadlines.run(l1?.waitForRead ?? L1Tier.free, "the file of remembered refs") { await self.drain() }
+            let wait = l1?.waitForRead ?? L1Tier.free
+            try await deadlines.run(wait, "the file of remembered refs") { await self.drain() }
         } catch {
             note(error, .debug)
         }
