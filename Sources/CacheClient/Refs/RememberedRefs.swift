@@ -109,7 +109,9 @@ final class RememberedRefs: Sendable {
     func close() async {
         if running.withLockedValue({ $0.isEmpty }) { return }
         do {
-            try await deadlines.run(l1?.waitForRead ?? L1Tier.free, "the file of remembered refs") { await self.drain() }
+            try await deadlines.run(l1?.waitForRead ?? L1Tier.free, "the file of remembered refs") {
+                await self.drain()
+            }
         } catch {
             note(error, .debug)
         }

@@ -41,7 +41,8 @@ final class FillLane: Sendable {
         if !limit.acquireNow(weight: weight) {
             let began = deadlines.time.now()
             let patience = wait()
-            let hasRoom = patience > .zero ? try? await limit.acquire(weight: weight, within: patience, deadlines) : false
+            let hasRoom =
+                patience > .zero ? try? await limit.acquire(weight: weight, within: patience, deadlines) : false
             waited = deadlines.time.now() - began
             guard hasRoom == true else {
                 // A reader that was cancelled, or a tier that is slow: nobody's chunk depends on it.

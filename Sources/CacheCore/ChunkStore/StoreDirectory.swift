@@ -173,7 +173,8 @@ final class StoreDirectory: Sendable {
             }
             guard !isGivenUp(), ContinuousClock.now < end else {
                 throw CacheError(
-                    .timedOut, "chunk store \(path): another process has been opening it for too long; end that process")
+                    .timedOut, "chunk store \(path): another process has been opening it for too long; end that process"
+                )
             }
             usleep(5_000)
         }
