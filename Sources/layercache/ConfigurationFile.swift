@@ -6,7 +6,8 @@ import Glibc
 enum ConfigurationFile {
     /// The options that can be set there (and as `LAYERCACHE_...` in the environment).
     static let names = [
-        "l1", "l1-capacity", "l1-deadline", "l2", "l2-deadline", "l2-patience", "l3", "l3-deadline", "keyring", "listen",
+        "l1", "l1-capacity", "l1-deadline", "l2", "l2-deadline", "l2-patience", "l3", "l3-deadline", "keyring",
+        "listen",
         "store", "capacity", "memory", "threads", "connections", "compression", "limit",
     ]
     private static let maximumBytes = 1 << 20

@@ -4,6 +4,9 @@ import Testing
 
 /// Machines that have little of something: a verb says so in a line, or goes on with less.
 @Suite struct ScarceMachineTests {
+    /// For a shell: lets go of what these tests have open, and a child would have too.
+    private static let closing = "for n in $(ls /proc/$$/fd); do if [ $n -gt 2 ]; then eval \"exec $n>&-\"; fi; done"
+
     private func bench() async throws -> Workbench {
         let bench = try await Workbench()
         try await bench.shell("head -c 3000000 /dev/urandom > f; mkdir d; echo x > d/x; touch -d 1901-12-20 d/old")
@@ -31,7 +34,8 @@ import Testing
         for verb in verbs {
             try await bench.shell("rm -rf new.json o")
             let outcome = try await ChildProcess(
-                "/bin/bash", ["-c", "\(shell)\nexec \"$@\"", "bash"] + program + [Workbench.binary] + verb,
+                "/bin/bash",
+                ["-c", "\(Self.closing)\n\(shell)\nexec \"$@\"", "bash"] + program + [Workbench.binary] + verb,
                 in: bench(".out")
             ).wait()
             let what = "\(shell): \(verb[0]): \(outcome.status ?? -1), signal \(outcome.signal ?? 0): \(outcome.error)"
@@ -44,10 +48,10 @@ import Testing
 
     @Test func fewDescriptors() async throws {
         let bench = try await bench()
-        for limit in [6, 10, 16, 24, 40, 50, 51] {
+        for limit in [6, 10, 16, 24, 40, 50] {
             #expect(try await run(bench, "ulimit -n \(limit)", verbs(bench)) == 0, "\(limit)")
         }
-        for limit in [52, 53, 64, 100] {
+        for limit in [51, 52, 64, 100] {
             #expect(try await run(bench, "ulimit -n \(limit)", verbs(bench)) == 5, "\(limit)")
         }
         let server = [
@@ -66,6 +70,7 @@ import Testing
                 [
                     "-c",
                     """
+                    \(Self.closing)
                     set -e; \(limit); P='--keyring \(bench.keyring) --quiet'; cd \(bench.path); rm -rf l3
                     "$0" push file:g acme/g:1 --l3 l3 $P; "$0" pull acme/g:1 file:o --l3 l3 $P; cmp g o
                     "$0" verify acme/g:1 --l3 l3 $P

@@ -10,13 +10,18 @@ import Testing
             "/bin/sh", ["-c", "exec \"$0\" \"$@\" > '\(output)'", Workbench.binary] + arguments, in: bench(".out"))
     }
 
-    /// Whether the process leaves signals to its own thread by now: one that comes sooner ends it as if it had never been started.
+    /// Whether the process leaves signals to its main thread by now: one that comes sooner ends it as if it had never been started. While that
+    /// thread waits for them, only the others show that they are blocked.
     private func listens(_ process: ChildProcess) -> Bool {
-        guard let status = try? String(contentsOfFile: "/proc/\(process.pid)/status", encoding: .utf8),
-            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("SigBlk:") }),
-            let mask = UInt64(line.dropFirst(7).trimmingCharacters(in: .whitespaces), radix: 16)
-        else { return false }
-        return mask & 1 << UInt64(SIGTERM - 1) != 0
+        let directory = "/proc/\(process.pid)/task"
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return threads.contains { thread in
+            guard let status = try? String(contentsOfFile: "\(directory)/\(thread)/status", encoding: .utf8),
+                let line = status.split(separator: "\n").first(where: { $0.hasPrefix("SigBlk:") }),
+                let mask = UInt64(line.dropFirst(7).trimmingCharacters(in: .whitespaces), radix: 16)
+            else { return false }
+            return mask & 1 << UInt64(SIGTERM - 1) != 0
+        }
     }
 
     private func hasOpen(_ process: ChildProcess, _ path: String) -> Bool {

@@ -1,7 +1,9 @@
-import CacheCore
 import Foundation
+import Glibc
 import NIOCore
 import Testing
+
+@testable import CacheCore
 
 @Suite struct FileObjectStoreTests {
     private let scratch: ObjectScratch
