@@ -21,6 +21,7 @@ enum Machine {
     /// Raises what limits the process may raise itself, and throws ``CacheError`` for what is still too little.
     static func prepare() throws {
         DescriptorLimit.raise()
+        if AddressSpace.isLimited { AddressSpace.useFewArenas() }
         NIOSingletons.groupLoopCountSuggestion = min(cores, mostLoops)
         try checkProc()
         try require(descriptors: descriptors, threads: threads)

@@ -25,7 +25,9 @@ final class LayoutDirectory: LayoutSink {
             root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
             TemporaryEntry.removeAbandoned(in: root, prefix: TemporaryName.insidePrefix)
             let wasEmpty = try Self.check(root)
+            // Now rather than when all has been pulled.
             _ = try OCILayoutMarker.check(.directory(root), limits: limits)
+            _ = try Self.index(of: root, limits: limits)
             for directory in ["\(path)/blobs", "\(path)/blobs/sha256"] {
                 if mkdir(directory, 0o777) == 0 {
                     made.append(directory)
@@ -98,18 +100,10 @@ final class LayoutDirectory: LayoutSink {
 
     /// The index as it is, with what it says of images that we know nothing about, and `manifest` in the place of its tag.
     private func mergedIndex(_ manifest: OCIDescriptor) throws -> JSONValue {
-        var index: [String: JSONValue] = [
-            "schemaVersion": .integer(2), "mediaType": .string(OCIMediaType.index), "manifests": .array([]),
-        ]
-        if let range = try LayoutFiles.directory(path).find("index.json") {
-            let bytes = try range.readDocument(limits)
-            index = try JSONDocument.decode(
-                [String: JSONValue].self, from: bytes, name: range.file.name, limits: limits)
-            if let version = index["schemaVersion"], version != .integer(2) {
-                throw CacheError(
-                    .unsupported, "\(path)/index.json has another schema version than 2: name another directory")
-            }
-        }
+        var index =
+            try Self.index(of: root, limits: limits) ?? [
+                "schemaVersion": .integer(2), "mediaType": .string(OCIMediaType.index),
+            ]
         var manifests: [JSONValue]
         switch index["manifests"] {
         case .array(let listed)?: manifests = listed
@@ -122,6 +116,19 @@ final class LayoutDirectory: LayoutSink {
         manifests.append(try JSONDocument.decode(JSONValue.self, from: encoded, name: "index", limits: limits))
         index["manifests"] = .array(manifests)
         return .object(index)
+    }
+
+    /// What `index.json` says; `nil` if there is none.
+    private static func index(of directory: OpenFile, limits: ImportLimits) throws -> [String: JSONValue]? {
+        guard let range = try LayoutFiles.directory(directory).find("index.json") else { return nil }
+        let bytes = try range.readDocument(limits)
+        let index = try JSONDocument.decode(
+            [String: JSONValue].self, from: bytes, name: range.file.name, limits: limits)
+        if let version = index["schemaVersion"], version != .integer(2) {
+            throw CacheError(
+                .unsupported, "\(range.file.name) has another schema version than 2: name another directory")
+        }
+        return index
     }
 
     private static func tag(of manifest: JSONValue) -> String? {

@@ -5,7 +5,7 @@ extension OCILayoutMarker {
     /// - Throws: `.unsupported` if it is of a version whose files may mean something else.
     static func check(_ files: LayoutFiles, limits: ImportLimits) throws -> Bool {
         guard let range = try files.find("oci-layout") else { return false }
-        let bytes = try range.readAll(atMost: limits.documentBytes)
+        let bytes = try range.readDocument(limits)
         let marker: OCILayoutMarker
         do {
             marker = try JSONDocument.decode(OCILayoutMarker.self, from: bytes, name: range.file.name, limits: limits)

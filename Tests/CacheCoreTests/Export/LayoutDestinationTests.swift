@@ -86,6 +86,24 @@ import Testing
         #expect(try fixture.shell("ls -A | tr '\\n' ' '") == "in out t t.tar ")
     }
 
+    @Test func aLayoutOfANewerVersionIsLeftAsItIs() throws {
+        let fixture = try ImportFixture()
+        try fixture.python("layout('in', [tagged(image('in', [tar('a')]), 'one')])")
+        for (file, text, isTaken) in [
+            ("oci-layout", #"{"imageLayoutVersion": "2.0.0"}"#, false),
+            ("oci-layout", #"{"imageLayoutVersion": "1.1.0", "more": 1}"#, true),
+            ("index.json", #"{"schemaVersion": 3, "manifests": []}"#, false),
+            ("index.json", #"{"schemaVersion": 2, "manifests": null}"#, true),
+        ] {
+            try fixture.shell("rm -rf out; cp -r in out; printf '%s' '\(text)' > out/\(file)")
+            let error = cacheError { try copy("oci:\(fixture("in")):one", "oci:\(fixture("out")):two") }
+            #expect(error?.code == (isTaken ? nil : .unsupported), "\(file) \(text): \(error as Any)")
+            if file == "oci-layout" || !isTaken {
+                #expect(try String(contentsOfFile: fixture("out/\(file)"), encoding: .utf8) == text)
+            }
+        }
+    }
+
     @Test(arguments: ["tar:%/t", "oci:%/new:x", "oci-archive:%/t", "oci:%/old:x"])
     func wrongBytesLeaveNothing(_ destination: String) throws {
         let fixture = try ImportFixture()

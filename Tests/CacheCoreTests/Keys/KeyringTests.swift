@@ -93,6 +93,39 @@ import Testing
         #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == file)
     }
 
+    @Test(arguments: ["nowhere", "gone/keys.json", "/nonexistent-volume/keys.json", "link"])
+    func aLinkThatLeadsNowhereIsNamed(_ target: String) async throws {
+        let link = scratch.path + "/link"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
+        for error in [
+            await failure { try Keyring(contentsOf: link) },
+            await failure { try Keyring.add(tenant("acme"), toFile: link) },
+        ] {
+            #expect(error?.code == (target == "link" ? .io : .invalidInput) || error?.code == .invalidInput)
+            #expect(error?.message.contains(link) == true, "\(error as Any)")
+            if target != "link" { #expect(error?.message.contains(target) == true, "\(error as Any)") }
+        }
+        #expect(scratch.names() == ["link"])
+    }
+
+    @Test func whatThisBuildDoesNotKnowIsNotLost() async throws {
+        for text in [
+            #"{"version": 1, "tenants": [], "policy": 3}"#,
+            #"{"version": 1, "tenants": [{"name": "a", "key": "\#(Self.key)", "until": 5}]}"#,
+            #"{"version": 2, "rings": {"a": 1}}"#,
+        ] {
+            try scratch.write("keyring.json", Array(text.utf8))
+            #expect(chmod(file, 0o600) == 0)
+            let error = await failure { try Keyring.add(tenant("beta"), toFile: file) }
+            #expect(error?.code == .unsupported, "\(error as Any)")
+            #expect(try String(contentsOfFile: file, encoding: .utf8) == text)
+        }
+        // To read, a name more is in nobody's way.
+        try scratch.write("keyring.json", Array(#"{"version": 1, "tenants": [], "policy": 3}"#.utf8))
+        #expect(chmod(file, 0o600) == 0)
+        #expect(try Keyring(contentsOf: file).tenants.isEmpty)
+    }
+
     private static let key = String(repeating: "ab", count: 32)
 
     @Test(arguments: [

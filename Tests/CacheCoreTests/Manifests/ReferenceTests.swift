@@ -1,3 +1,4 @@
+import Foundation
 import NIOCore
 import Synchronization
 import Testing
@@ -99,6 +100,61 @@ import Testing
         #expect(await failure { try await refs.read(reference) }?.code == .limitExceeded)
         try await refs.set(reference, to: record)
         #expect(try await refs.read(reference) == record)
+    }
+
+    @Test func whatANewerVersionWroteIsNotReplaced() async throws {
+        let reference = try ImageReference(parsing: "acme/app:v1")
+        let record = RefRecord(generation: generation, manifest: manifest, setAt: 3)
+        for newer in [Array("LCRF\u{2}\0 and more".utf8), Array("LCRF\u{FF}\u{1}".utf8), Array("LCRF\u{2}\0".utf8)] {
+            try scratch.write("refs/acme/app/v1", newer + [UInt8](repeating: 7, count: 5000))
+            for error in [
+                await failure { try await refs.set(reference, to: record) },
+                await failure { try await refs.refuseNewer(reference) },
+            ] {
+                #expect(error?.code == .unsupported && error?.message.contains("refs/acme/app/v1") == true)
+            }
+            let kept = try await store.get(key("refs/acme/app/v1"), range: 0..<newer.count)
+            #expect(kept.map { Array($0.readableBytesView) } == newer)
+        }
+    }
+
+    @Test func oneBadReferenceHidesNoOther() async throws {
+        for name in ["acme/app:v1", "acme/app:v3", "acme/b/c:x", "beta/z:latest"] {
+            let record = RefRecord(generation: generation, manifest: manifest, setAt: 1)
+            try await refs.set(ImageReference(parsing: name), to: record)
+        }
+        try scratch.write("refs/acme/app/v2", [])
+        try scratch.write("refs/acme/app/v2.dir/x", [1])
+        try scratch.write("refs/acme/stray", [1])
+        try scratch.write("refs/Acme/x/y", [1])
+        try scratch.write("refs/stray", [1])
+        for link in ["refs/acme/app/link", "refs/acme/link", "refs/link"] {
+            try FileManager.default.createSymbolicLink(
+                atPath: scratch.path + "/" + link, withDestinationPath: "/etc/passwd")
+        }
+        let listed = try await refs.list(of: nil)
+        let good = listed.filter { (try? $0.record.get()) != nil }.map(\.name)
+        let bad = listed.filter { (try? $0.record.get()) == nil }.map(\.name)
+        #expect(good == ["acme/app:v1", "acme/app:v3", "acme/b/c:x", "beta/z:latest"])
+        #expect(
+            bad.sorted() == [
+                "acme/app:v2", "refs/Acme/", "refs/acme/app/link", "refs/acme/app/v2.dir/", "refs/acme/link",
+                "refs/acme/stray", "refs/link", "refs/stray",
+            ])
+        #expect(try await refs.list(of: TenantName(parsing: "beta")).map(\.name) == ["beta/z:latest"])
+        #expect(try await refs.list(of: TenantName(parsing: "nobody")).isEmpty)
+    }
+
+    @Test func aStoreThatDoesNotAnswerIsNoListOfProblems() async throws {
+        try await refs.set(
+            ImageReference(parsing: "acme/app:v1"),
+            to: RefRecord(generation: generation, manifest: manifest, setAt: 1))
+        for call in ["list", "get"] {
+            let away = FaultyObjectStore(store) { name, _, moment in
+                if name == call, moment == .before { throw CacheError(.timedOut, "no answer") }
+            }
+            #expect(await failure { try await RefStore(away).list(of: nil) }?.code == .timedOut, "\(call)")
+        }
     }
 
     @Test func setIsBoundedWhenOthersAlwaysWin() async throws {

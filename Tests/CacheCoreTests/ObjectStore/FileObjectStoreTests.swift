@@ -1,7 +1,9 @@
-import CacheCore
 import Foundation
+import Glibc
 import NIOCore
 import Testing
+
+@testable import CacheCore
 
 @Suite struct FileObjectStoreTests {
     private let scratch: ObjectScratch
@@ -68,8 +70,46 @@ import Testing
                 await failure { try await store.putIfAbsent(key(name), ByteBuffer(string: "1")) },
             ] { #expect(error?.code == .io && error?.description.contains(name) == true, "\(name): \(error as Any)") }
         }
-        let error = await failure { try await store.list(prefix: "", delimiter: false, after: nil, limit: 9) }
-        #expect(error?.description.contains("linked") == true)
+        // They hide nothing else.
+        let all = try await store.list(prefix: "", delimiter: false, after: nil, limit: 9)
+        #expect(all.objects.map(\.key.rawValue) == ["real/object"] && all.next == nil)
+        #expect(all.foreign == ["linked", "real/link", "real/pipe"])
+        let first = try await store.list(prefix: "", delimiter: true, after: nil, limit: 1)
+        #expect(first.prefixes == ["real/"] && first.foreign == ["linked"])
+        let below = try await store.list(prefix: "real/", delimiter: true, after: "real/link", limit: 9)
+        #expect(below.objects.map(\.key.rawValue) == ["real/object"] && below.foreign == ["real/pipe"])
+    }
+
+    @Test func pagesShowWhatIsForeignOnce() async throws {
+        let store = try scratch.store()
+        for name in ["a", "c", "e"] { _ = try await store.putIfAbsent(key(name), ByteBuffer(string: "1")) }
+        for name in ["b", "d", "f"] {
+            try FileManager.default.createSymbolicLink(atPath: scratch.path + "/\(name)", withDestinationPath: "a")
+        }
+        var foreign: [String] = []
+        var after: String?
+        repeat {
+            let page = try await store.list(prefix: "", delimiter: true, after: after, limit: 1)
+            foreign += page.foreign
+            after = page.next
+        } while after != nil
+        #expect(foreign == ["b", "d", "f"])
+    }
+
+    @Test func openDirectoriesGiveWayToOtherDescriptors() throws {
+        let root = OwnedDescriptor(open(scratch.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+        let directories = ObjectDirectories(root: root, maximumOpen: 8)
+        for number in 0..<50 { _ = try directories.make("d/\(number)"[...]) }
+        #expect((1...8).contains(directories.openCount))
+        // The first call finds no descriptor left.
+        var calls = 0
+        let number = directories.withRoom {
+            calls += 1
+            errno = EMFILE
+            return calls == 1 ? -1 : 7
+        }
+        #expect(number == 7 && calls == 2 && directories.openCount == 0)
+        for number in 0..<50 { #expect(try directories.find("d/\(number)"[...]) != nil) }
     }
 
     @Test func namesThatAFilesystemCannotHoldBesideEachOther() async throws {
@@ -165,7 +205,8 @@ import Testing
 @Suite struct ObjectStoreLocationTests {
     @Test(arguments: [
         ("/var/l3", "/var/l3"), ("l3", "l3"), ("file:///var/l3", "/var/l3"), ("file:///a%20b", "/a b"),
-        ("./x:y", "./x:y"),
+        ("./x:y", "./x:y"), ("x:y", "x:y"), ("./file:x", "./file:x"), ("/a//b://c", "/a//b://c"), ("é", "é"),
+        ("e\u{301}", "e\u{301}"), ("file:///e%CC%81", "/e\u{301}"), ("FILE:///x", "/x"), ("/\u{301}x", "/\u{301}x"),
     ])
     func directories(_ text: String, _ path: String) throws {
         #expect(try ObjectStoreLocation.parse(text) == .directory(path))
@@ -175,10 +216,13 @@ import Testing
         ("", CacheError.Code.invalidInput), ("file://host/x", .invalidInput), ("file:///a%2", .invalidInput),
         ("file:///a%00", .invalidInput), ("file:///%ff", .invalidInput),
         ("s3://bucket/prefix?endpoint=x", .unsupported),
-        ("http://x/y", .unsupported),
+        ("http://x/y", .unsupported), ("http:x", .unsupported), ("s3:bucket", .unsupported), ("gs://b/c", .unsupported),
+        ("file:/x", .invalidInput), ("file:x", .invalidInput), ("FILE://x", .invalidInput), ("file://", .invalidInput),
+        ("file:///a%2Fb", .invalidInput), ("file:///a%+1", .invalidInput), ("file:///a?b", .invalidInput),
+        ("file:///a#b", .invalidInput), ("file:///a%", .invalidInput),
     ])
     func refused(_ text: String, _ code: CacheError.Code) async {
         let error = await failure { try ObjectStoreLocation.parse(text) }
-        #expect(error?.code == code)
+        #expect(error?.code == code, "\(text)")
     }
 }
