@@ -53,7 +53,7 @@ struct TarExtendedHeaders {
     // MARK: Entries
 
     /// The path of the entry to come, as far as it is known.
-    var path: [UInt8]? { pax.sparse.path ?? longPath ?? pax.path }
+    var path: [UInt8]? { pax.sparse?.path ?? longPath ?? pax.path }
 
     /// The entry without its content; `nil` if the header stands for something that is no file (a volume label, say).
     /// - Parameter path: of this entry.
@@ -118,7 +118,10 @@ struct TarExtendedHeaders {
     }
 
     /// How a file is stored by pax records; `nil` if it is not sparse.
-    var sparse: TarSparseRecords? { pax.sparse.format == nil ? nil : pax.sparse }
+    var sparse: TarSparseRecords? {
+        guard let sparse = pax.sparse, sparse.format != nil else { return nil }
+        return sparse
+    }
 }
 
 extension UnsafeRawBufferPointer {
