@@ -104,7 +104,8 @@ package struct FileRange: Sendable {
             case .data(let found, let count): (place, wanted) = (found, min(wanted, count))
             case .hole(let end):
                 wanted = min(wanted, (end ?? size) - position)
-                UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]).initializeMemory(as: UInt8.self, repeating: 0)
+                UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]).initializeMemory(
+                    as: UInt8.self, repeating: 0)
                 return wanted
             }
         }

@@ -149,7 +149,8 @@ import Testing
             open('layer', 'wb').write(out.getvalue())
             layout('img', [tagged(image('img', [out.getvalue()]), 't')]) if os.makedirs('img') is None else None
             """)
-        try fixture.shell("for b in img/blobs/sha256/*; do cp --sparse=always $b x; mv x $b; done; tar \(form) -S -C img -cf a.tar .")
+        try fixture.shell(
+            "for b in img/blobs/sha256/*; do cp --sparse=always $b x; mv x $b; done; tar \(form) -S -C img -cf a.tar .")
         try #require(fileBytes(fixture("a.tar")).count < 500_000, "the file system does not tell where holes are")
         let image = try ImageSource.open(.ociArchive(file: fixture("a.tar"), tag: "t"))
         let isSame = try image.layers[0].open().readAll() == fileBytes(fixture("layer"))

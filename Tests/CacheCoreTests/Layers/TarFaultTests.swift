@@ -48,7 +48,8 @@ import Testing
     @Test func whatIsCutInsideABlock() {
         let whole = tar { $0.file("cut", [1, 2, 3]) }
         for (count, text) in [
-            (1025, "inside a header"), (1535, "inside a header"), (1536, "'cut' at byte 1024: the archive ends inside its content"),
+            (1025, "inside a header"), (1535, "inside a header"),
+            (1536, "'cut' at byte 1024: the archive ends inside its content"),
             (1539, "'cut' at byte 1024: the archive ends inside its last block"), (2047, "inside its last block"),
         ] {
             expectFault(Array(whole[..<count]), containing: text)
@@ -79,7 +80,9 @@ import Testing
                     if usesPax { $0.pax("size", "\(content.count)") }
                     $0.header("odd", type: type, size: usesPax ? 0 : content.count, link: "before")
                     $0.content(content)
-                }, containing: usesPax ? "after the entry 'odd'" : "after the entry 'odd', which is of a kind that has no content")
+                },
+                containing: usesPax
+                    ? "after the entry 'odd'" : "after the entry 'odd', which is of a kind that has no content")
         }
     }
 

@@ -16,7 +16,8 @@ import Testing
 
     /// Only `ustar`, NUL is POSIX's magic, and only `ustar`, two blanks, NUL is GNU's.
     @Test(arguments: [
-        ("ustar\u{0}00", "prefix/name", 5), ("ustar\u{0}  ", "prefix/name", 5), ("ustar\u{0}\u{0}\u{0}", "prefix/name", 5),
+        ("ustar\u{0}00", "prefix/name", 5), ("ustar\u{0}  ", "prefix/name", 5),
+        ("ustar\u{0}\u{0}\u{0}", "prefix/name", 5),
         ("ustar 00", "name", 0), ("ustar  0", "name", 0), ("ustar 0\u{0}", "name", 0), ("", "name", 0),
         ("USTAR\u{0}00", "name", 0), ("ustarx00", "name", 0),
     ])
@@ -136,7 +137,8 @@ import Testing
     // MARK: Numbers
 
     @Test(arguments: [
-        ("0000017\u{0}", 15), ("17", 15), ("     17 ", 15), ("\u{0}\u{0}17\u{0}", 15), ("00000017", 15), ("17\u{0}zz", 15),
+        ("0000017\u{0}", 15), ("17", 15), ("     17 ", 15), ("\u{0}\u{0}17\u{0}", 15), ("00000017", 15),
+        ("17\u{0}zz", 15),
         ("        ", 0), ("", 0), ("37777777", 0o37777777),
     ])
     func octalNumbers(_ text: String, _ value: UInt32) throws {
