@@ -21,11 +21,11 @@ package struct ArchiveIndex: Sendable {
     /// Indexes the tar in `range`.
     package init(_ range: FileRange, limits: ImportLimits) throws {
         self.range = range
-        self.limits = LayerLimits()
+        self.limits = limits.layer
         var scan = TarScan(range, limits: self.limits)
         while let found = try scan.next() {
             guard members.count < limits.archiveMembers else {
-                throw CacheError(.limitExceeded, "\(range.file.name) has more than \(limits.archiveMembers) members")
+                throw Limit.archiveMembers.exceeded("\(range.file.name) has more than \(limits.archiveMembers) members")
             }
             let path = Self.parts(found.entry.path, from: [])
             let member: Member

@@ -31,9 +31,6 @@ public struct ImportLimits: Sendable {
     /// Entries of one directory in a tree, whose names are sorted in memory.
     public var directoryEntries = 4 << 20
 
-    /// Bytes of the path of a member of an outer archive: nothing in an image refers to a longer one.
-    package static let memberPathBytes = 4096
-
     public init() {}
 
     /// Uncompressed bytes of one layer.

@@ -37,8 +37,9 @@ package enum LayoutFiles: Sendable {
 
     /// The file at `path`; `nil` if there is none.
     package func find(_ path: String) throws -> FileRange? {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        guard !path.utf8.contains(0), parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else {
+        // Others take `./x` and `x//y`, too; nobody needs to go up.
+        let parts = path.split(separator: "/").filter { $0 != "." }
+        guard !path.utf8.contains(0), path.utf8.first != UInt8(ascii: "/"), !parts.isEmpty, !parts.contains("..") else {
             throw CacheError(.invalidInput, "\(name) refers to '\(path)', which is not a path inside it")
         }
         switch self {

@@ -21,7 +21,7 @@ struct TarEntryHeaders {
         while true {
             let header = try TarHeader(try take(TarBlock.byteCount))
             guard TarExtendedHeaders.isExtendedHeader(header.type) else {
-                path = pax.sparse.path ?? longPath ?? pax.path ?? header.path
+                path = pax.sparse?.path ?? longPath ?? pax.path ?? header.path
                 linkTarget = longTarget ?? pax.linkTarget ?? header.linkTarget
                 type = header.type
                 modified = pax.mtime

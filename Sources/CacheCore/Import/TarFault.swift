@@ -1,6 +1,7 @@
 /// What is wrong with a tar; the reader adds the entry and the place.
 struct TarFault: Error {
     let code: CacheError.Code
+    /// The way out included, if there is one.
     let what: String
 
     init(_ what: String) {
@@ -9,8 +10,8 @@ struct TarFault: Error {
     }
 
     /// The archive may be right, but asks for more than a push takes.
-    init(beyondLimit what: String) {
+    init(beyond limit: Limit, _ what: String) {
         code = .limitExceeded
-        self.what = what
+        self.what = "\(what): \(limit.advice)"
     }
 }

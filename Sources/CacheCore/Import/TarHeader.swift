@@ -41,11 +41,15 @@ struct TarHeader {
     }
 
     private static func dialect(of block: UnsafeRawBufferPointer) -> Dialect {
-        // The version of ustar (`00`) is not looked at, nobody does; that of GNU is a part of its magic.
-        if block[field: 257, 6].elementsEqual("ustar\0".utf8) {
-            return block[field: 508, 4].elementsEqual("tar\0".utf8) ? .star : .ustar
+        let magic = UInt64(bigEndian: block.loadUnaligned(fromByteOffset: 257, as: UInt64.self))
+        // `ustar`, NUL. Its version (`00`) is not looked at, nobody does.
+        if magic >> 16 == 0x7573_7461_7200 {
+            // `tar`, NUL
+            let isStar = UInt32(bigEndian: block.loadUnaligned(fromByteOffset: 508, as: UInt32.self)) == 0x7461_7200
+            return isStar ? .star : .ustar
         }
-        return block[field: 257, 8].elementsEqual("ustar  \0".utf8) ? .gnu : .v7
+        // `ustar`, two blanks, NUL
+        return magic == 0x7573_7461_7220_2000 ? .gnu : .v7
     }
 
     var type: UInt8 { block[156] }

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// What the pax records of one extended header say about an entry: POSIX's keywords, extended attributes as star and libarchive write
 /// them, GNU's sparse files. An empty value leaves what the entry's header says.
 struct TarPaxRecords {
@@ -14,12 +16,11 @@ struct TarPaxRecords {
     private(set) var gid: Int64?
     private(set) var mtime: Time?
     private(set) var xattrs: [LayerEntry.ExtendedAttribute] = []
-    private(set) var sparse = TarSparseRecords()
+    /// `nil` if nothing is said of that.
+    private(set) var sparse: TarSparseRecords?
 
     /// More than Linux can give a file, and few enough to be searched one by one.
     private static let mostXattrs = 1024
-
-    private static let texts: [StaticString] = ["path", "linkpath", "uname", "gname"]
 
     /// Nothing.
     init() {}
@@ -46,14 +47,18 @@ struct TarPaxRecords {
             }
             let key = UnsafeRawBufferPointer(rebasing: record[..<equals])
             let value = UnsafeRawBufferPointer(rebasing: record[(equals + 1)...])
-            guard !key.contains(0) else { throw TarFault("a pax record with a NUL in its name") }
-            // Other values are bytes.
-            if let text = texts.first(where: { key.equals($0) }), value.contains(0) {
-                throw TarFault("a pax record \(text) with a NUL in it")
+            guard !key.hasNUL else { throw TarFault("a pax record with a NUL in its name") }
+            if value.hasNUL, isText(key) {
+                throw TarFault("a pax record \(String(decoding: key, as: UTF8.self)) with a NUL in it")
             }
             try body(key, value)
             rest = UnsafeRawBufferPointer(rebasing: rest[Int(length)...])
         }
+    }
+
+    /// Other values are bytes.
+    private static func isText(_ key: UnsafeRawBufferPointer) -> Bool {
+        key.equals("path") || key.equals("linkpath") || key.equals("uname") || key.equals("gname")
     }
 
     private mutating func apply(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws {
@@ -69,7 +74,8 @@ struct TarPaxRecords {
         case 5 where key.equals("ctime"): _ = try value.ifAny { try Self.time($0, "ctime") }
         default:
             if key.starts(with: "GNU.sparse.".utf8) {
-                try sparse.apply(UnsafeRawBufferPointer(rebasing: key[11...]), value)
+                if sparse == nil { sparse = TarSparseRecords() }
+                try sparse?.apply(UnsafeRawBufferPointer(rebasing: key[11...]), value)
             } else if key.starts(with: "SCHILY.xattr.".utf8), key.count > 13 {
                 try set([UInt8](key[13...]), [UInt8](value))
             } else if key.starts(with: "LIBARCHIVE.xattr.".utf8), key.count > 17 {
@@ -126,6 +132,11 @@ extension UnsafeRawBufferPointer {
     func equals(_ text: StaticString) -> Bool {
         count == text.utf8CodeUnitCount
             && elementsEqual(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    fileprivate var hasNUL: Bool {
+        guard let base = baseAddress else { return false }
+        return memchr(base, 0, count) != nil
     }
 
     /// An empty value takes back what an earlier record said.

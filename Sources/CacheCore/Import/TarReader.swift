@@ -3,7 +3,7 @@ struct TarEntry {
     /// The path as the archive has it, also of what is no entry.
     let path: [UInt8]
     /// `nil` for what is no file of any kind, such as a volume label. The content's place in the data region is not known here.
-    let entry: LayerEntry?
+    var entry: LayerEntry?
     /// Bytes of content that follow, without what fills their last block.
     let stored: UInt64
 }

@@ -7,7 +7,6 @@ struct TarSparseRecords {
         case mapInData
     }
 
-    private var isPresent = false
     private var major: [UInt8] = []
     private var minor: [UInt8] = []
     private var blocks: [UInt8] = []
@@ -22,7 +21,6 @@ struct TarSparseRecords {
     /// `nil` if the entry is no sparse file, or one of a version that nobody knows: then it is the file that its header says, its map a part of
     /// the content.
     var format: Format? {
-        guard isPresent else { return nil }
         switch (major, minor) {
         case ([0x31], [0x30]): return .mapInData
         case ([0x30], [0x30]), ([0x30], [0x31]): return .mapInRecords
@@ -62,7 +60,6 @@ struct TarSparseRecords {
 
     /// Takes a record whose keyword is `GNU.sparse.` and `key`.
     mutating func apply(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws {
-        isPresent = true
         if key.equals("offset") || key.equals("numbytes") {
             guard key.equals("offset") == (pieceCount % 2 == 0), !value.contains(UInt8(ascii: ",")) else {
                 throw TarFault("a sparse map whose offsets and lengths do not alternate")

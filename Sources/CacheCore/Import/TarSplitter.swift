@@ -49,10 +49,15 @@ struct TarSplitter {
         case .described(let kind):
             output.block(block, kind)
             input.skip(block.count)
-        case .entry(let entry, let kind):
+        case .entry(var entry, let kind):
             output.block(block, kind)
             input.skip(block.count)
-            try add(entry, at: offset, &output)
+            if entry.stored > 0 {
+                let run = output.place(entry.stored, path: entry.path)
+                if entry.entry?.kind == .file { entry.entry?.content = run }
+                state = .content(run, path: entry.path, offset: offset)
+            }
+            if let entry = entry.entry { try add(entry, &output) }
         case .zeros:
             let mark = try input.peek(2 * TarBlock.byteCount)
             try reader.checkEnd(UnsafeRawBufferPointer(rebasing: mark[TarBlock.byteCount...]), at: offset)
@@ -61,17 +66,9 @@ struct TarSplitter {
         return true
     }
 
-    private mutating func add(_ tarEntry: TarEntry, at offset: UInt64, _ output: inout LayerWriter) throws {
-        var entry = tarEntry.entry
-        if tarEntry.stored > 0 {
-            let run = output.place(tarEntry.stored, path: tarEntry.path)
-            if entry?.kind == .file { entry?.content = run }
-            state = .content(run, path: tarEntry.path, offset: offset)
-        }
-        guard let entry else { return }
+    private func add(_ entry: LayerEntry, _ output: inout LayerWriter) throws {
         guard output.entryCount < limits.entries else {
-            throw CacheError(
-                .limitExceeded, "the archive has more than \(limits.entries) entries, the limit of this push")
+            throw Limit.layerEntries.exceeded("the archive has more than \(limits.entries) entries")
         }
         output.entry(entry)
     }

@@ -48,7 +48,7 @@ public struct LayerEntry: Sendable, Equatable {
     public var linkTarget: [UInt8] = []
     public var deviceMajor: UInt32 = 0
     public var deviceMinor: UInt32 = 0
-    /// Bytes of the file as a reader sees it. Hard links have one too if the archive gives them content.
+    /// Bytes of the file as a reader sees it. (Hard links have none, but those of layers that older programs pushed may.)
     public var size: UInt64 = 0
     /// The content in the data region: all of the file, or the segments of a sparse one, one after the other; `nil` if nothing is stored.
     public var content: DataRun?

@@ -95,6 +95,20 @@ import Testing
         #expect(cacheError { _ = try ImageSource.open(.dockerArchive(file: fixture("in.tar"), reference: nil)) } != nil)
     }
 
+    /// The same path, written as `tar -C dir -c .` and some builders do.
+    @Test(arguments: ["./", ".//", "././"]) func pathsWithDots(_ prefix: String) throws {
+        let fixture = try ImportFixture()
+        for (member, reference) in [(prefix, ""), ("", prefix), (prefix, prefix)] {
+            try fixture.python(
+                Self.build + """
+                    c = config(a); m, r = '\(member)', '\(reference)'
+                    archive('in.tar', [{'Config': r + 'c.json', 'Layers': [r + 'x/layer.tar']}], [(m + 'c.json', c), (m + 'x/layer.tar', a)])
+                    """)
+            let image = try ImageSource.open(.dockerArchive(file: fixture("in.tar"), reference: nil))
+            #expect(try image.layers[0].open().readAll() == fileBytes(fixture("a")))
+        }
+    }
+
     @Test func damagedConfiguration() throws {
         let fixture = try ImportFixture()
         try fixture.python(

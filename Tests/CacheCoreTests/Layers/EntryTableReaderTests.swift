@@ -86,7 +86,8 @@ import Testing
             }
             if number % 7 == 0 {
                 tar.pax([
-                    ("GNU.sparse.size", Array("12000".utf8)), ("GNU.sparse.map", Array("4096,\(number * 97)".utf8)),
+                    ("GNU.sparse.size", Array("12000".utf8)), ("GNU.sparse.numblocks", [0x31]),
+                    ("GNU.sparse.map", Array("4096,\(number * 97)".utf8)),
                 ])
             }
             tar.file("dir\(number / 9)/file\(number)", random.bytes(number * 97))

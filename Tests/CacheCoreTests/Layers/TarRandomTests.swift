@@ -34,10 +34,13 @@ import Testing
                 mtime: Int.random(in: 0..<2_000_000_000, using: &random),
                 magic: type == "S" || Bool.random(using: &random) ? "ustar  \u{0}" : "ustar\u{0}00")
             tar.content(random.bytes(size))
-            if Int.random(in: 0..<100, using: &random) == 0 { tar.zeros(1) }
+            if Int.random(in: 0..<400, using: &random) == 0 { tar.zeros(1) }
         }
-        tar.zeros(Int.random(in: 0..<5, using: &random))
-        return tar.bytes + random.bytes(Int.random(in: 0..<2, using: &random) * tar.bytes.count % 1000)
+        let zeros = Int.random(in: 0..<5, using: &random)
+        tar.zeros(zeros)
+        // Behind an end mark there may be anything, and without one nothing.
+        let hasMore = Int.random(in: 0..<(zeros < 2 ? 8 : 2), using: &random) == 0
+        return tar.bytes + random.bytes(hasMore ? tar.bytes.count % 1000 : 0)
     }
 
     @Test func generatedArchives() throws {
