@@ -16,32 +16,27 @@ public struct CacheServer: Service {
     public let configuration: ServerConfiguration
     private let logger: Logger
     private let time: ServerTime
-    private let droppedLogLines: @Sendable () -> Int
+    /// How many lines of the log were dropped because nobody read them, for `/metrics`.
+    public var droppedLogLines: @Sendable () -> Int = { 0 }
     private let onReady: @Sendable (_ port: Int) async -> Void
 
     /// - Parameters:
-    ///   - droppedLogLines: how many lines of the log were dropped because nobody read them, for `/metrics`.
     ///   - onReady: called once requests are served, with the port that was bound.
     public init(
         configuration: ServerConfiguration, logger: Logger,
-        droppedLogLines: @escaping @Sendable () -> Int = { 0 },
         onReady: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) {
-        self.init(
-            configuration: configuration, time: .system, logger: logger, droppedLogLines: droppedLogLines,
-            onReady: onReady)
+        self.init(configuration: configuration, time: .system, logger: logger, onReady: onReady)
     }
 
     /// - Parameter time: what deadlines go by.
     package init(
         configuration: ServerConfiguration, time: ServerTime, logger: Logger,
-        droppedLogLines: @escaping @Sendable () -> Int = { 0 },
         onReady: @escaping @Sendable (_ port: Int) async -> Void
     ) {
         self.configuration = configuration
         self.time = time
         self.logger = logger
-        self.droppedLogLines = droppedLogLines
         self.onReady = onReady
     }
 

@@ -51,13 +51,12 @@ struct ServerCommand: AsyncParsableCommand {
         let logger = Logger.standardError(options.quiet ? .warning : .info)
         let signals = DaemonSignals()
         let isJSON = options.json
-        let server = CacheServer(
-            configuration: configuration, logger: logger, droppedLogLines: { LineSink.standardError.dropped }
-        ) { port in
+        var server = CacheServer(configuration: configuration, logger: logger) { port in
             signals.served()
             // Through a sink, because whoever started the daemon may read neither of its outputs.
             if isJSON { try? Terminal.queueJSON(["listen": address.text(port: port)]) }
         }
+        server.droppedLogLines = { LineSink.standardError.dropped }
         let group = ServiceGroup(configuration: .init(services: [server], logger: logger))
         try await signals.run(group, logger: logger)
     }

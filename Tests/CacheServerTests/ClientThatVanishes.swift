@@ -28,5 +28,11 @@ struct ClientThatVanishes {
         }
     }
 
+    /// Whether the next bytes that come are `text`. Blocks.
+    func hears(_ text: String) -> Bool {
+        var bytes = [UInt8](repeating: 0, count: text.utf8.count)
+        return recv(descriptor, &bytes, bytes.count, Int32(MSG_WAITALL)) == bytes.count && bytes == Array(text.utf8)
+    }
+
     func vanish() { close(descriptor) }
 }

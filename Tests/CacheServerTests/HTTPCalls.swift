@@ -16,6 +16,13 @@ struct Reply {
 }
 
 extension TestServer {
+    /// Waits for as long as a busy machine may take; never shut down, as it lasts as long as the tests.
+    private static let client: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout.connect = .minutes(5)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
+
     func call(
         _ method: String, _ url: String, _ body: ByteBuffer? = nil, chunked: Bool = false,
         headers: [String: String] = [:]
@@ -31,7 +38,7 @@ extension TestServer {
                         $0.yield(body); $0.finish()
                     }, length: .unknown) : .bytes(body)
         }
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+        let response = try await Self.client.execute(request, timeout: .minutes(5))
         var headers: [String: String] = [:]
         for header in response.headers { headers[header.name.lowercased()] = header.value }
         return Reply(

@@ -98,16 +98,22 @@ struct ServerLifecycleTests {
     }
 
     @Test func requestThatNeverEndsDoesNotHoldTheEndUp() async throws {
-        var limits = ServerLimits()
-        limits.drainTime = .milliseconds(100)
+        let limits = ServerLimits()
         try await TestServer.run(limits: limits) { server async throws in
-            try await RawConnection.open(server.port) { connection async throws in
-                try await connection.send(
-                    "PUT /v1/chunks/\(TestChunk(seed: 1).id.hex) HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
-                        + "Content-Length: 1000\r\n\r\n")
-                #expect(try await connection.response()?.status == 100)
-                await server.stop()
-                #expect(try await connection.isClosed())
+            try await RawConnection.open(server.port) { idle async throws in
+                try await idle.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                #expect(try await idle.response()?.status == 200)
+                try await RawConnection.open(server.port) { connection async throws in
+                    try await connection.send(
+                        "PUT /v1/chunks/\(TestChunk(seed: 1).id.hex) HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                            + "Content-Length: 1000\r\n\r\n")
+                    #expect(try await connection.response()?.status == 100)
+                    await server.stop()
+                    // The end has begun.
+                    #expect(try await idle.isClosed())
+                    server.time.advance(by: limits.drainTime)
+                    #expect(try await connection.isClosed())
+                }
             }
         }
     }

@@ -5,17 +5,66 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import ServiceLifecycle
+import Synchronization
 import Testing
 
-/// A real daemon on a real directory and a free port of the loopback interface.
+/// The time by which a daemon under test goes: it stands still until the test moves it, so that no machine is too slow for a deadline.
+final class ManualTime: Sendable {
+    private let nanoseconds = Atomic<UInt64>(1 << 50)
+
+    var serverTime: ServerTime {
+        ServerTime(tick: .milliseconds(5)) { .uptimeNanoseconds(self.nanoseconds.load(ordering: .relaxed)) }
+    }
+
+    func advance(by duration: Duration) {
+        nanoseconds.wrappingAdd(UInt64(TimeAmount(duration).nanoseconds), ordering: .relaxed)
+    }
+}
+
+/// A real daemon on a real directory and a free port of the loopback interface, with a time of its own.
 struct TestServer: Sendable {
     let port: Int
     let directory: String
+    let time: ManualTime
     private let group: ServiceGroup
 
     /// The signal that a service manager would send.
     func stop() async {
         await group.triggerGracefulShutdown()
+    }
+
+    /// Lets time pass in steps until the caller has what it waits for and cancels this. After each step the daemon answers a request, so that no
+    /// step is longer for it than it says.
+    func passTime(in step: Duration) async {
+        while !Task.isCancelled {
+            time.advance(by: step)
+            _ = try? await call("GET", url("/healthz"))
+        }
+    }
+
+    /// Returns once `condition` holds for the daemon's numbers: asks again and again, and fails after five minutes.
+    func until(
+        sourceLocation: SourceLocation = #_sourceLocation, _ condition: (ServerStatistics) -> Bool
+    ) async throws {
+        let end = ContinuousClock.now + .seconds(300)
+        while try await !condition(statistics()) {
+            try #require(ContinuousClock.now < end, sourceLocation: sourceLocation)
+        }
+    }
+
+    /// The same for one sample of `/metrics`.
+    func until(
+        _ sample: String, is value: Int, sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        let end = ContinuousClock.now + .seconds(300)
+        while try await metric(sample) != value {
+            try #require(ContinuousClock.now < end, sourceLocation: sourceLocation)
+        }
+    }
+
+    func metric(_ sample: String) async throws -> Int? {
+        let lines = try await call("GET", url("/metrics")).text.split(separator: "\n")
+        return lines.first { $0.hasPrefix(sample + " ") }.flatMap { Int($0.dropFirst(sample.count + 1)) }
     }
 
     func url(_ path: String) -> String { "http://127.0.0.1:\(port)\(path)" }
@@ -34,7 +83,10 @@ struct TestServer: Sendable {
             storeDirectory: store, capacity: capacity, memoryBytes: memory, eventLoopThreads: threads, limits: limits)
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let server = CacheServer(configuration: configuration, logger: logger) { continuation.yield($0) }
+        let time = ManualTime()
+        let server = CacheServer(configuration: configuration, time: time.serverTime, logger: logger) { port in
+            continuation.yield(port)
+        }
         let group = ServiceGroup(configuration: .init(services: [.init(service: server)], logger: logger))
         async let outcome: Void = {
             defer { continuation.finish() }
@@ -46,7 +98,7 @@ struct TestServer: Sendable {
         }
         let result: Result<Value, any Error>
         do {
-            result = .success(try await body(TestServer(port: port, directory: store, group: group)))
+            result = .success(try await body(TestServer(port: port, directory: store, time: time, group: group)))
         } catch {
             result = .failure(error)
         }

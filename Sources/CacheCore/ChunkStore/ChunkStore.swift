@@ -1,10 +1,14 @@
 public import Logging
+internal import NIOConcurrencyHelpers
 public import NIOCore
 
 /// Sealed chunks in LMDB on a local disk: the store of L1 and of L2.
 ///
 /// The files in its directory never pass the capacity. Several processes may open one directory at the same time. Everything that
 /// is stored can be lost at any moment (evicted, or the whole store reset because it was damaged); what is read is what was put.
+///
+/// What damages the files while they are in use is noticed before LMDB walks into it, as far as that is possible: then the store counts as
+/// empty, its files are closed, checked and opened again (empty if they are damaged), and writes wait for that, up to five seconds.
 ///
 /// Reads block for the copy (and for the disk if the chunk is not in the page cache): call them from a thread of your own, not from an
 /// event loop or the cooperative pool. Writes are queued, and done by the store's one thread.
@@ -20,6 +24,8 @@ public final class ChunkStore: Sendable {
         /// page cache); `nil` leaves them there. Costs about 1 % of reading and opening.
         public var mappedBytes: Int?
         package var layout = StoreLayout.standard
+        /// What pauses between attempts to open a damaged store again go by.
+        package var clock: any Clock<Duration> = ContinuousClock()
 
         public init(capacity: UInt64, writeQueueBytes: Int = 64 << 20, touchIntervalSeconds: UInt32 = 30) {
             self.capacity = capacity
@@ -30,14 +36,20 @@ public final class ChunkStore: Sendable {
 
     /// The directory, as it was given.
     public let directory: String
-    private let layout: StoreLayout
-    private let capacity: UInt64
-    private let reads: ReadPool
-    private let mapped: MappedPages
-    private let writer: StoreWriter
-    private let frequencies: FrequencyTable
-    private let touched: TouchedChunks
-    private let counters: StoreCounters
+    let options: Options
+    let counters: StoreCounters
+    let logger: Logger
+    let phase = NIOLockedValueBox(Phase.closed)
+    /// When the files broke last, and how often in a row.
+    let recent = NIOLockedValueBox((last: UInt32(0), count: 0))
+
+    /// What there is between the store and its files.
+    enum Phase {
+        case open(StoreSession)
+        /// They were damaged or failed, and are being opened again.
+        case reopening(Reopening)
+        case closed
+    }
 
     /// Opens the store in `directory`, making it if need be. Blocks: well under a second for 10 GiB, whose index is checked first.
     ///
@@ -45,48 +57,59 @@ public final class ChunkStore: Sendable {
     /// - Throws: ``CacheError``: `.invalidInput` for a capacity out of range, `.conflict` if this process has it open already,
     ///   `.unsupported` if a process of another version has, `.timedOut`, `.io`.
     public static func open(_ directory: String, options: Options, logger: Logger) throws -> ChunkStore {
-        try ChunkStore(directory, options, logger)
+        let store = ChunkStore(directory, options, logger)
+        let session = try store.openSession(suspect: false)
+        store.phase.withLockedValue { $0 = .open(session) }
+        return store
     }
 
-    private init(_ path: String, _ options: Options, _ logger: Logger) throws {
-        let counters = StoreCounters()
-        let opened = try OpenedStore(path, options, counters, logger)
+    private init(_ path: String, _ options: Options, _ logger: Logger) {
         directory = path
-        layout = options.layout
-        capacity = opened.budget.capacity
-        self.counters = counters
-        reads = ReadPool(opened.environment)
-        mapped = MappedPages(opened.environment, limit: options.mappedBytes)
-        frequencies = FrequencyTable(
-            slots: Int(opened.budget.capacity >> 15), intervalSeconds: options.touchIntervalSeconds)
-        touched = TouchedChunks()
-        writer = StoreWriter(
-            directory: opened.directory, environment: opened.environment, mapped: mapped, layout: options.layout,
-            budget: opened.budget,
-            queueLimit: max(options.writeQueueBytes, ChunkLimits.sealedBytes), frequencies: frequencies,
-            touched: touched, counters: counters, logger: logger)
-    }
-
-    deinit {
-        writer.close(reads) {}
+        self.options = options
+        self.logger = logger
+        counters = StoreCounters()
     }
 
     /// Commits what waits, keeps what is known of recency, and closes the files. Reads and writes fail with `.closed` from now on.
     public func close() async {
-        await withCheckedContinuation { done in writer.close(reads) { done.resume() } }
+        let last = phase.withLockedValue { phase in
+            let last = phase
+            phase = .closed
+            return last
+        }
+        switch last {
+        case .open(let session): await session.close()
+        case .reopening(let reopening): await reopening.stop()
+        case .closed: break
+        }
+    }
+
+    /// Whether the files are open and sound: false while they are being checked and opened again, and after `close`.
+    public var isServing: Bool {
+        phase.withLockedValue { if case .open(let session) = $0 { !session.isBroken } else { false } }
+    }
+
+    /// The files; `nil` while they are being opened again.
+    private func session() throws -> StoreSession? {
+        try phase.withLockedValue { phase in
+            switch phase {
+            case .open(let session): return session
+            case .reopening: return nil
+            case .closed: throw CacheError(.closed, "the chunk store \(directory) is closed")
+            }
+        }
     }
 
     // MARK: Reading
 
     /// Whether the chunk is here. About 1 us; does not count as a read of it.
     public func contains(_ id: ChunkID) throws -> Bool {
-        try reading { try self.record(id, $0) != nil } ?? false
+        try session()?.contains(id) ?? false
     }
 
     /// For each of `ids`, whether the chunk is missing here. One transaction; below 1 us an id.
     public func missing(_ ids: [ChunkID]) throws -> [Bool] {
-        try reading { transaction in try ids.map { try self.record($0, transaction) == nil } }
-            ?? Array(repeating: true, count: ids.count)
+        try session()?.missing(ids) ?? Array(repeating: true, count: ids.count)
     }
 
     /// The sealed bytes of a chunk, copied once and checked against their name; `nil` if it is not here.
@@ -100,7 +123,10 @@ public final class ChunkStore: Sendable {
             return buffer
         }
         guard let copy else { return nil }
-        if copy.withUnsafeReadableBytes({ ChunkID(ofSealed: $0) }) != id { throw corrupt(id) }
+        if copy.withUnsafeReadableBytes({ ChunkID(ofSealed: $0) }) != id {
+            reportCorrupt(id)
+            throw CacheError(.corrupt, "chunk \(id) in \(directory) is damaged and is dropped; fetch it again")
+        }
         return copy
     }
 
@@ -113,86 +139,41 @@ public final class ChunkStore: Sendable {
     public func withSealedPieces<R>(
         _ id: ChunkID, touch: Bool, _ body: ([UnsafeRawBufferPointer]) throws -> R
     ) throws -> R? {
-        let found = try reading { transaction -> R? in
-            guard let pieces = try self.pieces(id, transaction) else { return nil }
-            defer { mapped.touch(pieces.reduce(0) { $0 + $1.count }) }
-            return try body(pieces)
-        }
-        guard let found, let result = found else {
+        guard let result = try session()?.withSealedPieces(id, touch: touch, body) else {
             counters.misses.count()
             return nil
         }
         counters.hits.count()
-        if touch, frequencies.touch(id, now: StoreWriter.seconds()) { touched.append(id) }
         return result
     }
 
     /// Drops a chunk whose bytes turned out not to be what its name says, soon, and counts it.
     public func reportCorrupt(_ id: ChunkID) {
-        // A store that is closed or out of order has nothing left to drop from.
-        try? writer.submit(.drop(id))
-    }
-
-    private func corrupt(_ id: ChunkID) -> CacheError {
-        reportCorrupt(id)
-        return CacheError(.corrupt, "chunk \(id) in \(directory) is damaged and is dropped; fetch it again")
-    }
-
-    /// Runs `body` in a read transaction; `nil` if LMDB found its environment broken, which turns the store off.
-    private func reading<R>(_ body: (ReadTransaction) throws -> R) throws -> R? {
-        do {
-            return try reads.read(body)
-        } catch let failure as LMDBFailure {
-            guard failure.isFatal else {
-                let code: CacheError.Code = failure.isReadersFull ? .overloaded : .io
-                throw CacheError(code, "read from the chunk store \(directory)", cause: failure)
-            }
-            writer.breakDown(failure)
-            return nil
-        }
-    }
-
-    private func record(_ id: ChunkID, _ transaction: ReadTransaction) throws -> UnsafeRawBufferPointer? {
-        try id.digest.withUnsafeBytes { try transaction.get(.chunks, $0) }
-    }
-
-    private func pieces(_ id: ChunkID, _ transaction: ReadTransaction) throws -> [UnsafeRawBufferPointer]? {
-        guard let stored = try record(id, transaction) else { return nil }
-        guard let record = ChunkRecord(stored, layout: layout) else { throw corrupt(id) }
-        let length = Int(record.sealedLength)
-        let count = layout.extentCount(length)
-        var pieces: [UnsafeRawBufferPointer] = []
-        pieces.reserveCapacity(count + 1)
-        var rest = length - layout.tailBytes(length)
-        for index in 0..<count {
-            let number = ExtentKey.number(base: record.base, index: index)
-            guard let extent = try transaction.extent(number, following: index > 0), extent.count == layout.extentBytes
-            else { throw corrupt(id) }
-            let piece = min(rest, extent.count)
-            pieces.append(UnsafeRawBufferPointer(rebasing: extent[..<piece]))
-            rest -= piece
-        }
-        if stored.count > ChunkRecord.byteCount {
-            pieces.append(UnsafeRawBufferPointer(rebasing: stored[ChunkRecord.byteCount...]))
-        }
-        return pieces
+        // A store that is closed has nothing left to drop from.
+        if let session = try? session() { session.reportCorrupt(id) }
     }
 
     // MARK: Writing
 
     /// Stores a chunk whose bytes the caller has checked against their name; returns once it is committed.
     ///
-    /// - Throws: `.overloaded` if the write queue is full, `.io` if the disk refuses (the store stays usable), `.closed`,
-    ///   `.limitExceeded` for a length that no chunk has.
+    /// - Throws: `.overloaded` if the write queue is full or the store is out of order for now, `.io` if the disk refuses (the store stays
+    ///   usable), `.closed`, `.limitExceeded` for a length that no chunk has.
     public func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws -> PutOutcome {
         try checkLength(id, sealed)
-        return try await withCheckedThrowingContinuation { waiting in
-            do {
-                try writer.submit(.put(id, sealed, waiting))
-            } catch {
-                counters.writesRefused.count()
-                waiting.resume(throwing: error)
+        do {
+            return try await writing { session in
+                try await withCheckedThrowingContinuation { waiting in
+                    do {
+                        try session.submit(.put(id, sealed, waiting))
+                    } catch {
+                        waiting.resume(throwing: error)
+                    }
+                }
             }
+        } catch {
+            counters.writesRefused.count()
+            throw error
         }
     }
 
@@ -201,7 +182,8 @@ public final class ChunkStore: Sendable {
     public func tryPut(_ id: ChunkID, _ sealed: ByteBuffer) -> Bool {
         do {
             try checkLength(id, sealed)
-            try writer.submit(.put(id, sealed, nil))
+            guard let session = try session() else { throw StoreSession.Broken() }
+            try session.submit(.put(id, sealed, nil))
             return true
         } catch {
             counters.writesRefused.count()
@@ -211,11 +193,13 @@ public final class ChunkStore: Sendable {
 
     /// Returns once everything that was queued before is committed and the reads counted up to now are kept.
     public func flush() async throws {
-        try await withCheckedThrowingContinuation { (waiting: CheckedContinuation<Void, any Error>) in
-            do {
-                try writer.submit(.flush(waiting))
-            } catch {
-                waiting.resume(throwing: error)
+        try await writing { session in
+            try await withCheckedThrowingContinuation { (waiting: CheckedContinuation<Void, any Error>) in
+                do {
+                    try session.submit(.flush(waiting))
+                } catch {
+                    waiting.resume(throwing: error)
+                }
             }
         }
     }
@@ -233,10 +217,12 @@ public final class ChunkStore: Sendable {
     /// What the store holds and did. A few microseconds; the counts are each exact but not of one instant.
     public var statistics: ChunkStoreStatistics {
         var statistics = counters.snapshot()
-        statistics.capacity = capacity
-        statistics.queuedBytes = UInt64(writer.queuedBytes)
-        // A store that is closed or broken holds nothing.
-        if let state = try? reads.read({ try $0.get(.meta, StoreTransaction.stateKey).flatMap(StoreState.init) }) {
+        statistics.capacity = options.capacity
+        guard let session = try? session() else { return statistics }
+        statistics.capacity = session.capacity
+        statistics.queuedBytes = UInt64(session.queuedBytes)
+        // A store that is broken holds nothing.
+        if let state = session.state {
             statistics.chunks = state.chunks
             statistics.bytesUsed = state.usedBytes
             statistics.sealedBytes = state.sealedBytes

@@ -19,6 +19,8 @@ public struct ChunkStoreStatistics: Sendable, Equatable {
     public internal(set) var corruptDropped = UInt64(0)
     /// Times that the store was found damaged, or made by another version, and started empty.
     public internal(set) var resets = UInt64(0)
+    /// Times that the files were closed, checked and opened again while the store was in use.
+    public internal(set) var reopenings = UInt64(0)
     /// Chunks that were not stored because the queue or the disk was full or the store was out of order.
     public internal(set) var writesRefused = UInt64(0)
     /// Chunks that came back soon after their eviction.
@@ -39,6 +41,7 @@ final class StoreCounters: Sendable {
     let evictions = Atomic<UInt64>(0)
     let corruptDropped = Atomic<UInt64>(0)
     let resets = Atomic<UInt64>(0)
+    let reopenings = Atomic<UInt64>(0)
     let writesRefused = Atomic<UInt64>(0)
     let ghostHits = Atomic<UInt64>(0)
     let commits = Atomic<UInt64>(0)
@@ -60,6 +63,7 @@ final class StoreCounters: Sendable {
         snapshot.evictions = evictions.load(ordering: .relaxed)
         snapshot.corruptDropped = corruptDropped.load(ordering: .relaxed)
         snapshot.resets = resets.load(ordering: .relaxed)
+        snapshot.reopenings = reopenings.load(ordering: .relaxed)
         snapshot.writesRefused = writesRefused.load(ordering: .relaxed)
         snapshot.ghostHits = ghostHits.load(ordering: .relaxed)
         snapshot.commits = commits.load(ordering: .relaxed)

@@ -8,7 +8,10 @@ struct OpenedStore {
     let environment: Environment
     let budget: StoreBudget
 
-    init(_ path: String, _ options: ChunkStore.Options, _ counters: StoreCounters, _ logger: Logger) throws {
+    /// - Parameter suspect: the files were found damaged in use: others who have them open do not vouch for them.
+    init(
+        _ path: String, _ options: ChunkStore.Options, suspect: Bool, _ counters: StoreCounters, _ logger: Logger
+    ) throws {
         let wanted = try StoreBudget(capacity: options.capacity)
         let directory = try StoreDirectory(path)
         do {
@@ -21,7 +24,8 @@ struct OpenedStore {
                 }
                 let opening = Opening(directory: directory, budget: budget, layout: options.layout)
                 let environment =
-                    try shared == nil ? opening.asOnlyUser(counters, logger) : opening.besideOthers()
+                    try shared == nil
+                    ? opening.asOnlyUser(counters, logger) : opening.besideOthers(suspect: suspect)
                 return ((environment, budget), budget.capacity)
             }
         } catch {
@@ -37,17 +41,52 @@ private struct Opening {
     let budget: StoreBudget
     let layout: StoreLayout
 
-    /// The first opener has checked the files, and LMDB keeps them right from then on.
-    func besideOthers() throws -> Environment {
+    /// The first opener has checked the files, and LMDB keeps them right from then on, unless somebody else writes to them.
+    func besideOthers(suspect: Bool) throws -> Environment {
+        try glance()
         do {
             let environment = try Environment(
                 directory: directory.path, mapBytes: budget.mapBytes, creating: false)
-            if try locate(environment) { return environment }
+            if try isKnown(environment) {
+                if suspect { try check(environment) }
+                return environment
+            }
             environment.close()
             throw CacheError(.unsupported, "chunk store \(directory.path) is in use by another version: end that first")
         } catch let failure as LMDBFailure {
             throw CacheError(.io, "open the chunk store \(directory.path)", cause: failure)
         }
+    }
+
+    /// Sees that the roots of the index are there before LMDB follows them. Others may commit meanwhile, and then it looks again.
+    private func glance() throws {
+        let data = OwnedDescriptor(
+            try retryingInterrupts("open \(directory.dataPath)") {
+                Glibc.open(directory.dataPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+            })
+        for left in (0..<8).reversed() {
+            do throws(IndexDamage) {
+                return try IndexCheck.glance(data.number, mapBytes: budget.mapBytes)
+            } catch {
+                if left == 0 { throw damaged(error.reason) }
+            }
+        }
+    }
+
+    /// The whole check, while nobody commits.
+    private func check(_ environment: Environment) throws {
+        do {
+            _ = try StoreTransaction(environment, layout: layout, isSuspect: true)
+        } catch {
+            environment.close()
+            throw damaged("\(error)")
+        }
+    }
+
+    private func damaged(_ reason: String) -> CacheError {
+        CacheError(
+            .corrupt,
+            "chunk store \(directory.path) is damaged (\(reason)) and others have it open: it starts empty once they end")
     }
 
     func asOnlyUser(_ counters: StoreCounters, _ logger: Logger) throws -> Environment {
@@ -86,20 +125,20 @@ private struct Opening {
 
     private func create() throws(LMDBFailure) -> Environment {
         let environment = try Environment(directory: directory.path, mapBytes: budget.mapBytes, creating: true)
-        if try locate(environment) { return environment }
+        if try isKnown(environment) { return environment }
         try StoreTransaction.createState(environment, layout)
-        if try locate(environment) { return environment }
+        try environment.watch.note(Int(clamping: environment.lastTransaction))
+        if try isKnown(environment) { return environment }
         throw LMDBFailure(code: MDB_CORRUPTED, call: "store state")
     }
 
-    /// Finds the map's address by the store's state; false if there is none that this build knows.
-    private func locate(_ environment: Environment) throws(LMDBFailure) -> Bool {
+    /// Whether the store is one that this build knows.
+    private func isKnown(_ environment: Environment) throws(LMDBFailure) -> Bool {
         let transaction = try ReadTransaction(environment)
         defer { transaction.close() }
-        guard let bytes = try transaction.get(.meta, StoreTransaction.stateKey), let state = StoreState(bytes),
-            state.extentPages == UInt32(truncatingIfNeeded: layout.extentPages)
-        else { return false }
-        environment.locateMap(from: bytes)
-        return true
+        guard let bytes = try transaction.get(.meta, StoreTransaction.stateKey), let state = StoreState(bytes) else {
+            return false
+        }
+        return state.extentPages == UInt32(truncatingIfNeeded: layout.extentPages)
     }
 }

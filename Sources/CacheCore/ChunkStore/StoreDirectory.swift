@@ -145,6 +145,19 @@ final class StoreDirectory: Sendable {
         }
     }
 
+    /// Why the disk has no room for another mebibyte; 0 if it has. LMDB calls a write that was cut short by a full disk an I/O error.
+    func lackOfSpace() -> Int32 {
+        let probe = "\(path)/room.tmp"
+        let descriptor = open(probe, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { return [ENOSPC, EDQUOT].contains(errno) ? errno : 0 }
+        defer {
+            close(descriptor)
+            unlink(probe)
+        }
+        let number = posix_fallocate(descriptor, 0, 1 << 20)
+        return [ENOSPC, EDQUOT, EFBIG].contains(number) ? number : 0
+    }
+
     private func remove(_ name: String) throws {
         if unlink("\(path)/\(name)") != 0, errno != ENOENT { throw CacheError.system("remove \(path)/\(name)") }
     }

@@ -5,19 +5,45 @@ struct StoreTransaction: ~Copyable {
     /// Chunks that one eviction may keep before it takes the next one whatever the policy says, so that no commit stalls.
     private static let maximumKept = 64
 
+    private let environment: Environment
     private let layout: StoreLayout
     private let transaction: WriteTransaction
     private(set) var state: StoreState
     private(set) var evictions = 0
 
-    init(_ environment: Environment, layout: StoreLayout) throws(LMDBFailure) {
+    /// - Parameter isSuspect: look at all of the index, whoever wrote to it.
+    init(_ environment: Environment, layout: StoreLayout, isSuspect: Bool = false) throws(LMDBFailure) {
         let transaction = try WriteTransaction(environment)
+        try Self.inspect(environment, transaction.number - 1, layout, isSuspect)
         guard let stored = try transaction.get(.meta, Self.stateKey), let state = StoreState(stored) else {
             throw LMDBFailure(code: MDB_CORRUPTED, call: "store state")
         }
+        self.environment = environment
         self.layout = layout
         self.transaction = transaction
         self.state = state
+    }
+
+    /// Looks at what LMDB is about to take on trust, with the write lock held: the roots of the index always, all of it if somebody else has
+    /// written to the file since the last commit.
+    private static func inspect(
+        _ environment: Environment, _ last: Int, _ layout: StoreLayout, _ isSuspect: Bool
+    ) throws(LMDBFailure) {
+        let map = try environment.readableMap()
+        let index = try IndexReader(map, transaction: UInt64(clamping: last))
+        guard let place = try index.find(stateKey, in: .meta, map), StoreState(try index.value(at: place, map)) != nil
+        else { throw IndexReader.damage }
+        if !isSuspect {
+            guard try environment.watch.isForeign(after: last) else { return }
+        }
+        var descriptor: Int32 = -1
+        try checked("mdb_env_get_fd", mdb_env_get_fd(environment.handle, &descriptor))
+        do {
+            try IndexCheck.run(descriptor, layout: layout, mapBytes: environment.mapBytes)
+        } catch {
+            throw LMDBFailure(code: MDB_CORRUPTED, call: "somebody else wrote to data.mdb")
+        }
+        try environment.watch.note(last)
     }
 
     static var stateKey: UnsafeRawBufferPointer {
@@ -30,7 +56,9 @@ struct StoreTransaction: ~Copyable {
         state.commits &+= 1
         let place = try transaction.reserve(.meta, Self.stateKey, StoreState.byteCount)
         place.storeBytes(of: state, as: StoreState.self)
+        let number = transaction.number
         try transaction.commit()
+        try environment.watch.note(number)
     }
 
     func record(_ id: ChunkID) throws(LMDBFailure) -> ChunkRecord? {

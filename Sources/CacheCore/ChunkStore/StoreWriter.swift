@@ -25,6 +25,10 @@ final class StoreWriter: Sendable {
         var closed = false
         /// Chunks that wait to be dropped, so that each is counted once.
         var dropping: Set<ChunkID> = []
+        /// What closes the files: done by the thread after all that waits, or by another one if LMDB keeps this one.
+        var closing: (@Sendable () -> Void)?
+        /// What the thread has taken and not answered yet: who waits for it is answered by another thread if LMDB keeps this one.
+        var underWay: ArraySlice<Work> = []
     }
 
     /// Eviction is part of a commit; a store that must give up many small chunks does it in several.
@@ -34,6 +38,8 @@ final class StoreWriter: Sendable {
     private static let maximumGroupCount = 2048
     private static let evictionsOnFullDisk = 8
     private static let maximumDrops = 4096
+    /// Groups that a disk with room refuses one after the other before the files count as broken.
+    private static let failuresThatBreak = 8
     /// Reads folded into records in one commit; each costs a page.
     private static let foldedPerCommit = 64
     /// Above this a group was too large for the disk; half of it is enough to grow again.
@@ -57,8 +63,12 @@ final class StoreWriter: Sendable {
     /// Held by the writer's thread for one group at a time; nobody else wants it.
     private let policy: NIOLockedValueBox<S3FIFO>
     private let groupBytes: Synchronization.Atomic<Int>
-    private let isBroken = Synchronization.Atomic<Bool>(false)
+    private let brokenFlag = Synchronization.Atomic<Bool>(false)
     private let isFailing = Synchronization.Atomic<Bool>(false)
+    private let onBreak = NIOLockedValueBox<(@Sendable (String) -> Void)?>(nil)
+    /// What the disk said about its room when writing began to fail; 0 if it has room.
+    private let spaceError = Synchronization.Atomic<Int32>(0)
+    private let failuresInARow = Synchronization.Atomic<Int>(0)
 
     init(
         directory: StoreDirectory, environment: Environment, mapped: MappedPages, layout: StoreLayout,
@@ -79,16 +89,29 @@ final class StoreWriter: Sendable {
         // Room for as many as the store holds if chunks are 64 KiB, within 8 MiB of memory.
         policy = NIOLockedValueBox(S3FIFO(ghosts: min(Int(budget.capacity >> 16), 1 << 20)))
         thread.start()
+        environment.trap.whenSprung { [weak self] reason in
+            self?.breakDown(reason)
+            self?.abandonThread()
+        }
     }
+
+    /// Has `body` called once when LMDB's files turn out to be broken, at once if they are.
+    func whenBroken(_ body: @escaping @Sendable (String) -> Void) {
+        onBreak.withLockedValue { $0 = body }
+        if isBroken, let body = onBreak.withLockedValue({ $0.take() }) { body("broken when it was opened") }
+    }
+
+    var isBroken: Bool { brokenFlag.load(ordering: .acquiring) }
 
     var queuedBytes: Int { queue.withLockedValue { $0.bytes } }
 
     /// Appends `work`; throws `.overloaded` if the queue is full and `.closed` after `close`.
     func submit(_ work: Work) throws {
-        if isBroken.load(ordering: .relaxed) { throw brokenError }
+        if isBroken { throw StoreSession.Broken() }
         let bytes = work.bytes
         let wake = try queue.withLockedValue { queue in
-            if queue.closed { throw CacheError(.closed, "the chunk store \(directory.path) is closed") }
+            // Broken, or closed: whoever closed it has said so before.
+            if queue.closed { throw StoreSession.Broken() }
             if bytes > 0, queue.bytes + bytes > queueLimit {
                 throw CacheError(.overloaded, "the write queue of the chunk store \(directory.path) is full")
             }
@@ -109,33 +132,53 @@ final class StoreWriter: Sendable {
     /// Commits what waits, keeps the reads that were counted, closes the environment. The first call does it, others return.
     func close(_ reads: ReadPool, _ done: @escaping @Sendable () -> Void) {
         let first = queue.withLockedValue { queue in
-            defer { queue.closed = true }
-            return !queue.closed
+            if queue.closed { return false }
+            queue.closed = true
+            queue.closing = {
+                self.directory.closing {
+                    reads.close()
+                    self.environment.close()
+                }
+                done()
+            }
+            return true
         }
         guard first else { return done() }
+        if environment.trap.isSprung { return abandonThread() }
         // One thread, first in first out: whatever drains before this has taken all there is.
         thread.submit { _ in
             self.drain()
             self.foldAll()
-            self.directory.closing {
-                reads.close()
-                self.environment.close()
-            }
-            self.thread.shutdownGracefully { _ in done() }
+            self.queue.withLockedValue { $0.closing.take() }?()
+            self.thread.shutdownGracefully { _ in }
         }
     }
 
-    /// Notes that LMDB gave up on the environment: no more writes, one line in the log.
-    func breakDown(_ failure: LMDBFailure) {
-        if isBroken.exchange(true, ordering: .relaxed) { return }
-        logger.error(
-            "chunk store turned itself off until it is opened again",
-            metadata: ["directory": "\(directory.path)", "reason": "\(failure)"])
+    /// LMDB keeps the thread, and nothing on it will look at the environment again: answers all who wait for it, and closes the
+    /// environment, if that is wanted already, from another one.
+    private func abandonThread() {
+        let (left, close) = queue.withLockedValue { queue in
+            defer {
+                queue.underWay = []
+                queue.work.removeAll()
+                queue.bytes = 0
+            }
+            return (Array(queue.underWay) + Array(queue.work), queue.closing.take())
+        }
+        for work in left { answer(work, .failure(StoreSession.Broken())) }
+        guard let close else { return }
+        let closer = NIOThreadPool(numberOfThreads: 1)
+        closer.start()
+        closer.submit { _ in
+            close()
+            closer.shutdownGracefully { _ in }
+        }
     }
 
-    private var brokenError: CacheError {
-        CacheError(
-            .io, "the chunk store \(directory.path) turned itself off after damage or an I/O error: open it again")
+    /// Notes that the environment cannot be trusted or used any more: no more writes.
+    func breakDown(_ reason: String) {
+        if brokenFlag.exchange(true, ordering: .acquiringAndReleasing) { return }
+        if let body = onBreak.withLockedValue({ $0.take() }) { body(reason) }
     }
 
     private func drain() {
@@ -165,12 +208,14 @@ final class StoreWriter: Sendable {
         var most = rest.count
         var retries = 0
         while !rest.isEmpty {
+            queue.withLockedValue { $0.underWay = rest }
             do {
                 let outcomes = try commit(rest.prefix(most))
                 // About as much went out as came in, and looking at an extent of 32 KiB maps the 64 KiB around it, old and new ones.
                 mapped.touch(4 * rest.prefix(outcomes.count).reduce(0) { $0 + $1.bytes })
                 for (work, outcome) in zip(rest, outcomes) { answer(work, .success(outcome)) }
                 rest = rest.dropFirst(outcomes.count)
+                queue.withLockedValue { $0.underWay = [] }
                 recovered()
             } catch let failure as LMDBFailure {
                 if failure.isMapFull, retries < Self.triesOnFullMap {
@@ -188,17 +233,20 @@ final class StoreWriter: Sendable {
                     most = 1
                     continue
                 }
-                if failure.isFatal { breakDown(failure) }
+                if failure.isFatal {
+                    breakDown("\(failure)")
+                    return answerBroken(rest)
+                }
                 return refuse(rest, failure)
             } catch {
-                return refuse(rest, error)
+                return answerBroken(rest)
             }
         }
     }
 
     /// One commit of the first works of `group`: the outcomes of those that are in it.
     private func commit(_ group: ArraySlice<Work>) throws -> [PutOutcome] {
-        if isBroken.load(ordering: .relaxed) { throw brokenError }
+        if isBroken { throw StoreSession.Broken() }
         let started = Self.nanoseconds()
         let now = Self.seconds()
         var outcomes: [PutOutcome] = []
@@ -282,7 +330,7 @@ final class StoreWriter: Sendable {
 
     private func foldAll() {
         do {
-            while !isBroken.load(ordering: .relaxed) {
+            while !isBroken {
                 let ids = touched.take(Self.maximumGroupCount)
                 if ids.isEmpty { return }
                 var transaction = try StoreTransaction(environment, layout: layout)
@@ -304,17 +352,27 @@ final class StoreWriter: Sendable {
         }
     }
 
-    private func refuse(_ works: ArraySlice<Work>, _ failure: any Error) {
-        let error = CacheError(.io, "write to the chunk store \(directory.path)", cause: failure)
-        for work in works {
-            if case .put = work { counters.writesRefused.count() }
-            answer(work, .failure(error))
-        }
-        if isFailing.exchange(true, ordering: .relaxed) { return }
-        logger.warning("chunk store cannot write; reads go on", metadata: ["error": "\(error)"])
+    private func answerBroken(_ works: ArraySlice<Work>) {
+        queue.withLockedValue { $0.underWay = [] }
+        for work in works { answer(work, .failure(StoreSession.Broken())) }
+    }
+
+    private func refuse(_ works: ArraySlice<Work>, _ failure: LMDBFailure) {
+        queue.withLockedValue { $0.underWay = [] }
+        let wasFailing = isFailing.exchange(true, ordering: .relaxed)
+        if !wasFailing { spaceError.store(failure.isDiskFull ? directory.lackOfSpace() : 0, ordering: .relaxed) }
+        let lack = spaceError.load(ordering: .relaxed)
+        let what = "write to the chunk store \(directory.path)"
+        let error = lack == 0 ? CacheError(.io, what, cause: failure) : CacheError.system(what, lack)
+        for work in works { answer(work, .failure(error)) }
+        if !wasFailing { logger.warning("chunk store cannot write; reads go on", metadata: ["error": "\(error)"]) }
+        guard lack == 0, failure.isDiskFull else { return }
+        let failures = failuresInARow.wrappingAdd(1, ordering: .relaxed).newValue
+        if failures >= Self.failuresThatBreak { breakDown("\(failures) writes in a row failed: \(failure)") }
     }
 
     private func recovered() {
+        failuresInARow.store(0, ordering: .relaxed)
         if isFailing.exchange(false, ordering: .relaxed) {
             logger.info("chunk store can write again", metadata: ["directory": "\(directory.path)"])
         }

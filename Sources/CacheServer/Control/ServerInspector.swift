@@ -30,7 +30,7 @@ final class ServerInspector: Sendable {
         self.lanes.withLockedValue { $0 = lanes }
     }
 
-    var isReady: Bool { state.isReady.load(ordering: .relaxed) }
+    var isReady: Bool { state.isReady.load(ordering: .relaxed) && tiers.store.isServing }
 
     private func requestMetrics() async throws -> RequestMetrics {
         var sum = RequestMetrics()
@@ -99,6 +99,9 @@ final class ServerInspector: Sendable {
         out.gauge("layercache_store_chunks", "Chunks in the store.", statistics.disk.chunks)
         out.gauge("layercache_store_bytes", "Bytes that the store takes on disk.", statistics.disk.bytes)
         out.gauge("layercache_store_capacity_bytes", "Bytes that the store may take.", statistics.disk.capacity)
+        out.counter(
+            "layercache_store_reopened_total", "Times that the store was closed, checked and opened again.",
+            Int(clamping: tiers.store.statistics.reopenings))
         out.gauge("layercache_memory_chunks", "Chunks in memory.", statistics.memory.chunks)
         out.gauge("layercache_memory_bytes", "Bytes of chunks in memory.", statistics.memory.bytes)
         out.gauge(

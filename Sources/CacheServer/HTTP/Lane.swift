@@ -59,7 +59,7 @@ final class Lane {
     }
 
     func start() {
-        let tick = limits.tick
+        let tick = time.tick ?? limits.tick
         let lane = NIOLoopBound(self, eventLoop: eventLoop)
         sweeper = eventLoop.scheduleRepeatedTask(initialDelay: tick, delay: tick) { _ in lane.value.sweep() }
     }

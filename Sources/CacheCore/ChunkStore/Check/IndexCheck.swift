@@ -30,6 +30,18 @@ struct IndexCheck {
         return check.found
     }
 
+    /// Throws if the roots of the index, or the tables that they lead to, are not there. Reads four pages or so.
+    static func glance(_ descriptor: Int32, mapBytes: UInt64) throws(IndexDamage) {
+        let file = PageFile(descriptor: descriptor)
+        let length = try file.length()
+        let meta = try MetaPage.newest(file, mapBytes: mapBytes)
+        let inside = min(meta.lastPage + 1, length / UInt64(StoreLayout.pageBytes))
+        var walk = WalkState(file: file, seen: PageSet(pages: inside))
+        var tables = 0
+        try TreeWalk.run(meta.main, "main", &walk) { (_, _) throws(IndexDamage) in tables += 1 }
+        guard tables == Table.allCases.count else { throw IndexDamage("a table is missing") }
+    }
+
     private init(_ file: PageFile, _ layout: StoreLayout, _ meta: MetaPage, _ length: UInt64) {
         self.layout = layout
         self.meta = meta

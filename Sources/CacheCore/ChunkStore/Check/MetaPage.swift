@@ -12,7 +12,7 @@ struct MetaPage {
     let lastPage: UInt64
     let transaction: UInt64
 
-    private init(_ page: PageBytes, number: UInt64) throws(IndexDamage) {
+    init(_ page: PageBytes, number: UInt64) throws(IndexDamage) {
         free = TreeRecord(page, at: 40)
         main = TreeRecord(page, at: 88)
         mapBytes = page.u64(32)

@@ -11,6 +11,8 @@ final class Environment: @unchecked Sendable {
     /// Where page 0 is mapped; tells the page number of any value in the map.
     private(set) var mapAddress = UInt(0)
     let mapBytes: UInt64
+    let trap = AssertionTrap()
+    private var fileWatch: FileWatch?
     private var closed = false
 
     /// Opens `directory`, whose size on disk can never pass `mapBytes`.
@@ -22,6 +24,7 @@ final class Environment: @unchecked Sendable {
         guard let handle = created else { throw LMDBFailure(code: MDB_INVALID, call: "mdb_env_create") }
         self.handle = handle
         self.mapBytes = mapBytes
+        trap.set(handle)
         try checked("mdb_env_set_mapsize", mdb_env_set_mapsize(handle, Int(mapBytes)))
         try checked("mdb_env_set_maxdbs", mdb_env_set_maxdbs(handle, MDB_dbi(Table.allCases.count)))
         try checked("mdb_env_set_maxreaders", mdb_env_set_maxreaders(handle, UInt32(StoreBudget.readerSlots)))
@@ -31,15 +34,44 @@ final class Environment: @unchecked Sendable {
         try checked("mdb_env_open", mdb_env_open(handle, directory, flags, 0o600))
         var dead: Int32 = 0
         try checked("mdb_reader_check", mdb_reader_check(handle, &dead))
+        var data: Int32 = -1
+        try checked("mdb_env_get_fd", mdb_env_get_fd(handle, &data))
+        fileWatch = try FileWatch(directory, data: data)
         try openTables(creating: creating)
+        try locateMap()
+        try watch.note(Int(clamping: lastTransaction))
     }
 
     deinit { close() }
 
     /// Unmaps and closes the files. No transaction may be open any more.
     func close() {
-        if !closed { mdb_env_close(handle) }
+        guard !closed else { return }
         closed = true
+        trap.release(handle)
+        mdb_env_close(handle)
+        fileWatch = nil
+    }
+
+    /// What watches the files; there from the moment the environment is open.
+    var watch: FileWatch {
+        get throws(LMDBFailure) {
+            guard let fileWatch else { throw LMDBFailure(code: MDB_INVALID, call: "the environment is closed") }
+            return fileWatch
+        }
+    }
+
+    /// The map, as far as the file reaches now.
+    func readableMap() throws(LMDBFailure) -> UnsafeRawBufferPointer {
+        let length = min(try watch.check(), Int(clamping: mapBytes))
+        return UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: mapAddress), count: length)
+    }
+
+    /// The last commit, by the meta pages.
+    var lastTransaction: UInt64 {
+        var info = MDB_envinfo()
+        mdb_env_info(handle, &info)
+        return UInt64(info.me_last_txnid)
     }
 
     private func openTables(creating: Bool) throws(LMDBFailure) {
@@ -62,13 +94,20 @@ final class Environment: @unchecked Sendable {
         try checked("mdb_txn_commit", mdb_txn_commit(transaction))
     }
 
-    /// Learns where the map is from one small value in it: its page's header holds the page number.
-    func locateMap(from value: UnsafeRawBufferPointer) {
-        guard let start = value.baseAddress else { return }
+    /// Learns where the map is from the record of a table: the header of its page holds the page's number.
+    private func locateMap() throws(LMDBFailure) {
+        var transaction: OpaquePointer?
+        try checked("mdb_txn_begin", mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &transaction))
+        defer { mdb_txn_abort(transaction) }
+        var tablesOfTables = MDB_dbi(0)
+        try checked("mdb_dbi_open", mdb_dbi_open(transaction, nil, 0, &tablesOfTables))
+        var key = MDB_val(Table.chunks.key)
+        var value = MDB_val()
+        try checked("mdb_get", mdb_get(transaction, tablesOfTables, &key, &value))
+        guard let start = value.bytes.baseAddress else { throw IndexReader.damage }
         let page = UInt(bitPattern: start) & ~UInt(StoreLayout.pageBytes - 1)
-        guard let header = UnsafeRawPointer(bitPattern: page) else { return }
-        let number = header.loadUnaligned(as: UInt.self)
-        mapAddress = page &- number &* UInt(StoreLayout.pageBytes)
+        guard let header = UnsafeRawPointer(bitPattern: page) else { throw IndexReader.damage }
+        mapAddress = page &- header.loadUnaligned(as: UInt.self) &* UInt(StoreLayout.pageBytes)
     }
 
     /// Frees the reader slots of processes that were killed.

@@ -11,13 +11,15 @@ struct LMDBFailure: Error, CustomStringConvertible {
     /// No page is free for this transaction; pages that it frees itself become usable two commits later.
     var isMapFull: Bool { code == MDB_MAP_FULL || code == MDB_TXN_FULL }
     /// The disk took less than it was given; LMDB calls a short write an I/O error.
-    var isDiskFull: Bool { code == ENOSPC || code == EDQUOT || code == EIO }
+    var isDiskFull: Bool { code == ENOSPC || code == EDQUOT || code == EFBIG || code == EIO }
     var isReadersFull: Bool { code == MDB_READERS_FULL }
     /// The environment itself is broken: trying again with it is of no use.
     var isFatal: Bool {
         switch code {
         case MDB_PANIC, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CURSOR_FULL,
-            MDB_PAGE_FULL, MDB_INCOMPATIBLE, MDB_BAD_VALSIZE, MDB_KEYEXIST, MDB_BAD_DBI:
+            MDB_PAGE_FULL, MDB_INCOMPATIBLE, MDB_BAD_VALSIZE, MDB_KEYEXIST, MDB_BAD_DBI, MDB_BAD_TXN, MDB_BAD_RSLOT,
+            // The map never grows, and no call is made with arguments that are not valid.
+            MDB_MAP_RESIZED, EINVAL:
             return true
         default: return false
         }

@@ -1,74 +1,96 @@
 internal import CLMDB
 
-/// A read transaction with its cursors, kept in the pool between reads: renewing one costs a fraction of beginning one.
+/// A read transaction, kept in the pool between reads: renewing one costs a fraction of beginning one.
 ///
-/// Used by one caller at a time; what it returns points into LMDB's map and lives until `end`.
+/// LMDB holds the snapshot; what is in it is read by ``IndexReader``, which no damage can lead astray. Used by one caller at a time;
+/// what it returns points into LMDB's map and lives until `end`.
 final class ReadTransaction {
+    /// Commits that may overtake the reading of a snapshot's meta page before that is a sign of damage.
+    private static let tries = 8
+
     private let environment: Environment
     private var handle: OpaquePointer?
-    private var extents: OpaquePointer?
-    private var extentsStale = true
+    private var index: IndexReader?
+    private var map = UnsafeRawBufferPointer(start: nil, count: 0)
+    private var place: IndexReader.Place?
 
     /// Begins the transaction.
     init(_ environment: Environment) throws(LMDBFailure) {
+        map = try environment.readableMap()
         var begun: OpaquePointer?
         let code = mdb_txn_begin(environment.handle, nil, UInt32(MDB_RDONLY), &begun)
         guard code == MDB_SUCCESS, let begun else { throw LMDBFailure(code: code, call: "mdb_txn_begin") }
         self.environment = environment
         handle = begun
+        do {
+            try look()
+        } catch {
+            close()
+            throw error
+        }
     }
 
     deinit { close() }
 
     /// Gives its reader slot back; it cannot be used again. Before the environment is closed.
     func close() {
-        if let extents { mdb_cursor_close(extents) }
         if let handle { mdb_txn_abort(handle) }
-        extents = nil
         handle = nil
     }
 
     /// Begins it again on the newest snapshot, after `end`.
     func renew() throws(LMDBFailure) {
+        // Before LMDB looks at its files.
+        map = try environment.readableMap()
         try checked("mdb_txn_renew", mdb_txn_renew(handle))
+        try look()
     }
 
     /// Lets go of the snapshot; LMDB may reuse its pages from now on.
     func end() {
         mdb_txn_reset(handle)
-        extentsStale = true
+        place = nil
+    }
+
+    /// Reads the roots of the snapshot, unless it is the one of last time.
+    private func look() throws(LMDBFailure) {
+        for _ in 0..<Self.tries {
+            let transaction = UInt64(mdb_txn_id(handle))
+            if index?.transaction == transaction { return }
+            // The file may have grown since.
+            map = try environment.readableMap()
+            // The second commit after a snapshot overwrites its meta page: what was read is sure if the first one has not come yet.
+            do throws(LMDBFailure) {
+                let read = try IndexReader(map, transaction: transaction)
+                if environment.lastTransaction == transaction {
+                    index = read
+                    return
+                }
+            } catch {
+                if environment.lastTransaction == transaction { throw error }
+            }
+            mdb_txn_reset(handle)
+            try checked("mdb_txn_renew", mdb_txn_renew(handle))
+        }
+        throw IndexReader.damage
     }
 
     func get(_ table: Table, _ key: UnsafeRawBufferPointer) throws(LMDBFailure) -> UnsafeRawBufferPointer? {
-        var key = MDB_val(key)
-        var value = MDB_val()
-        let code = mdb_get(handle, environment.tables[table.rawValue], &key, &value)
-        if code == MDB_NOTFOUND { return nil }
-        try checked("mdb_get", code)
-        return value.bytes
+        guard let index, let place = try index.find(key, in: table, map) else { return nil }
+        return try index.value(at: place, map)
     }
 
     /// The extent with this key, or, if `following`, the one after the last that was returned, whose key must be this.
     func extent(_ number: UInt64, following: Bool) throws(LMDBFailure) -> UnsafeRawBufferPointer? {
-        let cursor = try extentsCursor()
-        return try NumberKey(number).withBytes { (bytes) throws(LMDBFailure) -> UnsafeRawBufferPointer? in
-            var key = MDB_val(bytes)
-            var value = MDB_val()
-            let code = mdb_cursor_get(cursor, &key, &value, following ? MDB_NEXT : MDB_SET)
-            if code == MDB_NOTFOUND { return nil }
-            try checked("mdb_cursor_get", code)
-            return !following || NumberKey.number(key.bytes) == number ? value.bytes : nil
+        guard let index else { return nil }
+        return try NumberKey(number).withBytes { (key) throws(LMDBFailure) -> UnsafeRawBufferPointer? in
+            var found: IndexReader.Place?
+            if following, let place { found = try index.next(place, key, map) }
+            // The next one may be on another page.
+            if found == nil { found = try index.find(key, in: .extents, map) }
+            place = found
+            guard let found else { return nil }
+            return try index.value(at: found, map)
         }
-    }
-
-    private func extentsCursor() throws(LMDBFailure) -> OpaquePointer? {
-        if extents == nil {
-            let table = environment.tables[Table.extents.rawValue]
-            try checked("mdb_cursor_open", mdb_cursor_open(handle, table, &extents))
-        } else if extentsStale {
-            try checked("mdb_cursor_renew", mdb_cursor_renew(handle, extents))
-        }
-        extentsStale = false
-        return extents
     }
 }

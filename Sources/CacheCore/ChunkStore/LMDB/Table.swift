@@ -21,6 +21,9 @@ enum Table: Int, CaseIterable {
         }
     }
 
+    /// The name as the key of the table of tables.
+    var key: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount) }
+
     init(_ queue: StoreQueue) {
         self = queue == .small ? .small : .main
     }

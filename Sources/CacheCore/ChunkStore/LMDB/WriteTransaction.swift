@@ -10,18 +10,27 @@ struct WriteTransaction: ~Copyable {
     /// Waits for the write lock, which other processes may hold for as long as a commit takes.
     init(_ environment: Environment) throws(LMDBFailure) {
         self.environment = environment
+        _ = try environment.watch.check()
         try checked("mdb_txn_begin", mdb_txn_begin(environment.handle, nil, 0, &handle))
+        environment.trap.arm(handle)
     }
 
     deinit {
-        if let handle { mdb_txn_abort(handle) }
+        guard let handle else { return }
+        environment.trap.arm(nil)
+        mdb_txn_abort(handle)
     }
+
+    /// The number that the transaction will have once it is committed.
+    var number: Int { mdb_txn_id(handle) }
 
     consuming func commit() throws(LMDBFailure) {
         // LMDB frees the handle even if the commit fails.
         let committing = handle
         handle = nil
-        try checked("mdb_txn_commit", mdb_txn_commit(committing))
+        let code = mdb_txn_commit(committing)
+        environment.trap.arm(nil)
+        try checked("mdb_txn_commit", code)
     }
 
     func get(_ table: Table, _ key: UnsafeRawBufferPointer) throws(LMDBFailure) -> UnsafeRawBufferPointer? {

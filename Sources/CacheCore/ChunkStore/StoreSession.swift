@@ -1,0 +1,146 @@
+internal import Logging
+internal import NIOCore
+
+/// One opening of a store's files: from the check that found them sound until they are closed, or until they turn out not to be.
+///
+/// It breaks once and for good: then reads find nothing, writes fail with ``Broken``, and whoever opened it is told.
+final class StoreSession: Sendable {
+    /// The files could not be trusted any more; what was to be written is not.
+    struct Broken: Error {}
+
+    let capacity: UInt64
+    private let path: String
+    private let layout: StoreLayout
+    private let reads: ReadPool
+    private let mapped: MappedPages
+    private let writer: StoreWriter
+    private let frequencies: FrequencyTable
+    private let touched: TouchedChunks
+    private let counters: StoreCounters
+
+    /// Opens the files in `path`, checking them first. Blocks.
+    ///
+    /// - Parameters:
+    ///   - suspect: others who have them open are no reason to trust them.
+    ///   - onBreak: called at most once, from any thread.
+    init(
+        _ path: String, _ options: ChunkStore.Options, suspect: Bool, _ counters: StoreCounters, _ logger: Logger,
+        onBreak: @escaping @Sendable (StoreSession, _ reason: String) -> Void
+    ) throws {
+        let opened = try OpenedStore(path, options, suspect: suspect, counters, logger)
+        self.path = path
+        layout = options.layout
+        capacity = opened.budget.capacity
+        self.counters = counters
+        reads = ReadPool(opened.environment)
+        mapped = MappedPages(opened.environment, limit: options.mappedBytes)
+        frequencies = FrequencyTable(
+            slots: Int(opened.budget.capacity >> 15), intervalSeconds: options.touchIntervalSeconds)
+        touched = TouchedChunks()
+        writer = StoreWriter(
+            directory: opened.directory, environment: opened.environment, mapped: mapped, layout: options.layout,
+            budget: opened.budget,
+            queueLimit: max(options.writeQueueBytes, ChunkLimits.sealedBytes), frequencies: frequencies,
+            touched: touched, counters: counters, logger: logger)
+        writer.whenBroken { [weak self] reason in
+            if let self { onBreak(self, reason) }
+        }
+    }
+
+    deinit {
+        writer.close(reads) {}
+    }
+
+    /// Commits what waits, keeps what is known of recency, and closes the files.
+    func close() async {
+        await withCheckedContinuation { done in writer.close(reads) { done.resume() } }
+    }
+
+    var isBroken: Bool { writer.isBroken }
+    var queuedBytes: Int { writer.queuedBytes }
+
+    /// The totals; `nil` if the files are closed or broken.
+    var state: StoreState? {
+        try? reading { try $0.get(.meta, StoreTransaction.stateKey).flatMap(StoreState.init) } ?? nil
+    }
+
+    func submit(_ work: StoreWriter.Work) throws {
+        try writer.submit(work)
+    }
+
+    // MARK: Reading
+
+    func contains(_ id: ChunkID) throws -> Bool {
+        try reading { try self.record(id, $0) != nil } ?? false
+    }
+
+    func missing(_ ids: [ChunkID]) throws -> [Bool]? {
+        try reading { transaction in try ids.map { try self.record($0, transaction) == nil } }
+    }
+
+    /// See ``ChunkStore/withSealedPieces(_:touch:_:)``.
+    func withSealedPieces<R>(
+        _ id: ChunkID, touch: Bool, _ body: ([UnsafeRawBufferPointer]) throws -> R
+    ) throws -> R? {
+        let found = try reading { transaction -> R? in
+            guard let pieces = try self.pieces(id, transaction) else { return nil }
+            defer { mapped.touch(pieces.reduce(0) { $0 + $1.count }) }
+            return try body(pieces)
+        }
+        guard let found, let result = found else { return nil }
+        if touch, frequencies.touch(id, now: StoreWriter.seconds()) { touched.append(id) }
+        return result
+    }
+
+    /// Drops a chunk whose bytes turned out not to be what its name says, soon, and counts it.
+    func reportCorrupt(_ id: ChunkID) {
+        // A store that is closed or out of order has nothing left to drop from.
+        try? writer.submit(.drop(id))
+    }
+
+    func corrupt(_ id: ChunkID) -> CacheError {
+        reportCorrupt(id)
+        return CacheError(.corrupt, "chunk \(id) in \(path) is damaged and is dropped; fetch it again")
+    }
+
+    /// Runs `body` in a read transaction; `nil` if the files turn out to be damaged, which breaks the session.
+    private func reading<R>(_ body: (ReadTransaction) throws -> R) throws -> R? {
+        if isBroken { return nil }
+        do {
+            return try reads.read(body)
+        } catch let failure as LMDBFailure {
+            guard failure.isFatal else {
+                let code: CacheError.Code = failure.isReadersFull ? .overloaded : .io
+                throw CacheError(code, "read from the chunk store \(path)", cause: failure)
+            }
+            writer.breakDown("\(failure)")
+            return nil
+        }
+    }
+
+    private func record(_ id: ChunkID, _ transaction: ReadTransaction) throws -> UnsafeRawBufferPointer? {
+        try id.digest.withUnsafeBytes { try transaction.get(.chunks, $0) }
+    }
+
+    private func pieces(_ id: ChunkID, _ transaction: ReadTransaction) throws -> [UnsafeRawBufferPointer]? {
+        guard let stored = try record(id, transaction) else { return nil }
+        guard let record = ChunkRecord(stored, layout: layout) else { throw corrupt(id) }
+        let length = Int(record.sealedLength)
+        let count = layout.extentCount(length)
+        var pieces: [UnsafeRawBufferPointer] = []
+        pieces.reserveCapacity(count + 1)
+        var rest = length - layout.tailBytes(length)
+        for index in 0..<count {
+            let number = ExtentKey.number(base: record.base, index: index)
+            guard let extent = try transaction.extent(number, following: index > 0), extent.count == layout.extentBytes
+            else { throw corrupt(id) }
+            let piece = min(rest, extent.count)
+            pieces.append(UnsafeRawBufferPointer(rebasing: extent[..<piece]))
+            rest -= piece
+        }
+        if stored.count > ChunkRecord.byteCount {
+            pieces.append(UnsafeRawBufferPointer(rebasing: stored[ChunkRecord.byteCount...]))
+        }
+        return pieces
+    }
+}
