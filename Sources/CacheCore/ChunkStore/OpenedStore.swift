@@ -127,7 +127,7 @@ private struct Opening {
         let environment = try Environment(directory: directory.path, mapBytes: budget.mapBytes, creating: true)
         if try isKnown(environment) { return environment }
         try StoreTransaction.createState(environment, layout)
-        try environment.watch.note(Int(clamping: environment.lastTransaction))
+        try environment.watch.note(Int(truncatingIfNeeded: environment.lastTransaction))
         if try isKnown(environment) { return environment }
         throw LMDBFailure(code: MDB_CORRUPTED, call: "store state")
     }

@@ -14,7 +14,7 @@ struct StoreTransaction: ~Copyable {
     /// - Parameter isSuspect: look at all of the index, whoever wrote to it.
     init(_ environment: Environment, layout: StoreLayout, isSuspect: Bool = false) throws(LMDBFailure) {
         let transaction = try WriteTransaction(environment)
-        try Self.inspect(environment, transaction.number - 1, layout, isSuspect)
+        try Self.inspect(environment, transaction.number &- 1, layout, isSuspect)
         guard let stored = try transaction.get(.meta, Self.stateKey), let state = StoreState(stored) else {
             throw LMDBFailure(code: MDB_CORRUPTED, call: "store state")
         }
@@ -30,7 +30,7 @@ struct StoreTransaction: ~Copyable {
         _ environment: Environment, _ last: Int, _ layout: StoreLayout, _ isSuspect: Bool
     ) throws(LMDBFailure) {
         let map = try environment.readableMap()
-        let index = try IndexReader(map, transaction: UInt64(clamping: last))
+        let index = try IndexReader(map, transaction: UInt64(truncatingIfNeeded: last))
         guard let place = try index.find(stateKey, in: .meta, map), StoreState(try index.value(at: place, map)) != nil
         else { throw IndexReader.damage }
         if !isSuspect {

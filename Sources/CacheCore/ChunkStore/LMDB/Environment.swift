@@ -39,7 +39,7 @@ final class Environment: @unchecked Sendable {
         fileWatch = try FileWatch(directory, data: data)
         try openTables(creating: creating)
         try locateMap()
-        try watch.note(Int(clamping: lastTransaction))
+        try watch.note(Int(truncatingIfNeeded: lastTransaction))
     }
 
     deinit { close() }
@@ -71,7 +71,7 @@ final class Environment: @unchecked Sendable {
     var lastTransaction: UInt64 {
         var info = MDB_envinfo()
         mdb_env_info(handle, &info)
-        return UInt64(info.me_last_txnid)
+        return UInt64(truncatingIfNeeded: info.me_last_txnid)
     }
 
     private func openTables(creating: Bool) throws(LMDBFailure) {

@@ -55,7 +55,7 @@ final class ReadTransaction {
     /// Reads the roots of the snapshot, unless it is the one of last time.
     private func look() throws(LMDBFailure) {
         for _ in 0..<Self.tries {
-            let transaction = UInt64(mdb_txn_id(handle))
+            let transaction = UInt64(truncatingIfNeeded: mdb_txn_id(handle))
             if index?.transaction == transaction { return }
             // The file may have grown since.
             map = try environment.readableMap()
