@@ -112,7 +112,8 @@ struct ServerLimitTests {
 
     @Test func clientsThatVanishInABodyAreNotMalformed() async throws {
         try await TestServer.run { server async throws in
-            let put = "PUT /v1/chunks/\(TestChunk(seed: 1).id.hex) HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc"
+            let put =
+                "PUT /v1/chunks/\(TestChunk(seed: 1).id.hex) HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc"
             for text in [put, "GET /heal"] {
                 let client = try ClientThatVanishes(server.port)
                 try client.send(text)

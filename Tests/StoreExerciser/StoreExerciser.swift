@@ -5,6 +5,7 @@ import NIOCore
 
 /// `store-exerciser churn DIR CAPACITY SEED OPERATIONS`: puts and reads (0 operations: until it is killed; one line a commit).
 /// `store-exerciser fuzz DIR CAPACITY SEED COUNT`: damages copies of the store in DIR and uses them.
+/// `store-exerciser live DIR CAPACITY SEED COUNT`: damages the store in DIR while it is in use.
 /// Ends with 0 if all bytes were right.
 @main
 struct StoreExerciser {
@@ -13,7 +14,7 @@ struct StoreExerciser {
         guard arguments.count == 6, let capacity = UInt64(arguments[3]), let seed = UInt64(arguments[4]),
             let count = Int(arguments[5])
         else {
-            say("usage: store-exerciser churn|fuzz DIR CAPACITY SEED COUNT")
+            say("usage: store-exerciser churn|fuzz|live DIR CAPACITY SEED COUNT")
             exit(2)
         }
         switch arguments[1] {
@@ -22,6 +23,8 @@ struct StoreExerciser {
             for offset in 0..<UInt64(count) {
                 try await StoreFuzz(template: arguments[2], capacity: capacity, seed: seed + offset).run()
             }
+        case "live":
+            try await LiveDamage(directory: arguments[2], capacity: capacity, seed: seed).run(rounds: count)
         default: exit(2)
         }
         say("done")

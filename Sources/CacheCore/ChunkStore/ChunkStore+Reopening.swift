@@ -56,8 +56,10 @@ extension ChunkStore {
     private static let patience = Duration.seconds(5)
     /// A write that meets this many broken sessions in a row gives up.
     private static let maximumTries = 4
-    /// The longest pause between two attempts.
+    /// The longest pause between two attempts that failed.
     private static let longestPause = Duration.seconds(30)
+    /// The longest pause before the first attempt: shorter than writers wait.
+    private static let longestFirstPause = Duration.seconds(4)
     /// A session that has lasted for longer was sound.
     private static let soundSeconds: UInt32 = 60
 
@@ -87,7 +89,9 @@ extension ChunkStore {
                 }
             }
             await reopening?.wait()
-            let isStillOut = phase.withLockedValue { if case .reopening(let now) = $0 { now === reopening } else { false } }
+            let isStillOut = phase.withLockedValue {
+                if case .reopening(let now) = $0 { now === reopening } else { false }
+            }
             if isStillOut { break }
         }
         throw CacheError(
@@ -164,6 +168,6 @@ extension ChunkStore {
             recent.last = max(now, 1)
             return recent.count
         }
-        return inARow == 0 ? .zero : min(.milliseconds(500) * (1 << min(inARow, 8) / 2), Self.longestPause)
+        return inARow == 0 ? .zero : min(.milliseconds(250) * (1 << min(inARow, 8)), Self.longestFirstPause)
     }
 }

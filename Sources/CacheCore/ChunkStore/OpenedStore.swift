@@ -86,7 +86,8 @@ private struct Opening {
     private func damaged(_ reason: String) -> CacheError {
         CacheError(
             .corrupt,
-            "chunk store \(directory.path) is damaged (\(reason)) and others have it open: it starts empty once they end")
+            "chunk store \(directory.path) is damaged (\(reason)) and others have it open: it starts empty once they end"
+        )
     }
 
     func asOnlyUser(_ counters: StoreCounters, _ logger: Logger) throws -> Environment {

@@ -28,7 +28,8 @@ struct ControlPlane: Sendable {
         let router = Router(context: BasicRequestContext.self)
         router.get("healthz") { _, _ in text(.ok, "alive\n") }
         router.get("readyz") { _, _ in
-            inspector.isReady ? text(.ok, "ready\n") : text(.serviceUnavailable, "starting, stopping or repairing its store\n")
+            inspector.isReady
+                ? text(.ok, "ready\n") : text(.serviceUnavailable, "starting, stopping or repairing its store\n")
         }
         router.get("metrics") { _, _ in
             text(.ok, try await inspector.prometheusText(), type: PrometheusText.contentType)

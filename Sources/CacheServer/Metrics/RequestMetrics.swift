@@ -74,7 +74,8 @@ struct RequestMetrics: Sendable {
         [
             \.bytesIn, \.bytesOut, \.memoryHits, \.diskHits, \.misses, \.damaged, \.stored, \.alreadyPresent,
             \.refusedPuts, \.idsAsked, \.refusals, \.refusedConnections, \.waits, \.timeouts, \.malformed,
-            \.vanished, \.connectionsAccepted, \.evictedConnections, \.openConnections, \.bytesInFlight, \.requestsInFlight,
+            \.vanished, \.connectionsAccepted, \.evictedConnections, \.openConnections, \.bytesInFlight,
+            \.requestsInFlight,
         ]
     }
 }

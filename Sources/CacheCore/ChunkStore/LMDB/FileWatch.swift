@@ -72,7 +72,9 @@ final class FileWatch: Sendable {
         var status = stat()
         guard fstat(data, &status) == 0 else { throw LMDBFailure(code: errno, call: "fstat data.mdb") }
         // Nobody can open it any more, and what is stored is lost at the next start.
-        guard status.st_nlink > 0 else { throw LMDBFailure(code: MDB_CORRUPTED, call: "data.mdb was replaced or removed") }
+        guard status.st_nlink > 0 else {
+            throw LMDBFailure(code: MDB_CORRUPTED, call: "data.mdb was replaced or removed")
+        }
         return status
     }
 

@@ -64,12 +64,16 @@ struct IndexReader {
     }
 
     /// Where `key` is; `nil` if it is not there.
-    func find(_ key: UnsafeRawBufferPointer, in table: Table, _ map: UnsafeRawBufferPointer) throws(LMDBFailure) -> Place? {
+    func find(_ key: UnsafeRawBufferPointer, in table: Table, _ map: UnsafeRawBufferPointer) throws(LMDBFailure)
+        -> Place?
+    {
         try find(key, in: tree(table), map)
     }
 
     /// The entry after `place` if it is on the same page and has `key`.
-    func next(_ place: Place, _ key: UnsafeRawBufferPointer, _ map: UnsafeRawBufferPointer) throws(LMDBFailure) -> Place? {
+    func next(_ place: Place, _ key: UnsafeRawBufferPointer, _ map: UnsafeRawBufferPointer) throws(LMDBFailure)
+        -> Place?
+    {
         let page = try self.page(place.page, isLeaf: true, map)
         let index = place.index + 1
         guard index < page.count, try page.compare(key, index) == 0 else { return nil }
@@ -144,7 +148,9 @@ struct IndexReader {
         }
 
         /// The first node that is not below `key`.
-        func position(of key: UnsafeRawBufferPointer, from first: Int = 0) throws(LMDBFailure) -> (index: Int, isEqual: Bool) {
+        func position(of key: UnsafeRawBufferPointer, from first: Int = 0) throws(LMDBFailure) -> (
+            index: Int, isEqual: Bool
+        ) {
             var low = first
             var high = count
             while low < high {
