@@ -98,7 +98,7 @@ struct HTTPContractTests {
         #expect(try await daemon.stop().status == 0)
     }
 
-    /// Where the system has fewer descriptors than there may be connections, those beyond are told so and not left standing.
+    /// Where the system has fewer descriptors than there may be connections, there are fewer, and those who come last have them.
     @Test func fewDescriptorsMakeFewConnections() async throws {
         let bench = try await Workbench()
         let statuses = try await bench.python(
@@ -127,9 +127,7 @@ struct HTTPContractTests {
             """)
         let words = statuses.split(whereSeparator: \.isWhitespace)
         #expect(words.last == "0" && words.count == 101, "\(statuses)")
-        #expect(words.prefix(20).allSatisfy { $0 == "200" }, "\(statuses)")
-        #expect(
-            words.dropLast().allSatisfy { ["200", "503", "closed"].contains($0) } && words.contains("503"),
-            "\(statuses)")
+        #expect(words.dropLast().suffix(16).allSatisfy { $0 == "200" }, "\(statuses)")
+        #expect(words.dropLast().allSatisfy { ["200", "closed"].contains($0) }, "\(statuses)")
     }
 }

@@ -7,8 +7,8 @@ import NIOCore
 final class ScratchDirectory: Sendable {
     let path: String
 
-    init() throws {
-        var template = Array("/tmp/chunk-store-XXXXXX".utf8CString)
+    init(in parent: String = "/tmp") throws {
+        var template = Array("\(parent)/chunk-store-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw CacheError.system("make a temporary directory") }
         path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress ?? UnsafePointer(strdup("/tmp"))) }
     }
