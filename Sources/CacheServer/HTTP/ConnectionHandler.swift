@@ -62,7 +62,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the kernel had not taken yet of the response when that was looked at last.
     private var unsentBytes = 0
     /// Beyond the limit of connections: only questions about the daemon itself are answered.
-    private var isGuest = false
+    var isGuest = false
+    /// Whether the lane still counts this connection.
+    var isCounted = true
     /// The server ends the connection, so that its end says nothing about the client.
     private var isCut = false
     private var status = HTTPResponseStatus.ok
@@ -86,9 +88,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         deadline = now + TimeAmount(lane.limits.idleTime)
         switch lane.admit(self, at: now) {
         case .serve: break
-        case .guest:
-            isGuest = true
-            deadline = now + TimeAmount(lane.limits.lingerTime)
+        case .guest: deadline = now + TimeAmount(lane.limits.lingerTime)
         case .drop: cut()
         }
         context.fireChannelActive()
@@ -357,7 +357,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         phase = .closing
         headStarted = nil
         pending.removeAll()
-        lane.stand(self, as: .leaving, since: lane.now)
+        lane.stand(self, as: isGuest ? .guest : .leaving, since: lane.now)
         context.close(mode: .output).assumeIsolated().whenComplete { [self] result in
             recordTime(lane.now)
             giveRoom()

@@ -16,7 +16,7 @@ extension Lane {
         case idle
         /// Answered for the last time, and waiting for the client to close.
         case leaving
-        /// Beyond the limit, and its head has not come yet.
+        /// Beyond the limit, and its head has not come yet, or it is answered.
         case guest
     }
 
@@ -24,29 +24,32 @@ extension Lane {
     private static let grace = TimeAmount.seconds(1)
 
     func admit(_ connection: ConnectionHandler, at now: NIODeadline) -> Admission {
-        let open = register(connection)
+        register(connection)
         if isDraining { return .drop }
-        if open <= limits.connections {
-            stand(connection, as: .unproven, since: now)
-            return .serve
-        }
-        if let victim = victim(at: now) {
-            evict(victim)
+        let open = regularConnections
+        if open <= limits.connections || makePlace(open, now) {
             stand(connection, as: .unproven, since: now)
             return .serve
         }
         isCrowded = true
-        if open <= limits.connections + limits.guests, evictElsewhere() {
-            stand(connection, as: .unproven, since: now)
-            return .serve
-        }
         metrics.refusedConnections += 1
-        if open > limits.connections + limits.guests {
-            guard let guest = lists[Standing.guest.rawValue].first else { return .drop }
-            guest.cut()
+        if !enterAsGuest(connection) {
+            guard let oldest = lists[Standing.guest.rawValue].first else { return .drop }
+            oldest.cut()
+            guard enterAsGuest(connection, instead: oldest) else { return .drop }
         }
         stand(connection, as: .guest, since: now)
         return .guest
+    }
+
+    /// Has a connection that waits give way; false if none does.
+    private func makePlace(_ open: Int, _ now: NIODeadline) -> Bool {
+        if let victim = victim(at: now) {
+            evict(victim)
+            return true
+        }
+        // What another event loop closes is still counted for a moment.
+        return open <= limits.connections + limits.guests && evictElsewhere()
     }
 
     /// Who gives way to a new connection: a head that has been long on its way, or all of them once they take half of the room, as in a

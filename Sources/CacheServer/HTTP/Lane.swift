@@ -83,17 +83,35 @@ final class Lane {
 
     var now: NIODeadline { time.now() }
 
-    /// Counts a connection; how many are open now over all event loops.
-    func register(_ connection: ConnectionHandler) -> Int {
+    func register(_ connection: ConnectionHandler) {
         connections[ObjectIdentifier(connection)] = connection
         metrics.connectionsAccepted += 1
-        return state.openConnections.wrappingAdd(1, ordering: .relaxed).newValue
+        state.openConnections.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// Connections that are open now over all event loops, guests apart.
+    var regularConnections: Int {
+        state.openConnections.load(ordering: .relaxed) - state.guests.load(ordering: .relaxed)
+    }
+
+    /// Makes a connection a guest; false if there are as many as there may be.
+    /// - Parameter leaving: a guest that was cut off for it, and may still be counted.
+    func enterAsGuest(_ connection: ConnectionHandler, instead leaving: ConnectionHandler? = nil) -> Bool {
+        let most = limits.guests + (leaving?.isCounted == true ? 1 : 0)
+        guard state.guests.wrappingAdd(1, ordering: .relaxed).newValue <= most else {
+            state.guests.wrappingSubtract(1, ordering: .relaxed)
+            return false
+        }
+        connection.isGuest = true
+        return true
     }
 
     func remove(_ connection: ConnectionHandler) {
         guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
         stand(connection, as: nil, since: connection.standsSince)
         state.openConnections.wrappingSubtract(1, ordering: .relaxed)
+        if connection.isGuest { state.guests.wrappingSubtract(1, ordering: .relaxed) }
+        connection.isCounted = false
         finishDraining()
     }
 
