@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all that a new machine needs: each installs what is missing first.
-.PHONY: demo test bench build lint format clean
+.PHONY: demo test soak bench build lint format clean
 
 demo:
 	@Scripts/bootstrap build demo
@@ -7,9 +7,12 @@ demo:
 
 test:
 	@Scripts/bootstrap build test
-# Real processes beside the unit tests would take the cores that those about deadlines need.
-	swift test --skip IntegrationTests
-	swift test --skip-build --filter IntegrationTests
+	@Scripts/test
+
+soak:
+	@Scripts/bootstrap build
+	swift build -c release --product layercache
+	Scripts/soak 600
 
 bench:
 	@Scripts/bootstrap build bench

@@ -19,7 +19,10 @@ extension CacheConfiguration {
         try check(fillBytes >= 1, "fillBytes of \(fillBytes) lets nothing be filled: use at least 1")
         try check(readAhead >= 1, "readAhead of \(readAhead) reads nothing: use at least 1")
         if let threads { try check((1...1_024).contains(threads), "threads of \(threads) is not from 1 to 1024") }
-        for (name, deadline) in [("l1Deadline", l1Deadline), ("l2Deadline", l2Deadline), ("l3Deadline", l3Deadline)] {
+        for (name, deadline) in [
+            ("l1Deadline", l1Deadline), ("l2Deadline", l2Deadline), ("l3Deadline", l3Deadline),
+            ("l2Patience", l2Patience), ("refDeadline", refDeadline),
+        ] {
             try check(deadline > .zero, "\(name) of \(deadline) is over before it begins: use for example .seconds(5)")
         }
     }

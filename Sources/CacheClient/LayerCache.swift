@@ -16,16 +16,17 @@ public final class LayerCache: Sendable {
     private let reader: TieredReader
     private let l1: L1Tier?
     private let l2: L2Client?
+    private let refs: RememberedRefs?
     private let pool: NIOThreadPool
     private let deadlines: Deadlines
     private let logger: Logger
     private let counter = ReadCounter(parent: nil)
-    private static let manifestsAtOnce = 4
 
     private init(
-        configuration: CacheConfiguration, reader: TieredReader, l1: L1Tier?, l2: L2Client?, pool: NIOThreadPool,
-        deadlines: Deadlines, logger: Logger
+        configuration: CacheConfiguration, reader: TieredReader, l1: L1Tier?, l2: L2Client?, refs: RememberedRefs?,
+        pool: NIOThreadPool, deadlines: Deadlines, logger: Logger
     ) {
+        self.refs = refs
         self.logger = logger
         self.configuration = configuration
         self.reader = reader
@@ -37,21 +38,31 @@ public final class LayerCache: Sendable {
 
     /// Opens L1 (well under a second at any size; one that is damaged starts empty) and prepares the way to L2 and L3, which are not asked yet.
     ///
-    /// Goes on without L1 if its disk is full. Whoever opened a cache must ``close()`` it.
-    /// - Throws: ``CacheError`` if L1's directory cannot be used (`.conflict` if this process has it open already) or an address makes no sense.
+    /// Goes on without L1, with a line in the log, if that cannot be used within its deadline: a full, read-only or failing disk, no
+    /// permission, a process that was stopped while it opened it. Whoever opened a cache must ``close()`` it.
+    /// - Throws: ``CacheError`` if L1's path is no directory's, this process has it open already (`.conflict`) or an address makes no sense.
     public static func open(
         _ configuration: CacheConfiguration, logger: Logger = Logger(label: "layercache.client")
     ) async throws -> LayerCache {
+        try await open(configuration, logger: logger, time: .system)
+    }
+
+    /// - Parameter time: what all deadlines go by.
+    package static func open(
+        _ configuration: CacheConfiguration, logger: Logger, time: TimeSource
+    ) async throws -> LayerCache {
         try configuration.validate()
-        let deadlines = Deadlines()
+        let deadlines = Deadlines(time: time)
+        let load = ReadLoad()
         // Sealed and plain, for one stream; more readers at once allocate the rest.
         let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: 2 * max(configuration.readAhead, 1))
         let l2 =
             configuration.l2.isEmpty
             ? nil
             : try L2Client(
-                urls: configuration.l2, deadline: configuration.l2Deadline,
-                connectionsPerHost: configuration.l2Connections, deadlines: deadlines, buffers: buffers, logger: logger)
+                urls: configuration.l2, deadline: configuration.l2Deadline, patience: configuration.l2Patience,
+                connectionsPerHost: configuration.l2Connections, load: load, deadlines: deadlines, buffers: buffers,
+                logger: logger)
         let threads = max(configuration.threads ?? System.coreCount, 2)
         let pool = NIOThreadPool(numberOfThreads: threads)
         pool.start()
@@ -63,11 +74,16 @@ public final class LayerCache: Sendable {
                     deadlines: deadlines, logger: logger)
             }
             let reader = TieredReader(
-                memory: MemoryCache(capacity: configuration.memoryBytes), l1: l1, l2: l2, configuration: configuration,
-                pool: pool, buffers: buffers, deadlines: deadlines, logger: logger)
+                memory: MemoryCache(capacity: configuration.memoryBytes), l1: l1, l2: l2, load: load,
+                configuration: configuration, pool: pool, buffers: buffers, deadlines: deadlines, logger: logger)
+            let refs = configuration.l1Directory.map { directory in
+                RememberedRefs(
+                    directory: directory, capacity: configuration.l1Capacity, l1: l1, deadlines: deadlines,
+                    now: configuration.now, logger: logger)
+            }
             return LayerCache(
-                configuration: configuration, reader: reader, l1: l1, l2: l2, pool: pool, deadlines: deadlines,
-                logger: logger)
+                configuration: configuration, reader: reader, l1: l1, l2: l2, refs: refs, pool: pool,
+                deadlines: deadlines, logger: logger)
         } catch {
             await l2?.close()
             try await pool.shutdownGracefully()
@@ -75,56 +91,22 @@ public final class LayerCache: Sendable {
         }
     }
 
-    /// Opens an image: reads its ref and manifests from L3, and no chunk yet.
+    /// Opens an image: reads its ref and its manifests, and no chunk yet.
+    ///
+    /// What a ref names L3 says. While L3 is away, what this host saw last is used instead, if it has an L1 to remember it in:
+    /// ``CachedImage/isReferenceChecked`` tells. Manifests come out of the nearest tier, like chunks.
     ///
     /// - Parameter keyring: holds the key of the ref's tenant.
     /// - Throws: `.missing` if there is no such ref, `.key` if the keyring has not the right key, `.corrupt` if an object of L3 is damaged,
-    ///   `.overloaded` while so many reads wait for L3 that one more image would only make it worse.
+    ///   `.overloaded` while so many reads wait for L3 that one more image would only make it worse; what L3 failed with (`.io`, `.timedOut`,
+    ///   `.missing` for a store that is not there) if it is away and the host has not what it needs.
     public func image(_ reference: ImageReference, keyring: Keyring) async throws -> CachedImage {
         if reader.isOverloaded {
             throw CacheError(.overloaded, "too many reads wait for L3: \(reference) is not opened now, try again later")
         }
-        let keys = try keyring.keys(for: reference.tenant)
-        let store = configuration.l3
-        return try await deadlines.run(configuration.l3Deadline, "L3, opening \(reference),") { [self] in
-            guard let record = try await RefStore(store).read(reference) else {
-                throw CacheError(.missing, "there is no image \(reference) in L3: see 'layercache ls'")
-            }
-            let manifest = try await ImageManifest.load(
-                record.manifest, from: store, generation: record.generation, keys: keys)
-            let own = ReadCounter(parent: counter)
-            let layers = try await layers(of: manifest, record.generation, keys, own)
-            return CachedImage(
-                reference: reference, id: record.manifest, manifest: manifest, layers: layers, counter: own)
-        }
-    }
-
-    /// Opens the manifests of all layers, a few at a time: one can have 64 MiB.
-    private func layers(
-        of manifest: ImageManifest, _ generation: Generation, _ keys: TenantKeys, _ counter: ReadCounter
-    ) async throws -> [CachedLayer] {
-        try await withThrowingTaskGroup(of: (Int, CachedLayer).self) { group in
-            var layers: [Int: CachedLayer] = [:]
-            for (index, layer) in manifest.layers.enumerated() {
-                if index >= Self.manifestsAtOnce, let (index, layer) = try await group.next() { layers[index] = layer }
-                group.addTask { [configuration, reader] in
-                    let loaded = try await LayerManifest.load(
-                        layer.manifest, from: configuration.l3, generation: generation, keys: keys)
-                    guard loaded.diffID == layer.diffID else {
-                        throw CacheError(
-                            .corrupt,
-                            "manifest \(layer.manifest) is not of the layer that its image promises: push the image again"
-                        )
-                    }
-                    let cached = try CachedLayer(
-                        manifest: loaded, id: layer.manifest, reader: reader, counter: counter,
-                        readAhead: configuration.readAhead)
-                    return (index, cached)
-                }
-            }
-            for try await (index, layer) in group { layers[index] = layer }
-            return manifest.layers.indices.compactMap { layers[$0] }
-        }
+        let opener = ImageOpener(reader: reader, refs: refs)
+        return try await opener.open(
+            reference, try keyring.keys(for: reference.tenant), ReadCounter(parent: counter))
     }
 
     /// What all images of this cache were given so far, by tier.
@@ -142,18 +124,20 @@ public final class LayerCache: Sendable {
     /// Waits until what was read has reached the upper tiers, as far as these take it.
     public func flush() async {
         await reader.drainFills()
+        await refs?.drain()
     }
+
+    /// Fills of L1 and L2 that were dropped so far, because these did not take them as fast as they came or not before the end.
+    public var droppedFills: (l1: Int, l2: Int) { reader.droppedFills }
 
     /// Lets fills finish, closes L1 and all connections. Reads that are under way fail.
     ///
-    /// A disk of L1 that hangs is waited for no longer than its deadline: all that was read was delivered, so that is a line in the log.
+    /// Waits for L1 and L2 no longer than there is patience left with them, and drops the fills that they have not taken by then: all that was
+    /// read was delivered.
     public func close() async throws {
-        await reader.drainFills()
-        do {
-            try await l1?.close()
-        } catch {
-            logger.warning("L1 was not closed in time", metadata: ["error": "\(error)"])
-        }
+        await reader.endFills()
+        await refs?.close()
+        await l1?.close()
         await l2?.close()
         try await pool.shutdownGracefully()
     }

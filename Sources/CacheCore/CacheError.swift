@@ -42,13 +42,22 @@ public struct CacheError: Error, Sendable, CustomStringConvertible {
 
     public var description: String {
         let line = cause.map { "\(message): \($0)" } ?? message
-        // Names in it may be a stranger's, and what is printed may reach a terminal: no line ends, no escape sequences.
-        return String(
-            String.UnicodeScalarView(
-                line.unicodeScalars.map { scalar in
-                    let isUnprintable =
-                        scalar.properties.generalCategory == .control || [0x2028, 0x2029].contains(scalar.value)
-                    return isUnprintable ? " " : scalar
-                }))
+        guard line.unicodeScalars.contains(where: Self.isUnprintable) else { return line }
+        // Names in it may be a stranger's, and what is printed may reach a terminal: no line ends, no escape sequences, nothing that turns
+        // text around. Different names stay different.
+        return line.unicodeScalars.reduce(into: "") { text, scalar in
+            if Self.isUnprintable(scalar) {
+                text += "\\u{\(String(scalar.value, radix: 16))}"
+            } else {
+                text.unicodeScalars.append(scalar)
+            }
+        }
+    }
+
+    private static func isUnprintable(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069: true
+        default: false
+        }
     }
 }

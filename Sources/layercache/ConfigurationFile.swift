@@ -6,8 +6,9 @@ import Glibc
 enum ConfigurationFile {
     /// The options that can be set there (and as `LAYERCACHE_...` in the environment).
     static let names = [
-        "l1", "l1-capacity", "l2", "l3", "keyring", "listen", "store", "capacity", "memory", "threads",
-        "connections", "compression",
+        "l1", "l1-capacity", "l1-deadline", "l2", "l2-deadline", "l2-patience", "l3", "l3-deadline", "keyring",
+        "listen",
+        "store", "capacity", "memory", "threads", "connections", "compression", "limit",
     ]
     private static let maximumBytes = 1 << 20
 
@@ -15,10 +16,8 @@ enum ConfigurationFile {
     static func read(_ path: String) throws -> [AbsoluteConfigKey: ConfigValue] {
         // Without waiting: a pipe that nobody writes to is no configuration either.
         let bytes = try OpenFile.open(path, O_RDONLY | O_NONBLOCK).wholeRange().readAll(atMost: maximumBytes)
-        var limits = ImportLimits()
-        limits.documentDepth = 2
         let values = try JSONDocument.decode(
-            [String: Scalar].self, from: bytes, name: "configuration file \(path)", limits: limits)
+            [String: Scalar].self, from: bytes, name: "configuration file \(path)", depth: 2)
         var result: [AbsoluteConfigKey: ConfigValue] = [:]
         for (name, value) in values.sorted(by: { $0.key < $1.key }) {
             guard names.contains(name) else {

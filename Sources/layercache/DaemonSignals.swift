@@ -35,3 +35,20 @@ final class DaemonSignals: Sendable {
         if signal == .sigterm { await group.triggerGracefulShutdown() } else { work.cancel() }
     }
 }
+
+extension UnixSignal {
+    fileprivate var number: Int32 {
+        switch self {
+        case .sighup: SIGHUP
+        case .sigint: SIGINT
+        default: SIGTERM
+        }
+    }
+
+    /// Whether whoever started the process wants it to live on (`nohup`, or a shell's background).
+    fileprivate var isIgnored: Bool {
+        var action = sigaction()
+        guard sigaction(number, nil, &action) == 0 else { return false }
+        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
+    }
+}

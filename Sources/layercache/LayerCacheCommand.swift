@@ -22,40 +22,40 @@ struct LayerCacheCommand: AsyncParsableCommand {
             StatsCommand.self, ServerCommand.self, KeygenCommand.self,
         ])
 
-    static func main() async {
+    static func main() {
         StandardDescriptors.occupy()
-        // A peer that goes away must be an error of a write, not the end of the process.
+        // A peer that goes away, or a file that may not grow, must be an error of a write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
-        var verb: any ParsableCommand.Type = self
+        signal(SIGXFSZ, SIG_IGN)
+        let command: any ParsableCommand
         do {
-            let command = try parseAsRoot()
-            verb = type(of: command)
-            try await run(command)
+            // First of all: without /proc there are no arguments either.
+            try Machine.prepare()
+            command = try parseAsRoot(try ProcessArguments.checked())
+        } catch { leave(with: error, of: self) }
+        let type = type(of: command)
+        let end: @Sendable ((any Error)?) -> Never = { error in
             // What was logged may still be on its way; but the end does not wait for a reader that is not there.
             LineSink.standardError.flush(within: 1)
-        } catch let interruption as Interruption {
-            Terminal.complain("layercache: interrupted")
-            Glibc.exit(interruption.status)
-        } catch {
-            leave(with: error, of: verb)
+            guard let error else { Glibc.exit(0) }
+            leave(with: error, of: type)
         }
-    }
-
-    private static func run(_ command: sending any ParsableCommand) async throws {
         guard var verb = command as? any AsyncParsableCommand else {
             var other = command
-            return try other.run()
+            do { try other.run() } catch { end(error) }
+            end(nil)
         }
         // The daemon has signals of its own.
-        if verb is ServerCommand { return try await verb.run() }
-        try await Interruption.whileListening {
-            try await verb.run()
-        }
+        if verb is ServerCommand { run({ try await verb.run() }, end: end) }
+        runUntilInterrupted({ try await verb.run() }, end: end)
     }
 
     /// One line on standard error and the exit status of the contract.
     private static func leave(with error: any Error, of verb: any ParsableCommand.Type) -> Never {
-        LineSink.standardError.flush(within: 1)
+        if let interruption = error as? Interruption {
+            Terminal.complain("layercache: interrupted")
+            Glibc.exit(interruption.status)
+        }
         let status = exitCode(for: error)
         if status == .success {
             do { try Terminal.say(fullMessage(for: error)) } catch { fail(error) }

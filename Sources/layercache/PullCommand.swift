@@ -1,6 +1,7 @@
 import ArgumentParser
 import CacheClient
 import CacheCore
+import Foundation
 
 struct PullCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -10,12 +11,14 @@ struct PullCommand: AsyncParsableCommand {
     var ref: String
     @Argument(help: "oci:DIR:TAG, oci-archive:FILE, tar:FILE (one layer), dir:DIR or file:FILE (a raw file)")
     var destination: String
+    @OptionGroup var limits: LimitOptions
     @OptionGroup var options: CommonOptions
 
     func run() async throws {
         let settings = try Settings(options)
         let reference = try ImageReference(parsing: ref)
         let destination = try DestinationReference.parse(destination)
+        let limits = try limits.resolve(settings)
         let keyring = try settings.keyring()
         // What is pulled into standard output is all that is written there.
         let stream = destination.isStandardOutput ? Terminal.Stream.error : .output
@@ -25,7 +28,7 @@ struct PullCommand: AsyncParsableCommand {
         let notes: [String]
         do {
             image = try await cache.image(reference, keyring: keyring)
-            notes = try await pull(image, to: destination)
+            notes = try await pull(image, to: destination, limits: limits)
         } catch {
             try await cache.close()
             throw error
@@ -37,6 +40,11 @@ struct PullCommand: AsyncParsableCommand {
         try options.report(report, on: stream) {
             try Terminal.say(
                 "\(reference): \(report.bytes.inBytes) in \(String(report.seconds)) s", on: stream)
+            if !image.isReferenceChecked {
+                let seenAt = Date(timeIntervalSince1970: Double(image.referenceSeenAt) / 1000).formatted(.iso8601)
+                try Terminal.say(
+                    "\(reference) could not be checked, L3 is away: it is what this host saw at \(seenAt)", on: stream)
+            }
             try Terminal.printTable(
                 ["tier", "chunks", "bytes"],
                 Tier.allCases.map { tier in
@@ -51,7 +59,9 @@ struct PullCommand: AsyncParsableCommand {
         if !options.quiet { for note in notes { Terminal.complain("layercache: \(note)") } }
     }
 
-    private func pull(_ image: CachedImage, to destination: DestinationReference) async throws -> [String] {
+    private func pull(
+        _ image: CachedImage, to destination: DestinationReference, limits: ImportLimits
+    ) async throws -> [String] {
         let progress = PullProgress()
         return try await ProgressLine.during(
             options,
@@ -62,7 +72,7 @@ struct PullCommand: AsyncParsableCommand {
                 return "\(progress.bytesWritten.inBytes) (\(rate)/s), chunks: \(tiers)"
             }
         ) {
-            try await ImagePuller(image).pull(to: destination, progress: progress)
+            try await ImagePuller(image, limits: limits).pull(to: destination, progress: progress)
         }
     }
 }
@@ -82,6 +92,8 @@ private struct PullJSON: Encodable {
     let chunks: Chunks
     let tiers: [String: TierCount]
     let repaired: Repaired
+    /// Whether L3 was there to say what the ref names.
+    let refChecked: Bool
     let seconds: Double
 
     init(_ image: CachedImage, repairedL1 storeRepairs: Int, seconds: Double) {
@@ -93,6 +105,7 @@ private struct PullJSON: Encodable {
             total: refs.reduce(0) { $0 + $1.count }, zero: refs.reduce(0) { $0 + $1.count(where: \.isZero) })
         tiers = Dictionary(uniqueKeysWithValues: Tier.allCases.map { ($0.rawValue, counts[$0]) })
         repaired = Repaired(l1: counts.repairedL1 + storeRepairs, l2: counts.repairedL2)
+        refChecked = image.isReferenceChecked
         self.seconds = seconds.toMilliseconds
     }
 }

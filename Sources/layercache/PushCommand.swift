@@ -6,7 +6,8 @@ struct PushCommand: AsyncParsableCommand {
         commandName: "push", abstract: "Bring an image into L3: only what L3 does not have is stored.")
 
     @Argument(
-        help: "oci:DIR:TAG, oci-archive:FILE[:TAG], docker-archive:FILE[:REF], tar:FILE, zip:FILE, dir:DIR or file:FILE"
+        help:
+            "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], each with @sha256:DIGEST if need be, tar:FILE, zip:FILE, dir:DIR or file:FILE"
     )
     var source: String
     @Argument(help: "TENANT/NAME:TAG")
@@ -15,6 +16,7 @@ struct PushCommand: AsyncParsableCommand {
     var compression: String?
     @Flag(help: "Convert known layers too, read every chunk that L3 has, and replace damaged ones.")
     var repair = false
+    @OptionGroup var limits: LimitOptions
     @OptionGroup var options: CommonOptions
 
     func run() async throws {
@@ -24,6 +26,7 @@ struct PushCommand: AsyncParsableCommand {
         var pushOptions = PushOptions()
         pushOptions.compression = try parse(compression: settings.value("compression", compression) ?? "1")
         pushOptions.repair = repair
+        pushOptions.limits = try limits.resolve(settings)
         let pusher = ImagePusher(
             store: try settings.objectStore(creating: true), tenant: try keyring.keys(for: reference.tenant),
             deployment: try keyring.requireDeploymentKey(), options: pushOptions)
@@ -49,6 +52,7 @@ struct PushCommand: AsyncParsableCommand {
                     + "\(report.newChunks) of \(report.chunks) chunks were new: "
                     + "\(report.newBytes.inBytes), stored as \(report.uploadedBytes.inBytes)")
         }
+        if !options.quiet { for note in report.notes { Terminal.complain("layercache: \(note)") } }
     }
 
     private func parse(compression: String) throws -> ChunkCompression {

@@ -48,6 +48,14 @@ struct ServerCommand: AsyncParsableCommand {
         configuration.limits.connections =
             try Self.count("connections", settings.value("connections", connections), upTo: 1_000_000)
             ?? configuration.limits.connections
+        // Each event loop has three descriptors and a thread.
+        let loops = configuration.eventLoopThreads
+        try Machine.require(descriptors: 3 * loops, threads: loops + configuration.storeThreads)
+        guard Machine.hasRoom(forMapOf: configuration.capacity) else {
+            throw CacheError(
+                .io,
+                "there is no address space for a store of \(configuration.capacity) bytes: raise the limit (ulimit -v)")
+        }
         let logger = Logger.standardError(options.quiet ? .warning : .info)
         let signals = DaemonSignals()
         let isJSON = options.json

@@ -45,9 +45,23 @@ struct Settings {
         return size.bytes
     }
 
+    /// A time; `nil` if nobody sets it.
+    func duration(_ name: String, _ given: String?) throws -> Duration? {
+        guard let text = value(name, given) else { return nil }
+        guard let time = DurationOption(text) else {
+            throw ValidationError("--\(name) '\(text)' is not a time: use for example 500ms, 2s or 5m, at most 24h.")
+        }
+        return time.duration
+    }
+
     /// L3; `creating` makes a directory that is missing, for those who push.
     func objectStore(creating: Bool = false) throws -> any ObjectStore {
         try ObjectStoreLocation.parse(try required("l3", options.l3, "/srv/layers")).open(create: creating)
+    }
+
+    /// L3, opened when it is asked first: what the other tiers hold can be had without it.
+    func lateObjectStore() throws -> any ObjectStore {
+        try ObjectStoreLocation.parse(try required("l3", options.l3, "/srv/layers")).openLate()
     }
 
     func keyringPath() throws -> String {
@@ -66,20 +80,42 @@ struct Settings {
 
     func l1Capacity() throws -> UInt64 { try size("l1-capacity", options.l1Capacity, default: 10 << 30) }
 
+    /// L3 alone, with the deadlines that the options name.
+    private func cacheConfiguration(_ l3: @autoclosure () throws -> any ObjectStore) throws -> CacheConfiguration {
+        // Bad usage is told before anything is looked at.
+        typealias Deadline = WritableKeyPath<CacheConfiguration, Duration>
+        let given: [(String, String?, Deadline)] = [
+            ("l1-deadline", options.l1Deadline, \.l1Deadline), ("l2-deadline", options.l2Deadline, \.l2Deadline),
+            ("l2-patience", options.l2Patience, \.l2Patience), ("l3-deadline", options.l3Deadline, \.l3Deadline),
+        ]
+        let deadlines = try given.map { ($2, try duration($0, $1)) }
+        var configuration = CacheConfiguration(l3: try l3())
+        for case (let path, let deadline?) in deadlines { configuration[keyPath: path] = deadline }
+        return configuration
+    }
+
     /// A cache with the tiers that the options name.
     func openCache() async throws -> LayerCache {
         // Bad usage is told before anything is looked at.
         let capacity = try l1Capacity()
-        var configuration = CacheConfiguration(l3: try objectStore())
+        var configuration = try cacheConfiguration(try lateObjectStore())
         configuration.l1Directory = l1Directory()
         configuration.l1Capacity = capacity
+        if let directory = configuration.l1Directory, !Machine.hasRoom(forMapOf: capacity) {
+            Logger.commandLine.warning(
+                "L1 finds no address space for its capacity (ulimit -v): going on without it",
+                metadata: ["directory": "\(directory)", "capacity": "\(capacity)"])
+            configuration.l1Directory = nil
+        }
         configuration.l2 = l2Addresses()
+        configuration.l2Connections = Machine.l2Connections(
+            configuration.l2Connections, daemons: configuration.l2.count)
         return try await LayerCache.open(configuration, logger: .commandLine)
     }
 
     /// A cache of nothing: whatever is read comes from L3.
     func openBareL3() async throws -> LayerCache {
-        var configuration = CacheConfiguration(l3: try objectStore())
+        var configuration = try cacheConfiguration(try objectStore())
         configuration.memoryBytes = 0
         return try await LayerCache.open(configuration, logger: .commandLine)
     }

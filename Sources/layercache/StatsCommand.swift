@@ -17,7 +17,7 @@ struct StatsCommand: AsyncParsableCommand {
         guard let directory = settings.l1Directory() else {
             throw ValidationError("Missing --l2 or --l1: whose numbers?")
         }
-        let statistics = try ChunkStore.look(at: directory)
+        let statistics = try ChunkStore.look(at: directory) { Task.isCancelled }
         let report = StoreJSON(
             chunks: Int(statistics.chunks), bytes: Int(statistics.bytesUsed), capacity: Int(statistics.capacity))
         try options.report(report) {
@@ -27,12 +27,10 @@ struct StatsCommand: AsyncParsableCommand {
 
     /// Prints the JSON object that a daemon answered; whatever else somebody sends does not reach the terminal.
     private func print(_ text: String, of address: String) throws {
-        var limits = ImportLimits()
-        limits.documentDepth = 8
         let value: [String: JSONValue]
         do {
             value = try JSONDocument.decode(
-                [String: JSONValue].self, from: Array(text.utf8), name: "the answer", limits: limits)
+                [String: JSONValue].self, from: Array(text.utf8), name: "the answer", depth: 8)
         } catch {
             throw CacheError(.io, "L2 at \(address) gave no numbers: check the address and the daemon", cause: error)
         }

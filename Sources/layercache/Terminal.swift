@@ -77,25 +77,41 @@ enum Terminal {
         return Int(size.columns)
     }
 
+    /// How long a write takes to learn that the process was asked to end.
+    private static let turnMilliseconds: Int32 = 50
+    /// What a pipe that takes anything takes without waiting.
+    private static let pieceBytes = 4096
+
     /// Writes all of `text` without what traps or buffers on the way; `errno` if that does not work.
+    ///
+    /// Waits for a reader, but not beyond a signal that asks the process to end: then it is `EINTR`. The descriptor may be shared with other
+    /// processes, so it is not made non-blocking; instead nothing is written before there is room for it.
     static func write(_ text: String, to stream: Stream) -> Int32? {
         var text = text
         return text.withUTF8 { bytes -> Int32? in
             var rest = UnsafeRawBufferPointer(bytes)
             while !rest.isEmpty {
-                let count = Glibc.write(stream.rawValue, rest.baseAddress, rest.count)
+                guard waitForRoom(stream) else { return EINTR }
+                let count = Glibc.write(stream.rawValue, rest.baseAddress, min(rest.count, pieceBytes))
                 if count >= 0 {
                     rest = UnsafeRawBufferPointer(rebasing: rest[count...])
                     continue
                 }
                 let number = errno
-                if number == EINTR { continue }
-                guard number == EAGAIN else { return number }
-                // Whoever shares the descriptor made it non-blocking.
-                var wait = pollfd(fd: stream.rawValue, events: Int16(POLLOUT), revents: 0)
-                _ = poll(&wait, 1, -1)
+                // EAGAIN: whoever shares the descriptor made it non-blocking, or was faster.
+                if number != EINTR, number != EAGAIN { return number }
             }
             return nil
+        }
+    }
+
+    /// False if there is none and the process was asked to end.
+    private static func waitForRoom(_ stream: Stream) -> Bool {
+        while true {
+            let isEnding = SignalWatch.received != nil
+            var question = pollfd(fd: stream.rawValue, events: Int16(POLLOUT), revents: 0)
+            if poll(&question, 1, isEnding ? 0 : turnMilliseconds) > 0 { return true }
+            if isEnding { return false }
         }
     }
 }

@@ -37,6 +37,69 @@ import Testing
         }
     }
 
+    /// The same for a directory, new or there before: what was written is removed before the pull returns.
+    @Test(arguments: [true, false]) func aPullOfFilesThatIsCancelledLeavesNothing(_ isThere: Bool) async throws {
+        try FileManager.default.createDirectory(atPath: fixture("in/d"), withIntermediateDirectories: true)
+        for name in ["d/a", "d/b", "c"] {
+            try Data(fixture.bytes(3_000_000)).write(to: URL(fileURLWithPath: fixture("in/\(name)")))
+        }
+        try await fixture.push(.directory(fixture("in")))
+        try FileManager.default.createDirectory(
+            atPath: fixture(isThere ? "out/it" : "out"), withIntermediateDirectories: true)
+        // The entry table and a few chunks come, and then nothing.
+        let before = fixture.store.chunkReads
+        try await fixture.withCache { cache in
+            let image = try await fixture.image(cache)
+            _ = try await image.layers[0].entries.reduce(0) { count, _ in count + 1 }
+            fixture.store.set(.hanging)
+            let pull = Task { try await ImagePuller(image).pull(to: .directory(fixture("out/it"))) }
+            await fixture.store.waitForReads(before + 2)
+            pull.cancel()
+            await #expect(throws: (any Error).self) { _ = try await pull.value }
+            let left = try FileManager.default.subpathsOfDirectory(atPath: fixture("out"))
+            #expect(left == (isThere ? ["it"] : []))
+            fixture.store.release()
+        }
+    }
+
+    @Test func aPullOfFilesThatFailsNamesTheObjectAndLeavesNothing() async throws {
+        try FileManager.default.createDirectory(atPath: fixture("in"), withIntermediateDirectories: true)
+        try Data(fixture.bytes(3_000_000)).write(to: URL(fileURLWithPath: fixture("in/a")))
+        try await fixture.push(.directory(fixture("in")))
+        try FileManager.default.createDirectory(atPath: fixture("out"), withIntermediateDirectories: true)
+        try await fixture.withCache { cache in
+            let image = try await fixture.image(cache)
+            _ = try await image.layers[0].entries.reduce(0) { count, _ in count + 1 }
+            fixture.store.set(.corrupting)
+            let error = await cacheError { try await ImagePuller(image).pull(to: .directory(fixture("out/it"))) }
+            #expect(error?.code == .corrupt && error?.message.contains("/chunks/") == true)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: fixture("out")).isEmpty)
+        }
+    }
+
+    /// What an upper layer replaces is not fetched; a chunk that several files share is fetched once.
+    @Test func onlyWhatIsLeftIsFetched() async throws {
+        try FileManager.default.createDirectory(atPath: fixture("in"), withIntermediateDirectories: true)
+        for number in 0..<100 {
+            try Data(fixture.bytes(3000)).write(to: URL(fileURLWithPath: fixture("in/\(number)")))
+        }
+        try Data(fixture.bytes(4_000_000)).write(to: URL(fileURLWithPath: fixture("in/zz")))
+        // The same path again, as a link.
+        try #require(
+            system("cd '\(fixture.path)'; tar -C in -cf a.tar .; rm in/zz; ln -s 1 in/zz; tar -C in -rf a.tar ./zz")
+                == 0)
+        try await fixture.push(.tar(file: fixture("a.tar")))
+        try await fixture.withCache { cache in
+            let image = try await fixture.image(cache)
+            let before = fixture.store.chunkReads
+            _ = try await ImagePuller(image).pull(to: .directory(fixture("out")))
+            let manifest = image.layers[0].manifest
+            let big = (4_000_000 + ChunkLimits.plainBytes - 1) / ChunkLimits.plainBytes
+            #expect(fixture.store.chunkReads - before == manifest.data.count - big + manifest.entries.count)
+            #expect(system("diff -r '\(fixture("in"))' '\(fixture("out"))'") == 0)
+        }
+    }
+
     /// A name of any length that the filesystem takes, and nothing left of those that were killed before.
     @Test func aFileOfALongName() async throws {
         let content = fixture.bytes(1_000_000)

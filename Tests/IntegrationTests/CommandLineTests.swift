@@ -143,10 +143,7 @@ import Testing
         let server = try bench.start([
             "server", "--store", bench("s"), "--capacity", "64MiB", "--listen", "[::1]:0", "--json",
         ])
-        while try server.text(server.outputPath).isEmpty, !server.hasEnded {
-            try await Task.sleep(for: .milliseconds(5))
-        }
-        let listen = try names(try server.text(server.outputPath))["listen"] as? String ?? ""
+        let listen = try names(try await server.firstLine())["listen"] as? String ?? ""
         #expect(listen.hasPrefix("[::1]:"), "\(listen)")
         #expect(try names(try await bench.succeed(["stats", "--l2", "http://\(listen)"]))["disk"] != nil)
         let taken = try await bench.fail([

@@ -4,15 +4,6 @@ import Testing
 
 /// Kill -9 at any moment: nothing that was acknowledged is lost, and the next run works without help.
 @Suite struct KillTests {
-    /// Kills a process after a random time within what it usually takes; bounded below by nothing, so that starts are hit, too.
-    private func killSoon(_ process: ChildProcess, within seconds: Double, _ generator: inout SeededGenerator)
-        async throws
-    {
-        let end = ContinuousClock.now + .seconds(Double.random(in: 0...seconds, using: &generator))
-        while ContinuousClock.now < end, !process.hasEnded { try await Task.sleep(for: .milliseconds(1)) }
-        process.kill()
-    }
-
     private func temporaries(_ bench: Workbench) -> [String] { bench.files(below: bench("l3/.tmp")) }
 
     @Test func killedPushIsFinishedByTheNext() async throws {
@@ -26,7 +17,8 @@ import Testing
         ]
         for round in 0..<12 {
             if round % 4 == 0 { try await bench.shell("rm -rf l3") }
-            try await killSoon(try bench.start(arguments), within: 0.8, &generator)
+            try await bench.kill(
+                try bench.start(arguments), onceGrown: bench.l3, by: .random(in: 0...9_000_000, using: &generator))
             // No object is ever partial: a chunk has the bytes of its name.
             try await bench.python(
                 """
@@ -56,7 +48,7 @@ import Testing
         for round in 0..<10 {
             if round == 5 { try await bench.shell("rm -rf l1") }
             let pull = try bench.start(bench.pullArguments("acme/f:1", "file:\(bench("out"))") + ["--l1", bench.l1])
-            try await killSoon(pull, within: 0.6, &generator)
+            try await bench.kill(pull, onceGrown: bench.path, by: .random(in: 0...26_000_000, using: &generator))
             let hasResult = FileManager.default.fileExists(atPath: bench("out"))
             if hasResult { #expect(try await bench.same(bench("in"), bench("out")), "seed \(seed): a partial result") }
         }
@@ -81,7 +73,9 @@ import Testing
         let destination = form.replacingOccurrences(
             of: ":", with: ":\(bench.path)/", options: [], range: form.range(of: ":"))
         for _ in 0..<6 {
-            try await killSoon(try bench.start(bench.pullArguments("acme/f:1", destination)), within: 0.3, &generator)
+            try await bench.kill(
+                try bench.start(bench.pullArguments("acme/f:1", destination)), onceGrown: bench.path,
+                by: .random(in: 0...13_000_000, using: &generator))
             // What came to its end before is no business of this test, nor is what was killed in the short time of moving up.
             let isDone = try await bench.shell("ls -d new there/0 2>/dev/null || true")
             if !isDone.isEmpty, form != "oci:new:1" { try await bench.shell("rm -rf new there; mkdir there") }
@@ -116,10 +110,11 @@ import Testing
                                 f.write(sha(b) + '\\n')
                         """,
                 ], in: bench(".out"))
-            while !puts.hasEnded, (try? bench.bytes(bench("acknowledged")))?.count ?? 0 < 65 * 8 * (round + 1) {
-                try await Task.sleep(for: .milliseconds(1))
+            let lines = 8 * (round + 1) + Int.random(in: 0...200, using: &generator)
+            try await eventually("\(lines) chunks that were put") {
+                puts.hasEnded || (try? bench.bytes(bench("acknowledged")))?.count ?? 0 >= 65 * lines
             }
-            try await killSoon(daemon.process, within: 0.4, &generator)
+            daemon.kill()
             _ = try await puts.wait()
         }
         let daemon = try await Daemon(bench)

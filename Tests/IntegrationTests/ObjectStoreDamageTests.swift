@@ -33,7 +33,9 @@ import Testing
     func damagedChunkIsNamedAndRepaired(_ how: Int) async throws {
         let bench = try await bench()
         let expected = try await bench.python("truth('image')")
-        for path in objects(bench, "/chunks/").prefix(4) {
+        // Two chunks, others for each kind of damage.
+        let all = objects(bench, "/chunks/")
+        for path in [all[how % all.count], all[(how + 3) % all.count]] {
             let whole = try bench.bytes(path)
             if how == 5 { try FileManager.default.removeItem(atPath: path) } else { try change(bench, path, how) }
             // A pull needs all but the entry table, which serves those who read single files.
@@ -86,6 +88,7 @@ import Testing
     @Test(arguments: ["/manifests/", "/refs/", "/layers/"])
     func repairHealsRecords(_ part: String) async throws {
         let bench = try await bench()
+        let expected = try await bench.python("truth('image')")
         for path in objects(bench, part) {
             for how in [0, 3, 5] {
                 if FileManager.default.fileExists(atPath: path) {
@@ -98,7 +101,7 @@ import Testing
                 try await bench.push("oci:\(bench("image")):latest", "acme/app:1", ["--repair"])
                 try await bench.shell("rm -rf out")
                 try await bench.pull("acme/app:1", "oci:\(bench("out")):1")
-                #expect(try await bench.python("truth('out')") == bench.python("truth('image')"))
+                #expect(try await bench.python("truth('out')") == expected)
             }
         }
     }

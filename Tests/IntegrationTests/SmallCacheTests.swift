@@ -35,9 +35,9 @@ import Testing
                     "--l1", bench.l1, "--l1-capacity", "8MiB",
                 ])
         }
-        while !pulls.allSatisfy(\.hasEnded) {
+        try await eventually("the end of all pulls") {
             largest = max(largest, bench.diskBytes(bench.l1))
-            try await Task.sleep(for: .milliseconds(5))
+            return pulls.allSatisfy(\.hasEnded)
         }
         #expect(largest <= Self.capacity)
         for (index, pull) in pulls.enumerated() {
@@ -58,10 +58,9 @@ import Testing
             }
             let victim = try bench.start(arguments("victim"))
             let survivor = try bench.start(arguments("out"))
-            let end = ContinuousClock.now + .milliseconds(Int.random(in: 0...400, using: &generator))
-            while ContinuousClock.now < end, !victim.hasEnded { try await Task.sleep(for: .milliseconds(1)) }
-            victim.kill()
-            let outcome = try await survivor.wait(atMost: 60)
+            try await bench.kill(
+                victim, onceGrown: bench.path, by: Int.random(in: 0...16_000_000, using: &generator))
+            let outcome = try await survivor.wait()
             #expect(outcome.status == 0, "seed \(seed), round \(round): \(outcome.error)")
             #expect(try await bench.same(bench("in"), bench("out")), "seed \(seed), round \(round)")
         }

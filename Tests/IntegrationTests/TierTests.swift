@@ -58,9 +58,8 @@ import Testing
         defer { socket.close() }
         let outcome = try await bench.run(
             bench.pullArguments("acme/f:1", "file:\(bench("1"))") + [
-                "--l2", "http://127.0.0.1:\(socket.port)", "--l1", bench.l1,
-            ],
-            atMost: 60)
+                "--l2", "http://127.0.0.1:\(socket.port)", "--l1", bench.l1, "--l2-deadline", "100ms",
+            ])
         #expect(outcome.status == 0, "\(outcome.error)")
         #expect(try await bench.same(bench("in"), bench("1")))
     }
@@ -70,7 +69,8 @@ import Testing
         let daemon = try await Daemon(bench)
         try await bench.pull("acme/f:1", "file:\(bench("1"))", ["--l2", daemon.url])
         daemon.process.signal(SIGSTOP)
-        let without = try await bench.pull("acme/f:1", "file:\(bench("2"))", ["--l2", daemon.url])
+        let without = try await bench.pull(
+            "acme/f:1", "file:\(bench("2"))", ["--l2", daemon.url, "--l2-deadline", "100ms"])
         #expect(without.tiers.l3.chunks > 0)
         daemon.process.signal(SIGCONT)
         let with = try await bench.pull("acme/f:1", "file:\(bench("3"))", ["--l2", daemon.url])
@@ -85,7 +85,7 @@ import Testing
         let daemon = try await Daemon(bench)
         try await bench.pull("acme/f:1", "file:\(bench("1"))", ["--l2", daemon.url])
         let pull = try bench.start(bench.pullArguments("acme/f:1", "file:\(bench("2"))") + ["--l2", daemon.url])
-        try await bench.waitForBytes(below: bench.path, prefix: "2", of: pull)
+        try await bench.waitForBytes(below: bench.path, of: pull)
         daemon.kill()
         let outcome = try await pull.wait()
         #expect(outcome.status == 0, "\(outcome.error)")

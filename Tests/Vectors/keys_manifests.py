@@ -60,3 +60,8 @@ print("ref", (record + hashlib.sha256(record).digest()[:8]).hex())
 record = b"LCLI" + struct.pack("<HH", 1, 0) + bytes([0x66]) * 32
 print("layer index", mac(INDEX, b"layer", struct.pack("<HBB", 2, 3, 1), bytes([0x55]) * 32).hex(),
       (record + hashlib.sha256(record).digest()[:8]).hex())
+
+REMEMBER = derive(MASTER, b"layercache 1 remembered ref key")
+record = b"LCRM" + struct.pack("<HH", 1, 0) + mac(REMEMBER, b"acme/app:v1")[:16] + struct.pack("<QQ", 1_800_000_000_000, 7)
+record += bytes([0x66]) * 32 + struct.pack("<Q", 1_700_000_000_000) + bytes([0x77]) * 32
+print("remembered ref", (record + mac(REMEMBER, record)[:16]).hex())

@@ -11,12 +11,19 @@ public struct CachedImage: Sendable {
     public let manifest: ImageManifest
     /// From the bottom up, as the manifest has them.
     public let layers: [CachedLayer]
+    /// When L3 said that the ref names this manifest, in milliseconds since 1970 by this host's clock.
+    public let referenceSeenAt: UInt64
+    /// Whether it said so when the image was opened. If not, L3 was away, and this is what the host had seen last.
+    public let isReferenceChecked: Bool
     private let counter: ReadCounter
 
     init(
-        reference: ImageReference, id: ManifestID, manifest: ImageManifest, layers: [CachedLayer], counter: ReadCounter
+        reference: ImageReference, seenAt: UInt64, isChecked: Bool, id: ManifestID, manifest: ImageManifest,
+        layers: [CachedLayer], counter: ReadCounter
     ) {
         self.reference = reference
+        referenceSeenAt = seenAt
+        isReferenceChecked = isChecked
         self.id = id
         self.manifest = manifest
         self.layers = layers

@@ -1,5 +1,6 @@
 internal import CacheCore
 internal import NIOCore
+internal import NIOPosix
 
 /// Reads all of an image and says what is wrong with it.
 public struct ImageVerifier: Sendable {
@@ -20,7 +21,7 @@ public struct ImageVerifier: Sendable {
         public var problems: [String] = []
     }
 
-    /// Rebuilds every layer and compares it with its diffID; where that fails, reads every chunk, so that all that is wrong is named.
+    /// Rebuilds every layer and compares it with its diffID, and merges their entry tables as whoever unpacks them does; where the former fails, reads every chunk, so that all that is wrong is named.
     public func verify(progress: PullProgress = PullProgress()) async throws -> Report {
         var report = Report()
         for layer in image.layers {
@@ -33,7 +34,27 @@ public struct ImageVerifier: Sendable {
                 report.problems += problems.isEmpty ? [error.description] : problems
             }
         }
+        if report.problems.isEmpty, let problem = try await problemOfTree() { report.problems.append(problem) }
         return report
+    }
+
+    /// Why the layers, each of them whole, cannot be unpacked over one another; `nil` if they can.
+    private func problemOfTree() async throws -> String? {
+        guard image.layers.allSatisfy({ $0.kind == .tar }) else { return nil }
+        let pool = NIOThreadPool(numberOfThreads: 1)
+        pool.start()
+        var problem: String?
+        do {
+            let tree = try await image.tree(on: pool)
+            _ = try ContentPlan(tree, slots: image.layers.map(\.manifest.data.count))
+        } catch let error as CacheError where [.invalidInput, .limitExceeded, .corrupt].contains(error.code) {
+            problem = error.description
+        } catch {
+            try await pool.shutdownGracefully()
+            throw error
+        }
+        try await pool.shutdownGracefully()
+        return problem
     }
 
     private func rebuild(_ layer: CachedLayer, _ progress: PullProgress) async throws {

@@ -1,38 +1,56 @@
 internal import CacheCore
 internal import Logging
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Talks to the L2 daemons: which one for which chunk, how long to wait, and whether to ask at all.
+/// Speaks HTTP with the L2 daemons: each object lives on one of them, chosen by rendezvous hashing.
 ///
-/// Nothing that L2 does can fail a read: an answer that is late, wrong or an error is told to the caller as `unavailable`,
-/// and after some of them in a row the daemon is not asked for a while.
-struct L2Client: Sendable {
+/// Whatever goes wrong costs no more than ``L2Budget`` allows: a daemon that is slower than L3, or fails, is left out for a while.
+final class L2Client: Sendable {
     enum Answer: Sendable {
+        /// The body as it came, not verified.
         case hit(ByteBuffer)
         /// L2 has no such chunk; `dropped` if it had one until now, but damaged.
         case miss(dropped: Bool)
         case unavailable
     }
 
+    /// What became of a request.
+    enum Outcome {
+        case right
+        case miss
+        /// Bytes that are not what their name says.
+        case wrong
+        case failed
+        /// Nobody wanted the answer any more, and it was not looked at; or the reader left before it came.
+        case unread(isAnswer: Bool)
+    }
+
     private struct Node: Sendable {
         let connections: L2Connections
-        let breaker: CircuitBreaker
+        let health = NIOLockedValueBox(L2Health())
+        let fills: CircuitBreaker
     }
 
     private let nodes: [Node]
     private let deadline: Duration
-    /// The most that an answer without a chunk may have.
-    private static let lineBytes = 4096
+    private let time: TimeSource
     private let logger: Logger
+    /// What reads and fills may lose to all daemons together.
+    let budget: L2Budget
+    /// An answer to a PUT says nothing in its body that matters.
+    private static let lineBytes = 4096
 
     /// - Parameters:
-    ///   - urls: `http://host:port` each; a chunk belongs to one of them, whatever the order of the list.
-    ///   - buffers: where the memory of chunks comes from; whoever gets one gives it back there.
+    ///   - urls: `http://host:port` each.
+    ///   - deadline: for one request.
+    ///   - patience: what reads and fills may lose to all of L2, see ``L2Budget``.
+    ///   - connectionsPerHost: for reads, and as many for fills.
     /// - Throws: `.invalidInput` for an address of another form.
     init(
-        urls: [String], deadline: Duration, connectionsPerHost: Int, deadlines: Deadlines, buffers: BufferPool,
-        logger: Logger
+        urls: [String], deadline: Duration, patience: Duration, connectionsPerHost: Int, load: ReadLoad,
+        deadlines: Deadlines, buffers: BufferPool, logger: Logger
     ) throws(CacheError) {
         var addresses: Set<L2Address> = []
         for url in urls { addresses.insert(try L2Address(parsing: url)) }
@@ -41,32 +59,113 @@ struct L2Client: Sendable {
                 connections: L2Connections(
                     address, maximum: connectionsPerHost, connectTimeout: min(TimeAmount(deadline), .seconds(1)),
                     deadlines: deadlines, buffers: buffers),
-                breaker: CircuitBreaker(threshold: 5, rest: .seconds(5)))
+                fills: CircuitBreaker(threshold: 5, rest: .seconds(5), time: deadlines.time))
         }
+        budget = L2Budget(patience, load: load, time: deadlines.time)
         self.deadline = deadline
+        time = deadlines.time
         self.logger = logger
     }
 
-    func get(_ id: ChunkID) async throws -> Answer {
-        let request = L2Request(method: .GET, path: "/v1/chunks/\(id.hex)", limit: ChunkLimits.sealedBytes)
-        return try await ask(id, request) { response in
-            switch response.head.status {
-            case .ok: .hit(response.body)
-            case .notFound: .miss(dropped: response.head.headers.contains(name: "Layercache-Repair"))
-            default: throw CacheError(.io, "L2 answered \(response.head.status.code)")
-            }
-        } ?? .unavailable
+    // MARK: Reads
+
+    /// Lets a read ask the daemon that has `id`; `nil` if that is left out now. Whoever gets an attempt gives it to ``judge(_:_:after:)``.
+    func admit(_ id: ChunkID) -> L2Attempt? {
+        let index = node(of: id)
+        let now = time.now()
+        switch nodes[index].health.withLockedValue({ $0.admit(now: now) }) {
+        case .no: return nil
+        case .first: return L2Attempt(node: index, isRace: false, began: now)
+        case .race: return L2Attempt(node: index, isRace: true, began: now)
+        }
     }
 
-    /// Offers a chunk to L2, which may refuse it: a daemon whose disk is full still serves what it has.
+    /// As ``admit(_:)``, for a read that L3 could not serve: then a daemon that was left out is better than none.
+    func insist(_ id: ChunkID) -> L2Attempt {
+        let attempt = L2Attempt(node: node(of: id), isRace: false, began: time.now())
+        attempt.l3IsAsked()
+        return attempt
+    }
+
+    /// Asks for a chunk; the answer, and how long it took since the attempt was admitted. Throws nothing: who is cancelled gets `.unavailable`.
+    func get(_ id: ChunkID, _ attempt: L2Attempt) async -> (answer: Answer, after: Duration) {
+        let request = L2Request(method: .GET, path: "/v1/chunks/\(id.hex)", limit: ChunkLimits.sealedBytes)
+        let answer: Answer
+        do {
+            let response = try await nodes[attempt.node].connections.exchange(request, .read, within: deadline)
+            switch response.head.status {
+            case .ok: answer = .hit(response.body)
+            case .notFound: answer = .miss(dropped: response.head.headers.contains(name: "Layercache-Repair"))
+            default: throw CacheError(.io, "L2 answered \(response.head.status.code)")
+            }
+        } catch {
+            note(error, id, attempt.node)
+            answer = .unavailable
+        }
+        return (answer, time.now() - attempt.began)
+    }
+
+    /// The wait for L2 alone is over before there was an answer: L3 is asked as well.
+    func isLate(_ attempt: L2Attempt) {
+        attempt.l3IsAsked()
+        spend(time.now() - attempt.began, spared: false, attempt)
+    }
+
+    /// Takes note of how an attempt ended, `duration` after it was admitted.
+    func judge(_ attempt: L2Attempt, _ outcome: Outcome, after duration: Duration) {
+        let now = time.now()
+        nodes[attempt.node].health.withLockedValue { health in
+            if attempt.isRace {
+                switch outcome {
+                case .unread(isAnswer: false): health.raced(won: nil, now: now)
+                case .wrong, .failed: health.raced(won: false, now: now)
+                case .right, .miss, .unread(isAnswer: true):
+                    let l3 = attempt.l3Latency
+                    health.raced(won: l3.map { budget.isAsFast(duration, as: $0) } ?? true, now: now)
+                }
+            } else {
+                switch outcome {
+                case .wrong, .failed: health.ended(succeeded: false, now: now)
+                // An answer that came too late to be of use is none.
+                case .right, .miss: health.ended(succeeded: attempt.isBesideL3 ? nil : true, now: now)
+                case .unread: health.ended(succeeded: nil, now: now)
+                }
+            }
+        }
+        guard !attempt.isRace, !attempt.isBesideL3 else { return }
+        var isRight = false
+        if case .right = outcome { isRight = true }
+        spend(duration, spared: isRight, attempt)
+    }
+
+    private func spend(_ duration: Duration, spared: Bool, _ attempt: L2Attempt) {
+        if !budget.waited(duration, spared: spared) {
+            nodes[attempt.node].health.withLockedValue { $0.exhausted() }
+        }
+    }
+
+    // MARK: Fills
+
+    /// Offers a chunk to L2, which may refuse it: a daemon whose disk is full still serves what it has. Throws only if the task is cancelled.
     func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws {
+        let index = node(of: id)
+        let node = nodes[index]
+        if node.fills.admit() == .no { return }
         let request = L2Request(
             method: .PUT, path: "/v1/chunks/\(id.hex)", body: sealed, limit: Self.lineBytes)
-        _ = try await ask(id, request) { response in
-            let status = response.head.status
+        do {
+            let status = try await node.connections.exchange(request, .fill, within: deadline).head.status
+            node.fills.succeeded()
             if status != .created && status != .ok {
                 logger.debug("L2 refused a chunk", metadata: ["chunk": "\(id)", "status": "\(status.code)"])
             }
+        } catch {
+            if Task.isCancelled {
+                node.fills.abandoned()
+                throw CancellationError()
+            }
+            node.fills.failed()
+            note(error, id, index)
         }
     }
 
@@ -74,36 +173,22 @@ struct L2Client: Sendable {
         for node in nodes { await node.connections.close() }
     }
 
-    /// One request to the node of `id`; `nil` if it is not asked or fails. Throws only if the task is cancelled.
-    private func ask<T>(_ id: ChunkID, _ request: L2Request, _ read: (L2Response) throws -> T) async throws -> T? {
-        guard let node = node(of: id), node.breaker.mayTry() else { return nil }
-        do {
-            let result = try read(try await node.connections.exchange(request, within: deadline))
-            node.breaker.succeeded()
-            return result
-        } catch {
-            if Task.isCancelled {
-                node.breaker.abandoned()
-                throw CancellationError()
-            }
-            node.breaker.failed()
-            logger.debug(
-                "L2 request failed",
-                metadata: ["node": "\(node.connections.address)", "chunk": "\(id)", "error": "\(error)"])
-            return nil
-        }
+    private func note(_ error: any Error, _ id: ChunkID, _ node: Int) {
+        logger.debug(
+            "L2 request failed",
+            metadata: ["node": "\(nodes[node].connections.address)", "chunk": "\(id)", "error": "\(error)"])
     }
 
     /// Rendezvous hashing: each node scores the chunk and the highest has it, so a node that comes or goes moves only its own share.
-    private func node(of id: ChunkID) -> Node? {
-        guard nodes.count > 1 else { return nodes.first }
-        let scored = nodes.map { node in
+    private func node(of id: ChunkID) -> Int {
+        guard nodes.count > 1 else { return 0 }
+        let scores = nodes.map { node in
             var hash = SHA256Stream()
             var base = node.connections.address.description
             base.withUTF8 { hash.update(UnsafeRawBufferPointer($0)) }
             id.digest.withUnsafeBytes { hash.update($0) }
-            return (score: hash.finish(), node: node)
+            return hash.finish()
         }
-        return scored.max { $0.score < $1.score }?.node
+        return scores.indices.max { scores[$0] < scores[$1] } ?? 0
     }
 }

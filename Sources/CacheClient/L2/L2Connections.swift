@@ -16,8 +16,15 @@ final class L2Connections: Sendable {
         var isClosed = false
     }
 
+    /// Reads and fills do not stand in each other's way.
+    enum Lane {
+        case read
+        case fill
+    }
+
     let address: L2Address
-    private let limit: AsyncLimiter
+    private let reads: AsyncLimiter
+    private let fills: AsyncLimiter
     private let deadlines: Deadlines
     private let connectTimeout: TimeAmount
     private let buffers: BufferPool
@@ -26,12 +33,14 @@ final class L2Connections: Sendable {
     /// Bytes of one read from a socket: most chunks come in one or two.
     private static let readBytes = 128 * 1024
 
+    /// - Parameter maximum: connections for reads, and as many for fills.
     init(
         _ address: L2Address, maximum: Int, connectTimeout: TimeAmount, deadlines: Deadlines, buffers: BufferPool,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) {
         self.address = address
-        limit = AsyncLimiter("requests to L2", capacity: maximum, maximumWaiters: .max)
+        reads = AsyncLimiter("reads of L2", capacity: maximum, maximumWaiters: .max)
+        fills = AsyncLimiter("fills of L2", capacity: maximum, maximumWaiters: .max)
         self.connectTimeout = connectTimeout
         self.deadlines = deadlines
         self.buffers = buffers
@@ -42,40 +51,46 @@ final class L2Connections: Sendable {
     ///
     /// The caller gives the body back to the pool of buffers, if it can.
     /// - Throws: ``L2Failure``, `.timedOut`, errors of the network and of HTTP; `CancellationError`.
-    func exchange(_ request: L2Request, within duration: Duration) async throws -> L2Response {
-        let deadline = NIODeadline.now() + TimeAmount(duration)
-        guard limit.acquireNow() else {
-            return try await deadlines.run(duration, "L2 at \(self.address)") { [self] in
-                try await limit.withPermit { try await exchange(request, until: deadline) }
-            }
+    func exchange(_ request: L2Request, _ lane: Lane, within duration: Duration) async throws -> L2Response {
+        let limit = lane == .read ? reads : fills
+        let end = deadlines.time.now() + duration
+        if !limit.acquireNow() {
+            guard try await limit.acquire(within: duration, deadlines) else { throw L2Failure.late }
         }
         defer { limit.release() }
-        return try await exchange(request, until: deadline)
+        // A connection that must be made first has a timeout of its own within `duration`.
+        return try await exchange(request, until: end)
     }
 
-    private func exchange(_ request: L2Request, until deadline: NIODeadline) async throws -> L2Response {
+    private func exchange(_ request: L2Request, until end: Duration) async throws -> L2Response {
         if let channel = takeIdle() {
-            do { return try await exchange(request, on: channel, until: deadline) } catch L2Failure.closedUnanswered {}
+            do { return try await exchange(request, on: channel, until: end) } catch L2Failure.closedUnanswered {}
         }
-        return try await exchange(request, on: try await connect(), until: deadline)
+        return try await exchange(request, on: try await connect(), until: end)
     }
 
     private func exchange(
-        _ request: L2Request, on channel: any Channel, until deadline: NIODeadline
+        _ request: L2Request, on channel: any Channel, until end: Duration
     ) async throws -> L2Response {
         let answer = channel.eventLoop.makePromise(of: L2Response.self)
-        let exchange = L2Exchange(request: request, host: address.authority, deadline: deadline, answer: answer)
+        let exchange = L2Exchange(request: request, host: address.authority, answer: answer)
+        // What comes second to a promise is ignored.
+        let giveUp: @Sendable (any Error) -> Void = { error in
+            answer.fail(error)
+            channel.close(promise: nil)
+        }
+        let alarm = deadlines.after(end - deadlines.time.now()) { giveUp(L2Failure.late) }
+        defer { deadlines.cancel(alarm) }
         return try await withTaskCancellationHandler {
-            // A write that fails is an exchange that nobody answers; what comes second to a promise is ignored.
+            // A write that fails is an exchange that nobody answers.
             channel.writeAndFlush(exchange).whenFailure { error in
-                answer.fail(error as? ChannelError == .ioOnClosedChannel ? L2Failure.closedUnanswered : error)
+                answer.fail(L2Failure.isEndOfConnection(error) ? L2Failure.closedUnanswered : error)
             }
             let response = try await answer.futureResult.get()
             if response.head.isKeepAlive { giveBack(channel) }
             return response
         } onCancel: {
-            channel.close(promise: nil)
-            answer.fail(CancellationError())
+            giveUp(CancellationError())
         }
     }
 

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import NIOCore
 internal import NIOHTTP1
 
@@ -20,17 +21,23 @@ struct L2Response: Sendable {
 struct L2Exchange: Sendable {
     let request: L2Request
     let host: String
-    let deadline: NIODeadline
     let answer: EventLoopPromise<L2Response>
 }
 
 /// Why there was no answer.
 enum L2Failure: Error, Equatable {
-    /// The daemon closed the connection without a word, as it may do with one that was idle: worth one more try on another.
+    /// The daemon closed or reset the connection without a word, as it may do with one that was idle: worth one more try on another.
     case closedUnanswered
     case closedInAnswer
     case late
     case tooLong
     case busy
     case closed
+
+    /// Whether a connection was at its end already when it was written to or read from.
+    static func isEndOfConnection(_ error: any Error) -> Bool {
+        if let error = error as? ChannelError { return [.ioOnClosedChannel, .outputClosed, .eof].contains(error) }
+        guard let error = error as? IOError else { return false }
+        return [ECONNRESET, EPIPE].contains(error.errnoCode)
+    }
 }

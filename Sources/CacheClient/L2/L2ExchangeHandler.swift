@@ -12,7 +12,6 @@ final class L2ExchangeHandler: ChannelDuplexHandler {
 
     private let buffers: BufferPool
     private var current: L2Exchange?
-    private var timer: Scheduled<Void>?
     private var head: HTTPResponseHead?
     private var body = ByteBuffer()
 
@@ -28,11 +27,6 @@ final class L2ExchangeHandler: ChannelDuplexHandler {
             return
         }
         current = exchange
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        timer = context.eventLoop.scheduleTask(deadline: exchange.deadline) {
-            let (handler, context) = bound.value
-            handler.fail(L2Failure.late, context)
-        }
         var headers = HTTPHeaders([("Host", exchange.host)])
         if let body = exchange.request.body { headers.add(name: "Content-Length", value: "\(body.readableBytes)") }
         let head = HTTPRequestHead(
@@ -62,7 +56,7 @@ final class L2ExchangeHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        fail(error, context)
+        fail(head == nil && L2Failure.isEndOfConnection(error) ? L2Failure.closedUnanswered : error, context)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -76,8 +70,6 @@ final class L2ExchangeHandler: ChannelDuplexHandler {
     }
 
     private func finish(_ result: Result<L2Response, any Error>) {
-        timer?.cancel()
-        timer = nil
         if case .failure = result { buffers.give(body) }
         body = ByteBuffer()
         head = nil

@@ -8,9 +8,9 @@ public enum L2Statistics {
     private static let maximumBytes = 1 << 20
 
     /// The JSON object that `GET /v1/stats` answers, as text.
-    /// - Throws: `.io` if the daemon at `address` (`http://host:port`) does not answer within five seconds.
+    /// - Throws: `.invalidInput` if `address` is not `http://host:port`; `.io` if the daemon there does not answer within five seconds.
     public static func fetch(from address: String) async throws -> String {
-        let base = address.hasSuffix("/") ? String(address.dropLast()) : address
+        let base = try L2Address(parsing: address).description
         do {
             let response = try await HTTPClient.shared.execute(
                 HTTPClientRequest(url: "\(base)/v1/stats"), deadline: .now() + .seconds(5))

@@ -34,7 +34,7 @@ struct FileLayerWriter: Sendable {
     }
 
     private func write(on pool: NIOThreadPool) async throws {
-        let temporary = try await pool.runIfActive { [path] in try TemporaryEntry.file(for: path, mode: 0o644) }
+        let temporary = try await pool.runIfActive { [path] in try TemporaryEntry.file(for: path, mode: 0o666) }
         do {
             let contents = contents
             let file = try await pool.runIfActive { [size = layer.byteCount] in

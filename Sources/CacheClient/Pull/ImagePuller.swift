@@ -7,16 +7,20 @@ internal import Synchronization
 /// Brings a whole image out of the tiers: to an OCI layout, an archive, a tar, a directory or a file.
 public struct ImagePuller: Sendable {
     private let image: CachedImage
+    private let limits: ImportLimits
 
-    /// - Parameter image: is read through all tiers of the cache that opened it.
-    public init(_ image: CachedImage) {
+    /// - Parameters:
+    ///   - image: is read through all tiers of the cache that opened it.
+    ///   - limits: beyond which it is not unpacked.
+    public init(_ image: CachedImage, limits: ImportLimits = ImportLimits()) {
         self.image = image
+        self.limits = limits
     }
 
     /// Writes the image to `destination`.
     ///
-    /// Every chunk is checked as it comes; a tar's or OCI layer's bytes are checked against its diffID besides. Nothing half-written
-    /// is left under the destination's name. Uses all cores; memory stays below 300 MiB whatever the size.
+    /// Every chunk is checked as it comes; a tar's or OCI layer's bytes are checked against its diffID besides (files of a directory are no tar,
+    /// and come straight from the chunks that the manifests name). Nothing half-written is left under the destination's name. Uses all cores; memory stays below 300 MiB whatever the size.
     /// - Throws: ``CacheError``; `.invalidInput` if this kind of image cannot be written so.
     /// - Returns: what could not be written as it was, a line each, such as device nodes without the privilege to make them.
     @discardableResult
@@ -30,14 +34,17 @@ public struct ImagePuller: Sendable {
             try await FileLayerWriter(layer: layer, path: path, progress: progress).write()
             return []
         }
+        if case .directory(let path) = destination {
+            return try await DirectoryPuller(image: image, path: path, progress: progress).pull()
+        }
         // The destination's files are written on one thread of its own, which waits for the layers' bytes.
         let thread = NIOThreadPool(numberOfThreads: 1)
         thread.start()
         do {
             let reading = CurrentLayer()
             let notes = try await withTaskCancellationHandler {
-                try await thread.runIfActive { [image] in
-                    try Self.write(image, to: destination, progress: progress, reading: reading)
+                try await thread.runCancellable { [image, limits] in
+                    try Self.write(image, to: destination, limits: limits, progress: progress, reading: reading)
                 }
             } onCancel: {
                 reading.cancel()
@@ -51,11 +58,10 @@ public struct ImagePuller: Sendable {
     }
 
     private static func write(
-        _ image: CachedImage, to reference: DestinationReference, progress: PullProgress, reading: CurrentLayer
+        _ image: CachedImage, to reference: DestinationReference, limits: ImportLimits, progress: PullProgress,
+        reading: CurrentLayer
     ) throws -> [String] {
-        // A tar may be a layer that somebody exported. What was a directory or a ZIP never had whiteouts: such names are files there.
-        let whiteouts = ![.directory, .zip].contains(image.manifest.source)
-        let destination = try ImageDestination.open(reference, whiteouts: whiteouts)
+        let destination = try ImageDestination.open(reference, limits: limits)
         for (index, layer) in image.layers.enumerated() {
             let source = BlockingLayerSource(layer)
             try reading.set(source.producer)

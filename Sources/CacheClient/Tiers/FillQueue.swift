@@ -1,58 +1,92 @@
 internal import CacheCore
 internal import NIOConcurrencyHelpers
 internal import NIOCore
-internal import Synchronization
 
-/// Puts chunks that a lower tier delivered into the tiers above it, beside the reader and bounded by bytes.
+/// Puts chunks that a lower tier delivered into the tiers above it, beside the reader and bounded by bytes for each tier.
 ///
-/// A fill that fails costs nothing but the next hit; the tier logs it at debug level.
+/// A fill that fails or is dropped costs nothing but the next hit. Readers wait for a tier that takes chunks more slowly than they come
+/// only for as long as they have patience with it; so does the end of a pull.
 final class FillQueue: Sendable {
-    private let l1: L1Tier?
-    private let l2: L2Client?
-    private let limit: AsyncLimiter
+    private let l1: (tier: L1Tier, lane: FillLane)?
+    private let l2: (budget: L2Budget, lane: FillLane)?
+    private let load: ReadLoad
+    private let time: TimeSource
     private let buffers: BufferPool
-    private let running = NIOLockedValueBox<[UInt64: Task<Void, Never>]>([:])
-    private let numbers = Atomic<UInt64>(0)
 
-    /// - Parameter buffers: what a chunk that was filled, or needs no fill, gives its memory back to.
-    init(l1: L1Tier?, l2: L2Client?, bytes: Int, buffers: BufferPool) {
-        self.l1 = l1
-        self.l2 = l2
+    /// - Parameters:
+    ///   - bytes: that may be on their way to each tier.
+    ///   - buffers: what a chunk that was filled, or needs no fill, gives its memory back to.
+    init(l1: L1Tier?, l2: L2Client?, bytes: Int, load: ReadLoad, deadlines: Deadlines, buffers: BufferPool) {
+        // Nothing but a cancellation is thrown, and then nobody waits any more.
+        self.l1 = l1.map { l1 in
+            (l1, FillLane("fills of L1", bytes: bytes, deadlines: deadlines) { try? await l1.put($0, $1) })
+        }
+        self.l2 = l2.map { l2 in
+            (l2.budget, FillLane("fills of L2", bytes: bytes, deadlines: deadlines) { try? await l2.put($0, $1) })
+        }
+        self.load = load
+        time = deadlines.time
         self.buffers = buffers
-        limit = AsyncLimiter("fills", capacity: bytes, maximumWaiters: .max)
     }
+
+    /// Fills that were dropped so far, by tier.
+    var dropped: (l1: Int, l2: Int) { (l1?.lane.droppedCount ?? 0, l2?.lane.droppedCount ?? 0) }
 
     /// Starts to fill L1, and L2 too if `l2` says so. Waits only while too many bytes are on their way already.
     func fill(_ id: ChunkID, _ sealed: ByteBuffer, l2 fillsL2: Bool) async {
-        guard l1 != nil || (fillsL2 && l2 != nil) else {
-            buffers.give(sealed)
-            return
+        let users = Users(sealed, (l1 == nil ? 0 : 1) + (fillsL2 && l2 != nil ? 1 : 0), buffers)
+        if let (tier, lane) = l1 {
+            let waited = await lane.start(id, sealed, waitingAtMost: { tier.waitForFills }, done: users.leave)
+            if waited > .zero { tier.waitedForFills(waited, readers: load.readers) }
         }
-        let weight = sealed.storageCapacity
-        do { try await limit.acquire(weight: weight) } catch {
-            // Only a cancelled reader comes here: its chunk is not kept.
-            return
+        if fillsL2, let (budget, lane) = l2 {
+            let waited = await lane.start(id, sealed, waitingAtMost: { budget.waitForRoom }, done: users.leave)
+            if waited > .zero { budget.waitedForRoom(waited) }
         }
-        let number = numbers.add(1, ordering: .relaxed).newValue
-        running.withLockedValue { running in
-            running[number] = Task {
-                await self.put(id, sealed, l2: fillsL2)
-                self.buffers.give(sealed)
-                self.limit.release(weight: weight)
-                _ = self.running.withLockedValue { $0.removeValue(forKey: number) }
+    }
+
+    /// Waits for the fills that are under way, each bounded by its tier's deadline.
+    func drain() async {
+        await l1?.lane.drain()
+        await l2?.lane.drain()
+    }
+
+    /// The end of all reads: waits for no tier longer than there is patience left with it, and drops the rest.
+    func close() async {
+        async let drained: Void? = l2?.lane.drain(within: l2?.budget.waitForEnd ?? .zero)
+        if let (tier, lane) = l1 {
+            let began = time.now()
+            await lane.drain(within: tier.waitForFills)
+            tier.waitedForFills(time.now() - began, readers: 1)
+        }
+        _ = await drained
+    }
+
+    /// Those who still hold the memory of a chunk; the last one gives it back.
+    private final class Users: Sendable {
+        private let state: NIOLockedValueBox<(count: Int, sealed: ByteBuffer)>
+        private let buffers: BufferPool
+
+        init(_ sealed: ByteBuffer, _ count: Int, _ buffers: BufferPool) {
+            state = NIOLockedValueBox((count, sealed))
+            self.buffers = buffers
+            if count == 0 { buffers.give(take()) }
+        }
+
+        @Sendable func leave() {
+            let isLast = state.withLockedValue { state in
+                state.count -= 1
+                return state.count == 0
+            }
+            if isLast { buffers.give(take()) }
+        }
+
+        /// What was still held here would be copied by whoever uses the memory next.
+        private func take() -> ByteBuffer {
+            state.withLockedValue { state in
+                defer { state.sealed = ByteBuffer() }
+                return state.sealed
             }
         }
-    }
-
-    /// Waits for the fills that are under way. Each is bounded by its tier's deadline.
-    func drain() async {
-        while let task = running.withLockedValue({ $0.values.first }) { await task.value }
-    }
-
-    /// Throws never: nobody cancels the task of a fill.
-    private func put(_ id: ChunkID, _ sealed: ByteBuffer, l2 fillsL2: Bool) async {
-        async let toL2: Void? = fillsL2 ? try? l2?.put(id, sealed) : nil
-        try? await l1?.put(id, sealed)
-        _ = await toL2
     }
 }

@@ -2,6 +2,7 @@ internal import CacheCore
 internal import Logging
 internal import NIOCore
 internal import NIOPosix
+internal import Synchronization
 
 /// Brings chunks up, top-down: memory, L1, L2, L3; one flight a chunk however many ask.
 ///
@@ -9,34 +10,37 @@ internal import NIOPosix
 /// next one; only when L3's copy is wrong or gone does the reader get an error. What a lower tier delivered fills those above it.
 final class TieredReader: Sendable {
     private let memory: MemoryCache<ChunkRef>
-    private let l1: L1Tier?
-    private let l2: L2Client?
-    private let l3: any ObjectStore
-    private let pool: NIOThreadPool
-    private let fills: FillQueue
+    let l1: L1Tier?
+    let lower: LowerTiers
+    private let load: ReadLoad
+    private let hasWarned = Atomic<Bool>(false)
+    let l3: any ObjectStore
+    let pool: NIOThreadPool
+    let fills: FillQueue
     /// Memory of sealed chunks on their way through, and of plaintext that is streamed.
     let buffers: BufferPool
     private let l3Limit: AsyncLimiter
-    private let configuration: CacheConfiguration
-    private let logger: Logger
-    private let deadlines: Deadlines
+    let configuration: CacheConfiguration
+    let logger: Logger
+    let deadlines: Deadlines
     private let flights = ChunkFlights()
 
     init(
-        memory: MemoryCache<ChunkRef>, l1: L1Tier?, l2: L2Client?, configuration: CacheConfiguration,
-        pool: NIOThreadPool,
-        buffers: BufferPool, deadlines: Deadlines, logger: Logger
+        memory: MemoryCache<ChunkRef>, l1: L1Tier?, l2: L2Client?, load: ReadLoad, configuration: CacheConfiguration,
+        pool: NIOThreadPool, buffers: BufferPool, deadlines: Deadlines, logger: Logger
     ) {
         self.memory = memory
         self.l1 = l1
-        self.l2 = l2
+        lower = LowerTiers(l2: l2, deadlines: deadlines, buffers: buffers)
+        self.load = load
         self.l3 = configuration.l3
         self.pool = pool
         self.buffers = buffers
         self.deadlines = deadlines
         self.configuration = configuration
         self.logger = logger
-        fills = FillQueue(l1: l1, l2: l2, bytes: configuration.fillBytes, buffers: buffers)
+        fills = FillQueue(
+            l1: l1, l2: l2, bytes: configuration.fillBytes, load: load, deadlines: deadlines, buffers: buffers)
         l3Limit = AsyncLimiter(
             "reads of L3", capacity: configuration.l3Concurrency, maximumWaiters: configuration.l3Queue)
     }
@@ -97,6 +101,14 @@ final class TieredReader: Sendable {
         await fills.drain()
     }
 
+    /// The same, but a tier that is slow is left behind with what it has.
+    func endFills() async {
+        await fills.close()
+    }
+
+    /// Fills that were dropped so far.
+    var droppedFills: (l1: Int, l2: Int) { fills.dropped }
+
     // MARK: One flight
 
     /// - Parameter buffers: where the memory of the plaintext comes from; `nil` for a buffer of its exact length.
@@ -115,29 +127,16 @@ final class TieredReader: Sendable {
                 counter.failed(.l1)
             }
         }
-        var fillsL2 = false
-        if let l2 {
-            switch try await l2.get(ref.id) {
-            case .hit(let sealed):
-                if let bytes = try await openOrNil(ref, sealed, from: .l2, buffers, delivery) {
-                    counter.delivered(by: .l2, bytes: sealed.readableBytes)
-                    await fills.fill(ref.id, sealed, l2: false)
-                    return bytes
-                }
-                counter.repaired(.l2)
-                fillsL2 = true
-            case .miss(let dropped):
-                if dropped { counter.repaired(.l2) }
-                fillsL2 = true
-            case .unavailable:
-                counter.failed(.l2)
-            }
+        load.began()
+        defer { load.ended() }
+        let found = try await lower.read(ref.id, counter) {
+            try await self.fromL3(ref, generation: generation)
+        } open: { sealed, tier in
+            try await self.open(ref, sealed, from: tier, generation, buffers, delivery)
         }
-        let sealed = try await fromL3(ref, generation: generation)
-        let bytes = try await open(ref, sealed, object: L3Layout.chunk(ref.id, in: generation), buffers, delivery)
-        counter.delivered(by: .l3, bytes: sealed.readableBytes)
-        await fills.fill(ref.id, sealed, l2: fillsL2)
-        return bytes
+        counter.delivered(by: found.tier, bytes: found.sealed.readableBytes)
+        await fills.fill(ref.id, found.sealed, l2: found.isMissingInL2)
+        return found.value
     }
 
     private func fromL3(_ ref: ChunkRef, generation: Generation) async throws -> ByteBuffer {
@@ -158,25 +157,22 @@ final class TieredReader: Sendable {
         return sealed
     }
 
-    private func openOrNil(
-        _ ref: ChunkRef, _ sealed: ByteBuffer, from tier: Tier, _ buffers: BufferPool?, _ delivery: ChunkDelivery?
-    ) async throws -> ByteBuffer? {
-        do {
-            return try await open(ref, sealed, buffers, delivery)
-        } catch let error as CacheError where error.code == .corrupt {
-            logger.warning(
-                "a tier delivered a damaged chunk",
-                metadata: ["tier": "\(tier.rawValue)", "chunk": "\(ref.id)"])
-            return nil
-        }
-    }
-
     private func open(
-        _ ref: ChunkRef, _ sealed: ByteBuffer, object: ObjectKey, _ buffers: BufferPool?, _ delivery: ChunkDelivery?
+        _ ref: ChunkRef, _ sealed: ByteBuffer, from tier: Tier, _ generation: Generation, _ buffers: BufferPool?,
+        _ delivery: ChunkDelivery?
     ) async throws -> ByteBuffer {
         do {
             return try await open(ref, sealed, buffers, delivery)
         } catch let error as CacheError where error.code == .corrupt {
+            guard tier == .l3 else {
+                // All are counted; the first one is enough to have a look at the tier.
+                let isFirst = !hasWarned.exchange(true, ordering: .relaxed)
+                logger.log(
+                    level: isFirst ? .warning : .debug, "a tier delivered a damaged chunk",
+                    metadata: ["tier": "\(tier.rawValue)", "chunk": "\(ref.id)"])
+                throw error
+            }
+            let object = L3Layout.chunk(ref.id, in: generation)
             throw CacheError(
                 .corrupt, "L3 object \(object) is damaged: push the image again with --repair to restore it",
                 cause: error)
@@ -186,8 +182,8 @@ final class TieredReader: Sendable {
     private func open(
         _ ref: ChunkRef, _ sealed: ByteBuffer, _ buffers: BufferPool?, _ delivery: ChunkDelivery?
     ) async throws -> ByteBuffer {
-        try await (delivery?.pool ?? pool).runIfActive {
-            let plain = try PlainBuffer.open(ref, sealed, from: buffers)
+        try await (delivery?.pool ?? pool).runIfActive { [load] in
+            let plain = try load.machine.measuring { try PlainBuffer.open(ref, sealed, from: buffers) }
             delivery?.deliver(plain)
             return plain
         }

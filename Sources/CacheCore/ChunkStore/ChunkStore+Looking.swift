@@ -4,9 +4,12 @@ extension ChunkStore {
     /// What the store in `directory` holds: its chunks, bytes and capacity; the other numbers are of a process that has it open.
     ///
     /// Makes, changes and empties nothing, whatever state the store is in, and others may use it meanwhile. Blocks as ``open(_:options:logger:)``.
-    /// - Throws: `.missing` if there is no store, `.corrupt` if it is damaged, `.conflict` if this process has it open.
-    public static func look(at directory: String) throws -> ChunkStoreStatistics {
-        try StoreDirectory.looking(at: directory) { data, inUse, agreed in
+    /// - Parameter isGivenUp: whether the wait for a process that is opening the store, 30 s at most, is to end now.
+    /// - Throws: `.missing` if there is no store, `.corrupt` if it is damaged, `.conflict` if this process has it open, `.timedOut`.
+    public static func look(
+        at directory: String, unless isGivenUp: () -> Bool = { false }
+    ) throws -> ChunkStoreStatistics {
+        try StoreDirectory.looking(at: directory, unless: isGivenUp) { data, inUse, agreed in
             let (state, bytes) = try inUse ? liveState(directory, data, agreed) : restingState(directory, data)
             var statistics = ChunkStoreStatistics()
             statistics.capacity = max(agreed, bytes)

@@ -23,6 +23,8 @@ public final class ChunkStore: Sendable {
         /// Bytes of chunks that may be read or replaced before the pages they lie in are taken out of this process's resident memory (they stay in the
         /// page cache); `nil` leaves them there. Costs about 1 % of reading and opening.
         public var mappedBytes: Int?
+        /// Whether opening, which waits up to 30 s for another process that opens the store at the moment, is to give up now. Asked every 5 ms.
+        public var isGivenUp: @Sendable () -> Bool = { false }
         package var layout = StoreLayout.standard
         /// What pauses between attempts to open a damaged store again go by.
         package var clock: any Clock<Duration> = ContinuousClock()

@@ -15,7 +15,7 @@ struct OpenedStore {
         let wanted = try StoreBudget(capacity: options.capacity)
         let directory = try StoreDirectory(path)
         do {
-            (environment, budget) = try directory.opening { shared in
+            (environment, budget) = try directory.opening(unless: options.isGivenUp) { shared in
                 let budget = try shared.map(StoreBudget.init(capacity:)) ?? wanted
                 if budget != wanted {
                     logger.warning(
@@ -45,14 +45,20 @@ private struct Opening {
     func besideOthers(suspect: Bool) throws -> Environment {
         try glance()
         do {
-            let environment = try Environment(
-                directory: directory.path, mapBytes: budget.mapBytes, creating: false)
+            let environment = try environmentBesideOthers()
             if try isKnown(environment) {
                 if suspect { try check(environment) }
                 return environment
             }
             environment.close()
             throw CacheError(.unsupported, "chunk store \(directory.path) is in use by another version: end that first")
+        } catch let failure as LMDBFailure where failure.isProcessNumberTaken {
+            throw CacheError(
+                .io,
+                """
+                chunk store \(directory.path) is in use by a process in another PID namespace that has the number of this one (\(getpid())), \
+                which LMDB cannot bear: give each container a directory of its own, or the PID namespace of the host
+                """)
         } catch let failure as LMDBFailure {
             throw CacheError(.io, "open the chunk store \(directory.path)", cause: failure)
         }
@@ -90,6 +96,16 @@ private struct Opening {
         )
     }
 
+    /// LMDB knows its readers by the numbers of their processes, and holds a lock for each number, which ends with the process: two processes
+    /// of one number, in PID namespaces of their own, cannot both have it. What a process that was killed has left in the reader table under our
+    /// number, nobody would clear for as long as we hold that lock: closing an environment does.
+    private func environmentBesideOthers() throws(LMDBFailure) -> Environment {
+        let environment = try Environment(directory: directory.path, mapBytes: budget.mapBytes, creating: false)
+        guard environment.foundOwnNumber else { return environment }
+        environment.close()
+        return try Environment(directory: directory.path, mapBytes: budget.mapBytes, creating: false)
+    }
+
     func asOnlyUser(_ counters: StoreCounters, _ logger: Logger) throws -> Environment {
         try directory.removeLockFile()
         if let reason = try reasonToReset() {
@@ -120,7 +136,11 @@ private struct Opening {
             try IndexCheck.run(descriptor, layout: layout, mapBytes: budget.mapBytes)
             return nil
         } catch {
-            return error.reason
+            guard error.isNewer else { return error.reason }
+            throw CacheError(
+                .unsupported,
+                "chunk store \(directory.path) was made by a newer layercache (\(error.reason)) and is left as it is: use that one, or another directory"
+            )
         }
     }
 

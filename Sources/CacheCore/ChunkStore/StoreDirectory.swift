@@ -5,10 +5,11 @@ internal import NIOConcurrencyHelpers
 ///
 /// Two lock files. Users hold `use.lock` shared for as long as they have the environment open. It is taken, tried exclusively and
 /// changed only by whoever holds `open.lock`, so the step from exclusive to shared, which flock does not do atomically, cannot be
-/// overtaken. Both go away with the process, however that ends. `use.lock` also says which capacity the users agreed on.
+/// overtaken. Giving it up takes no other lock, and never waits: as long as it is held nobody is the only user, and it is held until the
+/// environment is closed. Both go away with the process, however that ends. `use.lock` also says which capacity the users agreed on.
 final class StoreDirectory: Sendable {
     /// Opening takes well under a second; whoever holds the lock for longer is stopped or hangs.
-    private static let patienceMilliseconds = 30_000
+    private static let patience = Duration.seconds(30)
 
     private struct Identity: Hashable {
         let device: UInt64
@@ -55,10 +56,10 @@ final class StoreDirectory: Sendable {
     ///
     /// `body` gets the file with the chunks, whether others use the store now, and the capacity that its users agreed on last.
     /// - Throws: `.missing` if there is no store.
-    static func looking<R>(at path: String, _ body: (_ data: Int32, _ inUse: Bool, _ capacity: UInt64) throws -> R)
-        throws
-        -> R
-    {
+    static func looking<R>(
+        at path: String, unless isGivenUp: () -> Bool,
+        _ body: (_ data: Int32, _ inUse: Bool, _ capacity: UInt64) throws -> R
+    ) throws -> R {
         let missing = CacheError(.missing, "there is no chunk store in \(path): check the path")
         let noLock = CacheError(
             .missing, "the chunk store in \(path) has lost a lock file, which is made again when the store is used next"
@@ -73,7 +74,7 @@ final class StoreDirectory: Sendable {
         let gate = try descriptor("open.lock", noLock)
         let identity = try claim(path)
         defer { _ = openHere.withLockedValue { $0.remove(identity) } }
-        try lock(gate.number, path)
+        try lock(gate.number, path, unless: isGivenUp)
         let inUse = flock(use.number, LOCK_EX | LOCK_NB) != 0
         if inUse, errno != EWOULDBLOCK { throw CacheError.system("lock \(path)/use.lock") }
         var capacity = UInt64(0)
@@ -85,13 +86,17 @@ final class StoreDirectory: Sendable {
     /// Runs `body` while nobody else opens or closes the store, and leaves the directory marked as in use if it succeeds.
     ///
     /// `body` gets `nil` if it is the only user, otherwise the capacity that the others have; it returns the capacity it used.
-    func opening<R>(_ body: (UInt64?) throws -> (R, capacity: UInt64)) throws -> R {
-        let gate = try takeGate()
+    /// - Parameter isGivenUp: whether the wait for others, which takes 30 s at most, is to end now.
+    func opening<R>(
+        unless isGivenUp: () -> Bool, _ body: (UInt64?) throws -> (R, capacity: UInt64)
+    ) throws -> R {
+        let gate = try takeGate(unless: isGivenUp)
         defer { close(gate) }
         let descriptor = useLock.withLockedValue { $0 }
         if flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
             let (result, capacity) = try body(nil)
             try writeCapacity(descriptor, capacity)
+            mark()
             try share(descriptor)
             return result
         }
@@ -105,19 +110,17 @@ final class StoreDirectory: Sendable {
         useLock.withLockedValue { descriptor in
             var status = stat()
             return fstat(descriptor, &status) == 0 && status.st_size > 0
-        }
+        } || isMarked
     }
 
     /// Runs `body`, which closes the environment, and gives the directory up.
     func closing(_ body: () -> Void) {
-        let gate = try? takeGate()
         body()
         useLock.withLockedValue { descriptor in
             if descriptor >= 0 { close(descriptor) }
             descriptor = -1
         }
         _ = Self.openHere.withLockedValue { $0.remove(identity) }
-        if let gate { close(gate) }
     }
 
     /// Deletes LMDB's files, so that the store starts empty. Only for the only user.
@@ -162,10 +165,10 @@ final class StoreDirectory: Sendable {
         if unlink("\(path)/\(name)") != 0, errno != ENOENT { throw CacheError.system("remove \(path)/\(name)") }
     }
 
-    private func takeGate() throws -> Int32 {
+    private func takeGate(unless isGivenUp: () -> Bool) throws -> Int32 {
         let descriptor = try Self.openFile("\(path)/open.lock")
         do {
-            try Self.lock(descriptor, path)
+            try Self.lock(descriptor, path, unless: isGivenUp)
             return descriptor
         } catch {
             close(descriptor)
@@ -173,17 +176,20 @@ final class StoreDirectory: Sendable {
         }
     }
 
-    private static func lock(_ gate: Int32, _ path: String) throws {
-        var waited = 0
+    /// Waits for a lock that others hold for moments. It asks again and again, because a wait in the kernel has no end.
+    private static func lock(_ gate: Int32, _ path: String, unless isGivenUp: () -> Bool) throws {
+        let end = ContinuousClock.now + patience
         while flock(gate, LOCK_EX | LOCK_NB) != 0 {
             let number = errno
-            guard number == EWOULDBLOCK || number == EINTR, waited < patienceMilliseconds else {
-                if number != EWOULDBLOCK { throw CacheError.system("lock \(path)/open.lock", number) }
+            guard number == EWOULDBLOCK || number == EINTR else {
+                throw CacheError.system("lock \(path)/open.lock", number)
+            }
+            guard !isGivenUp(), ContinuousClock.now < end else {
                 throw CacheError(
-                    .timedOut, "chunk store \(path): another process has been opening it for 30 s; end that process")
+                    .timedOut, "chunk store \(path): another process has been opening it for too long; end that process"
+                )
             }
             usleep(5_000)
-            waited += 5
         }
     }
 

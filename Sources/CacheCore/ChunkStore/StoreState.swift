@@ -3,6 +3,8 @@ struct StoreState: Equatable {
     static let byteCount = 72
     static let currentMagic: UInt32 = 0x5354_434C  // "LCTS"
     static let currentVersion: UInt32 = 1
+    /// Those that may come; any other number is damage.
+    private static let newerVersions: ClosedRange<UInt32> = 2...255
 
     var magic: UInt32 = StoreState.currentMagic
     var version: UInt32 = StoreState.currentVersion
@@ -27,6 +29,13 @@ struct StoreState: Equatable {
         guard bytes.count == Self.byteCount else { return nil }
         self = bytes.loadUnaligned(as: StoreState.self)
         guard magic == Self.currentMagic, version == Self.currentVersion else { return nil }
+    }
+
+    /// The version of a record that is of a version which this build does not know yet. Its first eight bytes are what all versions have.
+    static func newerVersion(_ bytes: UnsafeRawBufferPointer) -> UInt32? {
+        guard bytes.count >= 8, bytes.loadUnaligned(as: UInt32.self) == currentMagic else { return nil }
+        let version = bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+        return newerVersions.contains(version) ? version : nil
     }
 
     var chunks: UInt64 { smallChunks &+ mainChunks }

@@ -39,13 +39,14 @@ extension CompressionFormat {
         let whole = PrefixedSource(prefix: head, then: source)
         switch format {
         case .none:
-            return LimitedSource(whole, name: name, limit: limits.layerBytes)
+            return LimitedSource(whole, name: name, limits: limits)
         case .gzip:
-            let limit = limits.uncompressedBytes(from: compressedSize)
-            return LimitedSource(GzipByteSource(whole, name: name), name: name, limit: limit)
+            return LimitedSource(
+                GzipByteSource(whole, name: name), name: name, limits: limits, compressedSize: compressedSize)
         case .zstd:
-            let limit = limits.uncompressedBytes(from: compressedSize)
-            return LimitedSource(try ZstdByteSource(whole, name: name), name: name, limit: limit)
+            return LimitedSource(
+                try ZstdByteSource(whole, name: name, window: limits.zstdWindow), name: name, limits: limits,
+                compressedSize: compressedSize)
         }
     }
 }
@@ -82,27 +83,49 @@ package final class PrefixedSource: ByteSource {
     }
 }
 
-/// Stops a source that yields more than it may: a decompression bomb.
+/// Stops a source that yields more than a layer may have, or more than came out of so few bytes honestly: a decompression bomb.
 package final class LimitedSource: ByteSource {
+    private static let block = 4096
+
     private let source: any ByteSource
     private let name: String
-    private let limit: Int
+    private let limits: ImportLimits
+    /// The most bytes that are not in blocks of zeros; `nil` for what is not compressed.
+    private let expanded: Int?
     private var total = 0
+    private var zeros = 0
 
-    package init(_ source: any ByteSource, name: String, limit: Int) {
+    /// - Parameter compressedSize: what `source` is unpacked from, where that is known and counts.
+    package init(_ source: any ByteSource, name: String, limits: ImportLimits, compressedSize: Int? = nil) {
         self.source = source
         self.name = name
-        self.limit = limit
+        self.limits = limits
+        expanded = compressedSize.map { limits.uncompressedBytes(from: $0) }
     }
 
     package func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         let count = try source.read(into: buffer)
         total += count
-        guard total <= limit else {
-            throw CacheError(
-                .limitExceeded,
-                "\(name) expands to more than the \(limit) bytes that its size allows: a decompression bomb?")
+        guard total <= limits.layerBytes else {
+            throw Limit.layerBytes.exceeded("\(name) has more than \(Limit.layerBytes.text(limits.layerBytes))")
+        }
+        if let expanded {
+            zeros += Self.zeros(in: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            guard total - zeros <= expanded else {
+                throw Limit.expansion.exceeded(
+                    "\(name) expands to more than \(limits.expansionFactor) times its size: a decompression bomb?")
+            }
         }
         return count
+    }
+
+    /// Bytes in blocks of nothing but zeros. Costs a look at one word of each other block.
+    private static func zeros(in bytes: UnsafeRawBufferPointer) -> Int {
+        var zeros = 0
+        for start in stride(from: 0, to: bytes.count, by: block) {
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + block, bytes.count)])
+            if piece.isAllZero { zeros += piece.count }
+        }
+        return zeros
     }
 }

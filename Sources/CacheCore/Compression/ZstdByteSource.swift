@@ -2,20 +2,20 @@ internal import CZstd
 
 /// Uncompressed bytes of a zstd stream (RFC 8878): any number of frames, windows up to 128 MiB.
 package final class ZstdByteSource: ByteSource {
-    /// Base-2 logarithm of the largest window, which is what a hostile frame makes us allocate; `zstd --ultra` without `--long` stays within it.
-    private static let windowLogMax: Int32 = 27
-
     private let name: String
     private var input: InputBuffer
     private let stream: OpaquePointer
     private var frameOpen = false
 
-    package init(_ source: any ByteSource, name: String) throws {
+    /// - Parameter window: the largest window that a frame may ask for, which is what a hostile one makes us allocate.
+    package init(_ source: any ByteSource, name: String, window: Int = ImportLimits().zstdWindow) throws {
         guard let stream = ZSTD_createDStream() else { throw CacheError(.io, "no memory to decompress \(name)") }
         self.name = name
         self.stream = stream
         input = InputBuffer(source)
-        ZSTD_DCtx_setParameter(stream, ZSTD_d_windowLogMax, Self.windowLogMax)
+        let logarithm = Int32(max(window, 1).bitWidth - 1 - max(window, 1).leadingZeroBitCount)
+        // As far as the library goes: 2 KiB to 2 GiB.
+        ZSTD_DCtx_setParameter(stream, ZSTD_d_windowLogMax, min(max(logarithm, 11), 31))
     }
 
     deinit { ZSTD_freeDStream(stream) }
@@ -29,9 +29,7 @@ package final class ZstdByteSource: ByteSource {
             let status = ZSTD_decompressStream(stream, &outBuffer, &inBuffer)
             guard ZSTD_isError(status) == 0 else {
                 if ZSTD_getErrorCode(status) == ZSTD_error_frameParameter_windowTooLarge {
-                    throw CacheError(
-                        .limitExceeded,
-                        "\(name) needs a window of more than 128 MiB: compress it again without --long=28 or more")
+                    throw Limit.zstdWindow.exceeded("\(name) was compressed with too large a window (zstd --long)")
                 }
                 throw CacheError(
                     .corrupt, "\(name) is damaged: zstd says: \(String(cString: ZSTD_getErrorName(status)))")

@@ -24,17 +24,8 @@ extension DestinationReference {
     /// must not be a link such as /dev/stdout.
     package func followingLinks() throws -> DestinationReference {
         var status = stat()
-        guard stat(path, &status) == 0 else {
-            if lstat(path, &status) == 0 {
-                throw CacheError(
-                    .invalidInput, "\(path) is a symbolic link that leads nowhere: remove it, or name a file")
-            }
-            return self
-        }
-        guard status.st_mode & S_IFMT == S_IFREG else { return self }
-        guard let real = realpath(path, nil) else { throw CacheError.system("find the file behind \(path)") }
-        defer { free(real) }
-        let path = String(cString: real)
+        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG { return self }
+        let path = try SymbolicLink.resolve(path)
         return switch self {
         case .tar: .tar(file: path)
         case .file: .file(path)

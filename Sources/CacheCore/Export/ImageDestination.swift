@@ -1,9 +1,10 @@
 public import NIOCore
 
-/// Where a pull writes an image to: layers one after the other, lowest first, then ``finish(configuration:)``.
+/// Where a pull writes the bytes of an image's layers to, one after the other, lowest first, then ``finish(configuration:)``. (The files in
+/// them are another matter: ``DirectoryDestination``.)
 ///
-/// Everything here blocks; one thread uses it. Nothing appears under the destination's name before `finish` (in a directory that
-/// existed before, and was empty, something with a temporary name); a destination that is let go of without it leaves nothing behind.
+/// Everything here blocks; one thread uses it. Nothing appears under the destination's name before `finish`; a destination that is let go of
+/// without it leaves nothing behind.
 public final class ImageDestination {
     private let writer: any ImageWriter
     private var layers: [SHA256Digest] = []
@@ -12,12 +13,11 @@ public final class ImageDestination {
 
     private init(_ writer: any ImageWriter) { self.writer = writer }
 
-    /// Checks that the destination can be written, and prepares it. Overwrites a file; a directory must be empty, absent or (for `oci:`) a layout.
+    /// Checks that the destination can be written, and prepares it. Overwrites a file; a directory must be empty, absent or a layout.
     /// What a pull to the same destination left when it was killed is removed.
-    /// - Parameter whiteouts: `dir:` takes names that begin with `.wh.` for whiteouts, which they are in images only; otherwise they are files.
     /// - Throws: ``CacheError`` `.invalidInput` or `.io` that says what is in the way.
     public static func open(
-        _ reference: DestinationReference, limits: ImportLimits = ImportLimits(), whiteouts: Bool = true
+        _ reference: DestinationReference, limits: ImportLimits = ImportLimits()
     ) throws -> ImageDestination {
         switch reference {
         case .ociLayout(let directory, let tag):
@@ -26,7 +26,8 @@ public final class ImageDestination {
             ImageDestination(OCIImageWriter(try LayoutArchive(file), tag: tag, limits: limits))
         case .tar(let file): ImageDestination(try SingleLayerWriter(file, takesFile: false))
         case .file(let file): ImageDestination(try SingleLayerWriter(file, takesFile: true))
-        case .directory(let path): ImageDestination(try DirectoryWriter(path, limits: limits, whiteouts: whiteouts))
+        case .directory(let path):
+            throw CacheError(.unsupported, "\(path) is to hold files, not layers: pull the image to it")
         }
     }
 

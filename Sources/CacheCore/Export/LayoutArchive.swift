@@ -8,11 +8,13 @@ final class LayoutArchive: LayoutSink {
 
     init(_ path: String) throws {
         self.path = path
-        archive = try NewFile(path)
-        output = SequentialOutput(archive.file)
-        guard try archive.file.status().st_mode & S_IFMT == S_IFREG else {
+        var status = stat()
+        // Before it is opened: there is no reader to wait for.
+        if stat(path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) {
             throw CacheError(.invalidInput, "\(path) is not a file: an OCI archive cannot be written to a pipe")
         }
+        archive = try NewFile(path)
+        output = SequentialOutput(archive.file)
         for directory in ["blobs/", "blobs/sha256/"] {
             try write(NewTarEntry(path: FileName(directory), kind: .directory, mode: 0o755).encoded())
         }
@@ -43,7 +45,7 @@ final class LayoutArchive: LayoutSink {
             var mediaType = OCIMediaType.index
             var manifests: [OCIDescriptor]
         }
-        try put(JSONDocument.encode(OCILayoutMarker(imageLayoutVersion: "1.0.0")), as: "oci-layout")
+        try put(JSONDocument.encode(OCILayoutMarker.current), as: "oci-layout")
         try put(JSONDocument.encode(Index(manifests: [manifest])), as: "index.json")
         try write([UInt8](repeating: 0, count: 2 * NewTarEntry.block))
         try output.finish()

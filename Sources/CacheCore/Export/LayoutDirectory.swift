@@ -25,6 +25,7 @@ final class LayoutDirectory: LayoutSink {
             root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
             TemporaryEntry.removeAbandoned(in: root, prefix: TemporaryName.insidePrefix)
             let wasEmpty = try Self.check(root)
+            _ = try OCILayoutMarker.check(.directory(root), limits: limits)
             for directory in ["\(path)/blobs", "\(path)/blobs/sha256"] {
                 if mkdir(directory, 0o777) == 0 {
                     made.append(directory)
@@ -86,8 +87,11 @@ final class LayoutDirectory: LayoutSink {
 
     func finish(manifest: OCIDescriptor) throws {
         // Two pulls into one layout must not lose each other's image.
-        try retryingInterrupts("lock \(path)") { flock(root.descriptor, LOCK_EX) }
-        try put(JSONDocument.encode(OCILayoutMarker(imageLayoutVersion: "1.0.0")), as: "oci-layout", in: root)
+        try FileLock.lock(root.descriptor, path: path)
+        // Whoever made the layout may have written more there than what is to be there.
+        if try !OCILayoutMarker.check(.directory(root), limits: limits) {
+            try put(JSONDocument.encode(OCILayoutMarker.current), as: "oci-layout", in: root)
+        }
         try put(JSONDocument.encode(mergedIndex(manifest)), as: "index.json", in: root)
         finished = true
     }
@@ -98,15 +102,22 @@ final class LayoutDirectory: LayoutSink {
             "schemaVersion": .integer(2), "mediaType": .string(OCIMediaType.index), "manifests": .array([]),
         ]
         if let range = try LayoutFiles.directory(path).find("index.json") {
-            let bytes = try range.readAll(atMost: limits.documentBytes)
+            let bytes = try range.readDocument(limits)
             index = try JSONDocument.decode(
                 [String: JSONValue].self, from: bytes, name: range.file.name, limits: limits)
+            if let version = index["schemaVersion"], version != .integer(2) {
+                throw CacheError(
+                    .unsupported, "\(path)/index.json has another schema version than 2: name another directory")
+            }
         }
-        guard case .array(var manifests)? = index["manifests"] else {
-            throw CacheError(.invalidInput, "\(path)/index.json is not what it should be: 'manifests' is missing")
+        var manifests: [JSONValue]
+        switch index["manifests"] {
+        case .array(let listed)?: manifests = listed
+        case .null?, nil: manifests = []
+        default: throw CacheError(.invalidInput, "\(path)/index.json is not what it should be: 'manifests' is no list")
         }
         let encoded = try JSONDocument.encode(manifest)
-        let tag = manifest.annotations?[OCIAnnotation.referenceName]
+        let tag = manifest.annotation(OCIAnnotation.referenceName)
         manifests.removeAll { Self.tag(of: $0) == tag }
         manifests.append(try JSONDocument.decode(JSONValue.self, from: encoded, name: "index", limits: limits))
         index["manifests"] = .array(manifests)

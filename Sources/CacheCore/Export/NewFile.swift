@@ -15,7 +15,7 @@ final class NewFile {
             guard status.st_mode & S_IFMT != S_IFDIR else {
                 throw CacheError(.invalidInput, "\(path) is a directory: name a file")
             }
-            file = try OpenFile.open(path, O_WRONLY)
+            file = try OpenFile.openStream(path)
             return
         }
         let entry = try TemporaryEntry.file(for: path, mode: 0o666)

@@ -31,7 +31,7 @@ final class OCIImageWriter: ImageWriter {
     }
 
     func finish(configuration: [UInt8]?, layers: [SHA256Digest]) throws -> [String] {
-        let configuration = try configuration ?? minimalConfiguration(layers)
+        let configuration = try configuration ?? JSONDocument.encode(OCIMinimalConfiguration(layers: layers))
         let name = "the image's configuration"
         let listed = try JSONDocument.decode(OCIConfiguration.self, from: configuration, name: name, limits: limits)
         guard try listed.layerDigests(in: name) == layers else {
@@ -44,9 +44,7 @@ final class OCIImageWriter: ImageWriter {
                 OCIDescriptor(mediaType: OCIMediaType.layer, digest: "sha256:\(diffID)", size: sizes[diffID] ?? 0)
             })
         var descriptor = try put(JSONDocument.encode(manifest), mediaType: OCIMediaType.manifest)
-        if let architecture = listed.architecture, let os = listed.os {
-            descriptor.platform = OCIPlatform(architecture: architecture, os: os)
-        }
+        if listed.platform.isComplete { descriptor.platform = listed.platform }
         if let tag { descriptor.annotations = [OCIAnnotation.referenceName: tag] }
         try sink.finish(manifest: descriptor)
         return []
@@ -56,14 +54,5 @@ final class OCIImageWriter: ImageWriter {
         let digest = bytes.withUnsafeBytes { SHA256Digest(hashing: $0) }
         try sink.putBlob(bytes, digest: digest)
         return OCIDescriptor(mediaType: mediaType, digest: "sha256:\(digest)", size: bytes.count)
-    }
-
-    /// What the specification demands, and nothing that would differ from one run to the next.
-    private func minimalConfiguration(_ layers: [SHA256Digest]) throws -> [UInt8] {
-        let host = OCIPlatform.host
-        return try JSONDocument.encode(
-            OCIConfiguration(
-                architecture: host.architecture, os: host.os, config: .init(),
-                rootfs: .init(type: "layers", diffIDs: layers.map { "sha256:\($0)" })))
     }
 }

@@ -91,9 +91,12 @@ package struct TemporaryEntry: Sendable {
             while descriptor == -1, errno == EINTR { descriptor = create(name) }
             if descriptor == -1 {
                 let number = errno
-                // EEXIST after a signal, or by a chance of one in 2^64; ENOENT also where there is no such directory.
+                // EEXIST after a signal, or by a chance of one in 2^64; ENOENT also where there is no such directory, or no more.
                 let (parent, _) = TemporaryName.split(path)
-                if number == EEXIST || number == ENOENT && faccessat(AT_FDCWD, "\(parent)./", F_OK, 0) == 0 { continue }
+                var status = stat()
+                if number == EEXIST || number == ENOENT && stat("\(parent)./", &status) == 0 && status.st_nlink > 0 {
+                    continue
+                }
                 throw CacheError.system("write \(path)", number)
             }
             let file = OpenFile(adopting: descriptor, name: path)

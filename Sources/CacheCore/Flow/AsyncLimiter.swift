@@ -8,7 +8,7 @@ package final class AsyncLimiter: Sendable {
     private struct Waiter {
         let number: UInt64
         let weight: Int
-        let continuation: CheckedContinuation<Void, any Error>
+        let continuation: CheckedContinuation<Bool, any Error>
     }
 
     private struct State {
@@ -59,6 +59,15 @@ package final class AsyncLimiter: Sendable {
 
     /// Waits for room; whoever got it gives it back with `release` of the same weight.
     package func acquire(weight: Int = 1) async throws {
+        _ = try await wait(weight, nil, nil)
+    }
+
+    /// Waits for room, but no longer than `duration`; whether there was some.
+    package func acquire(weight: Int = 1, within duration: Duration, _ deadlines: Deadlines) async throws -> Bool {
+        try await wait(weight, duration, deadlines)
+    }
+
+    private func wait(_ weight: Int, _ duration: Duration?, _ deadlines: Deadlines?) async throws -> Bool {
         let weight = min(weight, capacity)
         let number = state.withLockedValue { state in
             state.nextNumber += 1
@@ -66,13 +75,15 @@ package final class AsyncLimiter: Sendable {
         }
         // A cancellation that came after the permit was given, or refused, leaves its number behind.
         defer { _ = state.withLockedValue { $0.cancelled.remove(number) } }
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-                let outcome: Result<Void, any Error>? = state.withLockedValue { state in
+        let alarm = NIOLockedValueBox<Deadlines.Alarm?>(nil)
+        defer { if let set = alarm.withLockedValue({ $0 }) { deadlines?.cancel(set) } }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Bool, any Error>) in
+                let outcome: Result<Bool, any Error>? = state.withLockedValue { state in
                     if state.cancelled.remove(number) != nil { return .failure(CancellationError()) }
                     if state.waiters.isEmpty && state.free >= weight {
                         state.free -= weight
-                        return .success(())
+                        return .success(true)
                     }
                     if state.waiters.count >= maximumWaiters {
                         return .failure(
@@ -81,7 +92,10 @@ package final class AsyncLimiter: Sendable {
                     state.waiters.append(Waiter(number: number, weight: weight, continuation: continuation))
                     return nil
                 }
-                if let outcome { continuation.resume(with: outcome) }
+                if let outcome { return continuation.resume(with: outcome) }
+                guard let duration, let deadlines else { return }
+                let set = deadlines.after(duration) { self.giveUp(number) }
+                alarm.withLockedValue { $0 = set }
             }
         } onCancel: {
             cancel(number)
@@ -94,20 +108,32 @@ package final class AsyncLimiter: Sendable {
             state.free += weight
             return Self.takeReady(&state)
         }
-        for waiter in ready { waiter.continuation.resume() }
+        for waiter in ready { waiter.continuation.resume(returning: true) }
     }
 
     private func cancel(_ number: UInt64) {
-        let (cancelled, ready) = state.withLockedValue { state -> (Waiter?, [Waiter]) in
+        leave(number, remembering: true) { $0.resume(throwing: CancellationError()) }
+    }
+
+    /// Ends a wait whose time is over; one that has just been given its permit keeps it.
+    private func giveUp(_ number: UInt64) {
+        leave(number, remembering: false) { $0.resume(returning: false) }
+    }
+
+    /// - Parameter remembering: whether one who does not stand in line yet is to find that out when it comes.
+    private func leave(
+        _ number: UInt64, remembering: Bool, _ resume: (CheckedContinuation<Bool, any Error>) -> Void
+    ) {
+        let (left, ready) = state.withLockedValue { state -> (Waiter?, [Waiter]) in
             guard let index = state.waiters.firstIndex(where: { $0.number == number }) else {
-                state.cancelled.insert(number)
+                if remembering { state.cancelled.insert(number) }
                 return (nil, [])
             }
             let waiter = state.waiters.remove(at: index)
             return (waiter, Self.takeReady(&state))
         }
-        cancelled?.continuation.resume(throwing: CancellationError())
-        for waiter in ready { waiter.continuation.resume() }
+        if let left { resume(left.continuation) }
+        for waiter in ready { waiter.continuation.resume(returning: true) }
     }
 
     private static func takeReady(_ state: inout State) -> [Waiter] {

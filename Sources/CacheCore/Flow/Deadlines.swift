@@ -1,28 +1,36 @@
 internal import NIOConcurrencyHelpers
-internal import NIOCore
 
 /// Bounds how long callers wait for operations that may never come back, such as a read from a hung disk.
 ///
-/// One task looks at all waits under way, fifty times a second and only while there are any: a timer of its own for each of thousands of
-/// short reads would outlive them by seconds.
+/// One task looks at all waits under way, a hundred times a second and only while there are any: a timer of its own for each of thousands
+/// of short reads would outlive them by seconds.
 package final class Deadlines: Sendable {
+    /// What ``after(_:_:)`` started, to call it off.
+    package struct Alarm: Hashable, Sendable {
+        fileprivate let number: UInt64
+    }
+
     private struct Wait {
-        let end: NIODeadline
+        let end: Duration
         let expire: @Sendable () -> Void
     }
 
     private struct State {
-        var waits: [UInt64: Wait] = [:]
+        var waits: [Alarm: Wait] = [:]
         var nextNumber: UInt64 = 0
         var isTicking = false
     }
 
-    private static let tick = Duration.milliseconds(20)
+    private static let tick = Duration.milliseconds(10)
     private let state = NIOLockedValueBox(State())
+    /// The clock that all deadlines go by.
+    package let time: TimeSource
 
-    package init() {}
+    package init(time: TimeSource = .system) {
+        self.time = time
+    }
 
-    /// The result of `operation`, or `.timedOut` once `duration` has passed, give or take 20 ms.
+    /// The result of `operation`, or `.timedOut` once `duration` has passed, give or take 10 ms.
     ///
     /// The operation is cancelled then, and also if the caller is, but in neither case waited for: a system call that hangs keeps its own
     /// thread, never the caller. Costs one task.
@@ -31,14 +39,14 @@ package final class Deadlines: Sendable {
         _ operation: @escaping @Sendable () async throws -> T
     ) async throws -> T {
         let once = ResumeOnce<T>()
+        let alarm = after(duration) {
+            once.resume(.failure(CacheError(.timedOut, "\(what()) did not answer within \(duration)")))
+        }
         let work = Task {
             do { once.resume(.success(try await operation())) } catch { once.resume(.failure(error)) }
         }
-        let number = begin(.now() + TimeAmount(duration)) {
-            once.resume(.failure(CacheError(.timedOut, "\(what()) did not answer within \(duration)")))
-        }
         defer {
-            end(number)
+            cancel(alarm)
             work.cancel()
         }
         return try await withTaskCancellationHandler {
@@ -48,31 +56,35 @@ package final class Deadlines: Sendable {
         }
     }
 
-    private func begin(_ end: NIODeadline, _ expire: @escaping @Sendable () -> Void) -> UInt64 {
-        state.withLockedValue { state in
+    /// Calls `expire` once `duration` has passed, give or take 10 ms, unless it is called off before. `expire` must be short.
+    package func after(_ duration: Duration, _ expire: @escaping @Sendable () -> Void) -> Alarm {
+        let end = time.now() + duration
+        return state.withLockedValue { state in
             state.nextNumber += 1
-            state.waits[state.nextNumber] = Wait(end: end, expire: expire)
+            let alarm = Alarm(number: state.nextNumber)
+            state.waits[alarm] = Wait(end: end, expire: expire)
             if !state.isTicking {
                 state.isTicking = true
                 Task { await self.watch() }
             }
-            return state.nextNumber
+            return alarm
         }
     }
 
-    private func end(_ number: UInt64) {
-        _ = state.withLockedValue { $0.waits.removeValue(forKey: number) }
+    /// Calls an alarm off. One whose time is over may be on its way already.
+    package func cancel(_ alarm: Alarm) {
+        _ = state.withLockedValue { $0.waits.removeValue(forKey: alarm) }
     }
 
     private func watch() async {
         while true {
             // Nobody cancels this task, so the sleep cannot fail.
-            try? await Task.sleep(for: Self.tick)
-            let now = NIODeadline.now()
+            try? await time.sleep(Self.tick)
+            let now = time.now()
             let (expired, isDone) = state.withLockedValue { state -> ([Wait], Bool) in
                 if state.waits.isEmpty { state.isTicking = false }
                 let expired = state.waits.filter { $0.value.end <= now }
-                for number in expired.keys { state.waits[number] = nil }
+                for alarm in expired.keys { state.waits[alarm] = nil }
                 return (Array(expired.values), !state.isTicking)
             }
             for wait in expired { wait.expire() }

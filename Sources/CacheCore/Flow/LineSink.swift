@@ -13,6 +13,7 @@ package final class LineSink: Sendable {
         var lines = CircularBuffer<String>()
         var bytes = 0
         var isWriting = false
+        var hasWritten = false
         var dropped = 0
         /// Dropped since the reader was told last.
         var untold = 0
@@ -29,7 +30,6 @@ package final class LineSink: Sendable {
     package init(descriptor: Int32, capacity: Int = 256 * 1024) {
         self.descriptor = descriptor
         self.capacity = capacity
-        thread.start()
     }
 
     deinit { thread.shutdownGracefully { _ in } }
@@ -48,14 +48,20 @@ package final class LineSink: Sendable {
             }
             state.lines.append(line)
             state.bytes += size
-            defer { state.isWriting = true }
+            defer { (state.isWriting, state.hasWritten) = (true, true) }
             return !state.isWriting
         }
-        if wakes { thread.submit { _ in self.drain() } }
+        // Not before: a process that has no thread to spare has a line about that to write.
+        if wakes {
+            thread.start()
+            thread.submit { _ in self.drain() }
+        }
     }
 
     /// Waits until all that was queued before is written or dropped, but no longer than `seconds`: at the end of the process. Blocks.
     package func flush(within seconds: Double) {
+        guard state.withLockedValue({ $0.hasWritten }) else { return }
+        thread.start()
         let isDone = ConditionLock(value: false)
         thread.submit { _ in
             isDone.lock()

@@ -10,9 +10,6 @@ final class ArchiveReader {
         case tar(any ByteSource)
     }
 
-    /// libarchive holds a ZIP's directory in memory, some 250 bytes an entry; an entry takes 46 bytes of the file at least.
-    private static let zipDirectoryBytes = 32 << 20
-
     let name: String
     private let archive: OpaquePointer
     private let context: Context
@@ -27,11 +24,16 @@ final class ArchiveReader {
         let input: Input
         let window = ReadWindow()
         var position = 0
-        var directoryBudget: Int? = ArchiveReader.zipDirectoryBytes
+        let directoryLimit: Int
+        var directoryBudget: Int?
         /// What a callback threw: libarchive is only told that there was something.
         var error: (any Error)?
 
-        init(_ input: Input) { self.input = input }
+        init(_ input: Input, directoryLimit: Int) {
+            self.input = input
+            self.directoryLimit = directoryLimit
+            directoryBudget = directoryLimit
+        }
 
         func read() throws -> UnsafeRawBufferPointer {
             switch input {
@@ -42,9 +44,8 @@ final class ArchiveReader {
                 position += count
                 if let budget = directoryBudget {
                     guard count <= budget else {
-                        throw CacheError(
-                            .limitExceeded, "the ZIP's directory has more than \(ArchiveReader.zipDirectoryBytes) bytes"
-                        )
+                        throw Limit.zipDirectoryBytes.exceeded(
+                            "\(range.file.name): the ZIP's directory has more than \(directoryLimit) bytes")
                     }
                     directoryBudget = budget - count
                 }
@@ -62,9 +63,9 @@ final class ArchiveReader {
         }
     }
 
-    init(_ input: Input, name: String) throws {
+    init(_ input: Input, name: String, limits: ImportLimits = ImportLimits()) throws {
         self.name = name
-        context = Context(input)
+        context = Context(input, directoryLimit: limits.zipDirectoryBytes)
         guard let archive = archive_read_new() else { throw CacheError(.io, "no memory to read \(name)") }
         self.archive = archive
         utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", nil)
@@ -117,6 +118,8 @@ final class ArchiveReader {
         // archive says they are encoded in we read ourselves: GNU tar writes all names as they are, and calls them UTF-8.
         if status == ARCHIVE_WARN, case .tar = context.input, isAboutEncoding, let headers = readHeaders() {
             rawHeaders = headers
+        } else if status == ARCHIVE_WARN, case .zip = context.input, isAboutEncoding {
+            // The names of a ZIP are those of its directory.
         } else {
             if status != ARCHIVE_OK { current = nil }
             try check(status)
@@ -126,7 +129,7 @@ final class ArchiveReader {
 
     private var isAboutEncoding: Bool {
         guard let message = archive_error_string(archive) else { return false }
-        return String(cString: message).contains("can't be converted from")
+        return String(cString: message).contains("be converted from")
     }
 
     /// What the headers of the current entry of a tar say themselves; `nil` if that is not known any more.

@@ -10,8 +10,13 @@ final class DirectoryTarSource: ByteSource {
     private static let hostAttributes = ["security.selinux", "security.ima", "security.evm"]
     private static let hostAttributePrefix = "trusted.overlay."
 
+    /// Directories that are open at once; those above them are opened again through `..` when it is their turn.
+    private static let mostOpen = 64
+
     private struct Level {
-        let directory: OpenFile
+        /// `nil` while it is too far up to be open.
+        var directory: OpenFile?
+        let identity: Identity
         /// From the root of the tree, with a slash at its end; empty for the root.
         let path: [UInt8]
         var names: ArraySlice<FileName>
@@ -26,6 +31,11 @@ final class DirectoryTarSource: ByteSource {
     private struct Identity: Hashable {
         let device: dev_t
         let inode: ino_t
+
+        init(_ status: stat) {
+            device = status.st_dev
+            inode = status.st_ino
+        }
     }
 
     private let root: OpenFile
@@ -75,43 +85,56 @@ final class DirectoryTarSource: ByteSource {
     // MARK: Entries
 
     private func nextEntry() throws {
-        guard let level = levels.last else {
+        guard let level = levels.last, let directory = level.directory else {
             pending = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)[...]
             phase = .ended
             return
         }
-        guard let name = level.names.first else {
-            levels.removeLast()
-            return
-        }
+        guard let name = level.names.first else { return try leave(directory) }
         levels[levels.count - 1].names.removeFirst()
         let path = level.path + name.bytes
         guard path.count < limits.pathBytes else {
-            throw CacheError(
-                .limitExceeded, "\(level.directory.name)/\(name): the path has more than \(limits.pathBytes) bytes")
+            throw Limit.pathBytes.exceeded(
+                "\(directory.name)/\(name): the path has more than \(limits.pathBytes) bytes")
         }
-        guard let status = try level.directory.statusOfEntry(name) else {
-            throw CacheError(.io, "\(level.directory.name)/\(name) vanished while the directory was read")
+        guard let status = try directory.statusOfEntry(name) else {
+            throw CacheError(.io, "\(directory.name)/\(name) vanished while the directory was read")
         }
         switch status.st_mode & S_IFMT {
         case S_IFDIR:
-            try enter(level.directory.openEntry(name, O_RDONLY | O_DIRECTORY), path: path + [UInt8(ascii: "/")])
-        case S_IFREG: try begin(level.directory.openEntry(name, O_RDONLY | O_NONBLOCK), path: FileName(bytes: path))
-        case S_IFSOCK: note("\(level.directory.name)/\(name) is a socket and was left out")
-        default: try emitSpecial(name, in: level.directory, path: FileName(bytes: path), status)
+            try enter(directory.openEntry(name, O_RDONLY | O_DIRECTORY), path: path + [UInt8(ascii: "/")])
+        case S_IFREG: try begin(directory.openEntry(name, O_RDONLY | O_NONBLOCK), path: FileName(bytes: path))
+        case S_IFSOCK: note("\(directory.name)/\(name) is a socket and was left out")
+        default: try emitSpecial(name, in: directory, path: FileName(bytes: path), status)
         }
     }
 
     private func enter(_ directory: OpenFile, path: [UInt8]) throws {
         guard levels.count < limits.directoryDepth else {
-            throw CacheError(.limitExceeded, "\(directory.name) is more than \(limits.directoryDepth) directories deep")
+            throw Limit.directoryDepth.exceeded(
+                "\(directory.name) is more than \(limits.directoryDepth) directories deep")
         }
         let name = FileName(bytes: path.isEmpty ? Array("./".utf8) : path)
-        var entry = Self.entry(name, .directory, try directory.status())
+        let status = try directory.status()
+        var entry = Self.entry(name, .directory, status)
         entry.attributes = try attributes(of: directory)
         pending = entry.encoded()[...]
         let names = try directory.entryNames(atMost: limits.directoryEntries).sorted()
-        levels.append(Level(directory: directory, path: path, names: names[...]))
+        levels.append(Level(directory: directory, identity: Identity(status), path: path, names: names[...]))
+        if levels.count > Self.mostOpen { levels[levels.count - 1 - Self.mostOpen].directory = nil }
+    }
+
+    /// Goes back to the parent of `directory`, which must still be where it was.
+    private func leave(_ directory: OpenFile) throws {
+        levels.removeLast()
+        guard let parent = levels.last, parent.directory == nil else { return }
+        let name = parent.path.isEmpty ? root.name : "\(root.name)/\(FileName(bytes: parent.path.dropLast()))"
+        let descriptor = try retryingInterrupts("open \(name)") {
+            openat(directory.descriptor, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        }
+        let again = OpenFile(adopting: descriptor, name: name)
+        guard Identity(try again.status()) == parent.identity else { throw CacheError.changed(directory) }
+        levels[levels.count - 1].directory = again
     }
 
     private func begin(_ file: OpenFile, path: FileName) throws {
@@ -129,7 +152,7 @@ final class DirectoryTarSource: ByteSource {
     /// - Returns: `false` if it has none yet.
     private func emitHardLink(_ path: FileName, _ status: stat) -> Bool {
         guard status.st_nlink > 1 else { return false }
-        let identity = Identity(device: status.st_dev, inode: status.st_ino)
+        let identity = Identity(status)
         guard let first = firstPaths[identity] else {
             firstPaths[identity] = path
             return false
@@ -220,7 +243,7 @@ extension LayerSource {
     ) throws -> LayerSource {
         let root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
         return LayerSource(name: path, compressedSize: nil) {
-            LimitedSource(DirectoryTarSource(root, limits: limits, note: note), name: path, limit: limits.layerBytes)
+            LimitedSource(DirectoryTarSource(root, limits: limits, note: note), name: path, limits: limits)
         }
     }
 }

@@ -5,66 +5,99 @@ struct DockerArchiveReader {
     let files: LayoutFiles
     let limits: ImportLimits
 
-    private struct Item: Decodable {
-        var configuration: String
+    /// Go writes what is empty as `null`, or not at all.
+    private struct Item: Decodable, Hashable {
+        var configuration: String?
         var tags: [String]?
-        /// Absent or null where an image has none.
-        var layerPaths: [String]?
-        var layers: [String] { layerPaths ?? [] }
+        var layers: [String]?
 
         enum CodingKeys: String, CodingKey {
-            case configuration = "Config"
-            case tags = "RepoTags"
-            case layerPaths = "Layers"
+            // As ``JSONDocument`` calls `Config`, `RepoTags` and `Layers`.
+            case configuration = "config"
+            case tags = "repoTags"
+            case layers
         }
+
+        /// The same image under whatever names.
+        var image: Item { Item(configuration: configuration, tags: nil, layers: layers ?? []) }
     }
 
-    func image(_ reference: String?) throws -> ImageSource {
+    /// - Parameters:
+    ///   - reference: a name that the archive gives it; may be absent where there is one image.
+    ///   - digest: of its configuration, which is what docker calls its ID.
+    func image(_ reference: String?, digest: SHA256Digest?) throws -> ImageSource {
         guard let range = try files.find("manifest.json") else {
             throw CacheError(
                 .unsupported,
                 "\(files.name) has no manifest.json: it is no docker archive, or one from before docker 1.10")
         }
-        let bytes = try range.readAll(atMost: limits.documentBytes)
         let name = "manifest.json of \(files.name)"
-        let items = try JSONDocument.decode([Item].self, from: bytes, name: name, limits: limits)
+        let items =
+            try JSONDocument.decode([Item]?.self, from: range.readDocument(limits), name: name, limits: limits) ?? []
         guard items.count <= limits.indexEntries else {
-            throw CacheError(.limitExceeded, "\(name) lists more than \(limits.indexEntries) images")
+            throw Limit.indexEntries.exceeded("\(name) lists more than \(limits.indexEntries) images")
         }
-        return try image(of: select(reference, from: items), name: name)
+        return try image(of: select(reference, digest, from: items), name: name)
     }
 
-    private func select(_ reference: String?, from items: [Item]) throws -> Item {
-        let matches = items.filter { item in
-            guard let reference else { return true }
-            return item.tags?.contains { Self.canonical($0) == Self.canonical(reference) } ?? false
+    private func select(_ reference: String?, _ digest: SHA256Digest?, from items: [Item]) throws -> Item {
+        var matches = items
+        if let reference {
+            let wanted = DockerName.canonical(reference)
+            matches = items.filter { $0.tags?.contains { DockerName.canonical($0) == wanted } ?? false }
         }
+        if let digest { matches = try matches.filter { try self.digest(of: $0) == digest } }
+        // One image can be listed twice, under one name or several.
+        var seen: Set<Item> = []
+        matches = matches.filter { seen.insert($0.image).inserted }
         if matches.count == 1 { return matches[0] }
-        let tags = items.flatMap { $0.tags ?? [] }.prefix(20).joined(separator: ", ")
-        guard let reference else {
-            throw CacheError(.invalidInput, "\(files.name) has \(items.count) images, name one: \(tags)")
+        let wanted = [reference.map { "'\($0)'" }, digest.map { "sha256:\($0)" }].compactMap { $0 }.joined(
+            separator: " ")
+        guard !items.isEmpty else { throw CacheError(.missing, "\(files.name) has no image") }
+        if matches.isEmpty {
+            throw CacheError(
+                .missing, "\(files.name) has no image \(wanted): it has \(try names(items) ?? labels(items))")
         }
-        throw CacheError(.missing, "\(files.name) has \(matches.count) images '\(reference)': it has \(tags)")
+        if let names = names(matches) {
+            throw CacheError(.invalidInput, "\(files.name) has \(matches.count) images, name one: \(names)")
+        }
+        throw CacheError(
+            .invalidInput,
+            "\(files.name) has \(matches.count) different images\(wanted.isEmpty ? "" : " ")\(wanted): \(try labels(matches)):"
+                + " choose one with docker-archive:\(files.name)@sha256:...")
     }
 
-    /// Docker's short names in full: `busybox` is `docker.io/library/busybox:latest`.
-    private static func canonical(_ name: String) -> String {
-        var parts = name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        let hasHost = parts.count > 1 && (parts[0].contains(".") || parts[0].contains(":") || parts[0] == "localhost")
-        if !hasHost { parts.insert("docker.io", at: 0) }
-        if parts[0] == "docker.io", parts.count == 2 { parts.insert("library", at: 1) }
-        if let last = parts.last, !last.contains(":") { parts[parts.count - 1] = last + ":latest" }
-        return parts.joined(separator: "/")
+    /// All names, where each image has one of its own.
+    private func names(_ items: [Item]) -> String? {
+        let names = items.map { Set(($0.tags ?? []).map(DockerName.canonical)) }
+        let isTold = names.allSatisfy { !$0.isEmpty } && Set(names.joined()).count == names.reduce(0) { $0 + $1.count }
+        return isTold ? items.flatMap { $0.tags ?? [] }.prefix(20).joined(separator: ", ") : nil
+    }
+
+    private func labels(_ items: [Item]) throws -> String {
+        let labels = try items.prefix(20).map { item in
+            let digest = try digest(of: item).map { "sha256:\($0)" } ?? "no configuration"
+            return "\(digest) (\((item.tags ?? []).isEmpty ? "no name" : (item.tags ?? []).joined(separator: ", ")))"
+        }
+        return labels.joined(separator: ", ") + (items.count > 20 ? " and \(items.count - 20) more" : "")
+    }
+
+    /// Of the configuration; `nil` where that is not there.
+    private func digest(of item: Item) throws -> SHA256Digest? {
+        guard let path = item.configuration.nonEmpty else { return nil }
+        if let digest = Self.digest(in: path) { return digest }
+        return try files.find(path)?.readDocument(limits).withUnsafeBytes { SHA256Digest(hashing: $0) }
     }
 
     private func image(of item: Item, name: String) throws -> ImageSource {
-        guard item.layers.count <= limits.layers else {
-            throw CacheError(
-                .limitExceeded, "\(name) has \(item.layers.count) layers, more than the limit of \(limits.layers)")
+        let paths = item.layers ?? []
+        try ImageSource.check(layerCount: paths.count, of: name)
+        guard let configurationPath = item.configuration.nonEmpty else {
+            throw CacheError(.invalidInput, "\(name) lists an image without a configuration")
         }
-        let bytes = try files.require(item.configuration).readAll(atMost: limits.documentBytes)
-        let configurationName = "\(item.configuration) of \(files.name)"
-        if let digest = Self.digest(in: item.configuration),
+        let bytes = try files.require(configurationPath).readDocument(limits)
+        let configurationName = "\(configurationPath) of \(files.name)"
+        if let digest = Self.digest(in: configurationPath),
             bytes.withUnsafeBytes({ SHA256Digest(hashing: $0) }) != digest
         {
             throw CacheError(.corrupt, "\(configurationName) is not what its digest says: save the image again")
@@ -72,11 +105,11 @@ struct DockerArchiveReader {
         let configuration = try JSONDocument.decode(
             OCIConfiguration.self, from: bytes, name: configurationName, limits: limits)
         let diffIDs = try configuration.layerDigests(in: configurationName)
-        guard diffIDs.count == item.layers.count else {
+        guard diffIDs.count == paths.count else {
             throw CacheError(
-                .invalidInput, "\(name) has \(item.layers.count) layers, but its configuration lists \(diffIDs.count)")
+                .invalidInput, "\(name) has \(paths.count) layers, but its configuration lists \(diffIDs.count)")
         }
-        let layers = try zip(item.layers, diffIDs).map { path, diffID in
+        let layers = try zip(paths, diffIDs).map { path, diffID in
             let range = try files.require(path)
             let layerName = "layer \(path) of \(files.name)"
             return LayerSource(name: layerName, diffID: diffID, compressedSize: range.size) { [limits] in

@@ -65,7 +65,7 @@ extension OpenFile {
         var names: [FileName] = []
         try forEachEntry { entry, _ in
             guard names.count < limit else {
-                throw CacheError(.limitExceeded, "\(name) has more than \(limit) entries")
+                throw Limit.directoryEntries.exceeded("\(name) has more than \(limit) entries")
             }
             names.append(entry)
             return true

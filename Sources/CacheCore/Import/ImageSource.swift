@@ -30,12 +30,14 @@ public struct ImageSource: Sendable {
         note: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> ImageSource {
         switch reference {
-        case .ociLayout(let directory, let tag):
-            return try OCIImageReader(files: .directory(directory), limits: limits).image(tag: tag)
-        case .ociArchive(let file, let tag):
-            return try OCIImageReader(files: .archive(file, limits: limits), limits: limits).image(tag: tag)
-        case .dockerArchive(let file, let reference):
-            return try DockerArchiveReader(files: .archive(file, limits: limits), limits: limits).image(reference)
+        case .ociLayout(let directory, let tag, let digest):
+            return try OCIImageReader(files: .directory(directory), limits: limits).image(tag: tag, digest: digest)
+        case .ociArchive(let file, let tag, let digest):
+            let files = try LayoutFiles.archive(file, limits: limits)
+            return try OCIImageReader(files: files, limits: limits).image(tag: tag, digest: digest)
+        case .dockerArchive(let file, let reference, let digest):
+            let files = try LayoutFiles.archive(file, limits: limits)
+            return try DockerArchiveReader(files: files, limits: limits).image(reference, digest: digest)
         case .tar(let path):
             return single(.tar, try LayerSource.tar(path, limits: limits))
         case .zip(let path):
@@ -44,6 +46,16 @@ public struct ImageSource: Sendable {
             return single(.directory, try LayerSource.directory(path, limits: limits, note: note))
         case .file(let path):
             return single(.file, try LayerSource.file(path, limits: limits))
+        }
+    }
+
+    /// More layers than an image's manifest can name are refused before any of them is read.
+    static func check(layerCount: Int, of name: String) throws {
+        guard layerCount <= ImageManifest.maximumLayers else {
+            throw CacheError(
+                .limitExceeded,
+                "\(name) has \(layerCount) layers; the format holds \(ImageManifest.maximumLayers): squash some of them"
+            )
         }
     }
 
@@ -64,16 +76,18 @@ extension LayerSource {
     static func file(_ path: String, limits: ImportLimits) throws -> LayerSource {
         let (size, open) = try bytes(of: path)
         if let size, size > limits.layerBytes {
-            throw CacheError(.limitExceeded, "\(path) has \(size) bytes, more than the limit of \(limits.layerBytes)")
+            throw Limit.layerBytes.exceeded(
+                "\(path) has \(size) bytes, more than \(Limit.layerBytes.text(limits.layerBytes))")
         }
         return LayerSource(name: path, isFile: true, compressedSize: size) {
-            LimitedSource(try open(), name: path, limit: limits.layerBytes)
+            LimitedSource(try open(), name: path, limits: limits)
         }
     }
 
     /// How to read `path`: a file or block device at any place, anything else from front to back.
     private static func bytes(of path: String) throws -> (size: Int?, open: @Sendable () throws -> any ByteSource) {
-        let file = try OpenFile.open(path)
+        // A pipe's writer may come later: it is waited for where the bytes are.
+        let file = try OpenFile.open(path, O_RDONLY | O_NONBLOCK)
         switch try file.kind() {
         case .bytes:
             let range = try file.wholeRange()

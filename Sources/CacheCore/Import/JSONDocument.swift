@@ -7,16 +7,58 @@ package enum JSONDocument {
         _ type: Value.Type, from bytes: [UInt8], name: String, limits: ImportLimits
     ) throws -> Value {
         guard bytes.count <= limits.documentBytes else {
-            throw CacheError(.limitExceeded, "\(name) has more than \(limits.documentBytes) bytes")
+            throw Limit.documentBytes.exceeded(
+                "\(name) has more than \(Limit.documentBytes.text(limits.documentBytes))")
         }
-        guard depth(of: bytes) <= limits.documentDepth else {
-            throw CacheError(.limitExceeded, "\(name) nests deeper than \(limits.documentDepth) levels")
+        let text = JSONText(bytes, depthLimit: limits.documentDepth)
+        guard !text.isTooDeep else {
+            throw Limit.documentDepth.exceeded("\(name) nests deeper than \(limits.documentDepth) levels")
+        }
+        return try parse(type, text, name)
+    }
+
+    /// The same for a document of our own, whose bytes are bounded already and whose depth is known.
+    package static func decode<Value: Decodable>(
+        _ type: Value.Type, from bytes: [UInt8], name: String, depth: Int
+    ) throws -> Value {
+        let text = JSONText(bytes, depthLimit: depth)
+        guard !text.isTooDeep else {
+            throw CacheError(.invalidInput, "\(name) nests deeper than the \(depth) levels that it can have")
+        }
+        return try parse(type, text, name)
+    }
+
+    private static func parse<Value: Decodable>(_ type: Value.Type, _ text: JSONText, _ name: String) throws -> Value {
+        guard !text.hasControls else {
+            throw CacheError(.invalidInput, "\(name) is not what it should be: a string has a control character in it")
+        }
+        let decoder = JSONDecoder()
+        // Go finds a field of a structure whatever the case of its name.
+        decoder.keyDecodingStrategy = .custom { path in
+            guard let key = path.last else { return AnyName("") }
+            return AnyName(fields[key.stringValue.lowercased()] ?? key.stringValue)
         }
         do {
-            return try JSONDecoder().decode(type, from: Data(bytes))
+            return try decoder.decode(type, from: Data(text.bytes))
         } catch let error as DecodingError {
             throw CacheError(.invalidInput, "\(name) is not what it should be: \(reason(error))")
         }
+    }
+
+    /// The fields of an image's documents, by their names in lower case.
+    private static let fields = Dictionary(
+        uniqueKeysWithValues: [
+            "mediaType", "manifests", "config", "layers", "digest", "size", "platform", "annotations", "artifactType",
+            "architecture", "os", "variant", "rootfs", "diff_ids", "repoTags",
+        ].map { ($0.lowercased(), $0) })
+
+    private struct AnyName: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+
+        init(_ name: String) { stringValue = name }
+        init?(stringValue: String) { self.init(stringValue) }
+        init?(intValue: Int) { nil }
     }
 
     /// The same bytes for the same value on every machine: sorted keys, no white space.
@@ -24,32 +66,6 @@ package enum JSONDocument {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return try [UInt8](encoder.encode(value))
-    }
-
-    /// How deep arrays and objects nest. A recursive parser would use stack for each level, and stacks are small.
-    private static func depth(of bytes: [UInt8]) -> Int {
-        bytes.withUnsafeBufferPointer { bytes in
-            var depth = 0
-            var deepest = 0
-            var inString = false
-            var index = 0
-            while index < bytes.count {
-                let byte = bytes[index]
-                if inString {
-                    if byte == UInt8(ascii: "\\") { index += 1 }
-                    if byte == UInt8(ascii: "\"") { inString = false }
-                } else if byte == UInt8(ascii: "\"") {
-                    inString = true
-                } else if byte == UInt8(ascii: "[") || byte == UInt8(ascii: "{") {
-                    depth += 1
-                    deepest = max(deepest, depth)
-                } else if byte == UInt8(ascii: "]") || byte == UInt8(ascii: "}") {
-                    depth -= 1
-                }
-                index += 1
-            }
-            return deepest
-        }
     }
 
     private static func reason(_ error: DecodingError) -> String {

@@ -78,21 +78,14 @@ enum TemporaryFile {
         }
         unlink(path)
         let file = OpenFile(adopting: descriptor, name: name)
-        let size = try source.drain { try file.write($0) }
-        return FileRange(file: file, offset: 0, size: size)
-    }
-}
-
-extension OpenFile {
-    /// Writes all of `bytes` where the descriptor stands.
-    package func write(_ bytes: UnsafeRawBufferPointer) throws {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let part = UnsafeRawBufferPointer(rebasing: rest)
-            let count = try retryingInterrupts("write \(name)") {
-                Glibc.write(descriptor, part.baseAddress, part.count)
-            }
-            rest = rest.dropFirst(count)
+        // With holes: zeros that a few bytes expand to must not fill the disk.
+        let output = SparseOutput(file)
+        var size = 0
+        try source.drain { bytes in
+            try output.write(bytes, at: size)
+            size += bytes.count
         }
+        if output.end < size { try retryingInterrupts("write \(name)") { ftruncate(descriptor, size) } }
+        return FileRange(file: file, offset: 0, size: size)
     }
 }

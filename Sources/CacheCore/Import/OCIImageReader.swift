@@ -8,103 +8,147 @@ struct OCIImageReader {
     let files: LayoutFiles
     let limits: ImportLimits
 
-    func image(tag: String?) throws -> ImageSource {
+    /// - Parameters:
+    ///   - tag: the name that the layout's index gives it; may be absent where there is one image.
+    ///   - digest: of a manifest or an index, listed or not.
+    func image(tag: String?, digest: SHA256Digest?) throws -> ImageSource {
+        if let digest { return try image(digest, tag: tag) }
+        let manifests = try index().manifests ?? []
+        return try image(at: descriptor(tag, in: manifests), depth: 0)
+    }
+
+    private func index() throws -> OCIDocument {
         let name = "\(files.name)/index.json"
         guard let range = try files.find("index.json") else {
             throw CacheError(.missing, "\(files.name) is not an OCI image layout: it has no index.json")
         }
-        let bytes = try range.readAll(atMost: limits.documentBytes)
-        let index = try JSONDocument.decode(OCIIndex.self, from: bytes, name: name, limits: limits)
+        let index =
+            try JSONDocument.decode(OCIDocument?.self, from: range.readDocument(limits), name: name, limits: limits)
+            ?? OCIDocument()
         try checkCount(index, name: name)
-        return try image(at: select(tag, from: index.manifests))
+        return index
     }
 
     // MARK: Which image
 
-    private func select(_ tag: String?, from manifests: [OCIDescriptor]) throws -> OCIDescriptor {
-        var candidates = manifests
-        let tags = Set(manifests.compactMap { $0.annotations?[OCIAnnotation.referenceName] }).sorted()
-        if let tag {
-            candidates = manifests.filter { $0.annotations?[OCIAnnotation.referenceName] == tag }
-            guard !candidates.isEmpty else {
-                let known = tags.isEmpty ? "it has no tags" : "it has \(tags.prefix(20).joined(separator: ", "))"
-                throw CacheError(.missing, "\(files.name) has no image '\(tag)': \(known)")
-            }
-        } else if tags.count > 1 {
+    /// What the digest names, as long as it is in the layout: it need not be in the index.
+    private func image(_ digest: SHA256Digest, tag: String?) throws -> ImageSource {
+        guard let range = try files.find("blobs/sha256/\(digest)") else {
+            let known = try (index().manifests ?? []).uniqued().prefix(20).map(\.digest).joined(separator: ", ")
             throw CacheError(
-                .invalidInput, "\(files.name) has several images, name one: \(tags.prefix(20).joined(separator: ", "))")
+                .missing, "\(files.name) has no image sha256:\(digest): it has \(known.isEmpty ? "none" : known)")
         }
-        return try forThisMachine(candidates, name: files.name)
-    }
-
-    /// The only image there is, or the one for this machine's architecture, or for linux/amd64.
-    private func forThisMachine(_ candidates: [OCIDescriptor], name: String) throws -> OCIDescriptor {
-        // Build tools list attestations as images of an unknown platform.
-        let images = candidates.filter { $0.platform?.os != "unknown" }
-        if images.count == 1 { return images[0] }
-        for platform in [OCIPlatform.host, OCIPlatform(architecture: "amd64", os: "linux")] {
-            if let match = images.first(where: { $0.platform == platform }) { return match }
-        }
-        let platforms = images.compactMap { $0.platform.map { "\($0.os)/\($0.architecture)" } }
-        throw CacheError(
-            .invalidInput,
-            images.isEmpty
-                ? "\(name) has no image" : "\(name) has \(images.count) images and none for this machine: \(platforms)")
-    }
-
-    private func image(at descriptor: OCIDescriptor) throws -> ImageSource {
-        var descriptor = descriptor
-        for _ in 0..<Self.indexDepth {
-            let (bytes, name) = try document(descriptor, kind: "manifest")
-            let probe = try JSONDocument.decode(MediaTypeProbe.self, from: bytes, name: name, limits: limits)
-            switch descriptor.mediaType ?? probe.mediaType {
-            case OCIMediaType.manifest, OCIMediaType.dockerManifest:
-                let manifest = try JSONDocument.decode(OCIManifest.self, from: bytes, name: name, limits: limits)
-                return try image(of: manifest, name: name)
-            case OCIMediaType.index, OCIMediaType.dockerIndex:
-                let index = try JSONDocument.decode(OCIIndex.self, from: bytes, name: name, limits: limits)
-                try checkCount(index, name: name)
-                descriptor = try forThisMachine(index.manifests, name: name)
-            case let other:
-                throw CacheError(
-                    .unsupported, "\(name) has the media type '\(other ?? "none")', which is no image manifest")
+        if let tag {
+            let named = try (index().manifests ?? []).filter { $0.isNamed(tag) }
+            guard named.contains(where: { $0.digest == "sha256:\(digest)" }) else {
+                throw CacheError(.missing, "\(files.name) has no image '\(tag)' that is sha256:\(digest)")
             }
         }
-        throw CacheError(.limitExceeded, "\(files.name) has an index in an index more than \(Self.indexDepth) times")
+        return try image(at: OCIDescriptor(digest: "sha256:\(digest)", size: range.size), depth: 0)
     }
 
-    private struct MediaTypeProbe: Decodable {
-        var mediaType: String?
+    /// The one entry of the layout's index that is meant.
+    private func descriptor(_ tag: String?, in manifests: [OCIDescriptor]) throws -> OCIDescriptor {
+        let names = Set(manifests.compactMap(\.name)).sorted()
+        guard let tag else {
+            // Several names of one image are one image.
+            if names.count > 1, manifests.filter({ !$0.isNoImage }).uniqued().count > 1 {
+                throw CacheError(
+                    .invalidInput,
+                    "\(files.name) has several images, name one: \(names.prefix(20).joined(separator: ", "))")
+            }
+            return try choice(files.name).choose(from: manifests)
+        }
+        let candidates = manifests.filter { $0.isNamed(tag) }
+        guard !candidates.isEmpty else {
+            let known = names.isEmpty ? "it has no tags" : "it has \(names.prefix(20).joined(separator: ", "))"
+            throw CacheError(.missing, "\(files.name) has no image '\(tag)': \(known)")
+        }
+        return try choice("\(files.name), image '\(tag)',").choose(from: candidates)
     }
 
-    private func checkCount(_ index: OCIIndex, name: String) throws {
-        guard index.manifests.count <= limits.indexEntries else {
-            throw CacheError(.limitExceeded, "\(name) lists more than \(limits.indexEntries) images")
+    private func choice(_ name: String) -> OCIImageChoice {
+        OCIImageChoice(name: name, form: "\(form):\(files.name)") { descriptor in
+            try platform(of: descriptor, depth: 0)
+        }
+    }
+
+    private var form: String {
+        switch files {
+        case .directory: "oci"
+        case .archive: "oci-archive"
+        }
+    }
+
+    /// What the configuration says. An index runs on what the image in it does that would be chosen.
+    private func platform(of descriptor: OCIDescriptor, depth: Int) throws -> OCIPlatform {
+        let (document, name) = try document(descriptor)
+        switch try document.kind(descriptor, name: name) {
+        case .manifest: return try configuration(of: document, name: name).configuration.platform
+        case .index:
+            let inner = try inner(document, name: name, depth: depth)
+            if let platform = inner.platform, platform.isComplete { return platform }
+            return try platform(of: inner, depth: depth + 1)
+        }
+    }
+
+    private func image(at descriptor: OCIDescriptor, depth: Int) throws -> ImageSource {
+        let (document, name) = try document(descriptor)
+        switch try document.kind(descriptor, name: name) {
+        case .manifest: return try image(of: document, name: name)
+        case .index: return try image(at: inner(document, name: name, depth: depth), depth: depth + 1)
+        }
+    }
+
+    private func inner(_ index: OCIDocument, name: String, depth: Int) throws -> OCIDescriptor {
+        guard depth < Self.indexDepth else {
+            throw CacheError(
+                .limitExceeded, "\(files.name) has an index in an index more than \(Self.indexDepth) times")
+        }
+        try checkCount(index, name: name)
+        return try choice(name).choose(from: index.manifests ?? [])
+    }
+
+    private func checkCount(_ index: OCIDocument, name: String) throws {
+        guard index.manifests?.count ?? 0 <= limits.indexEntries else {
+            throw Limit.indexEntries.exceeded("\(name) lists more than \(limits.indexEntries) images")
         }
     }
 
     // MARK: The image
 
-    private func image(of manifest: OCIManifest, name: String) throws -> ImageSource {
-        guard manifest.layers.count <= limits.layers else {
-            throw CacheError(
-                .limitExceeded, "\(name) has \(manifest.layers.count) layers, more than the limit of \(limits.layers)")
+    private func document(_ descriptor: OCIDescriptor) throws -> (OCIDocument, name: String) {
+        let (bytes, name) = try bytes(of: descriptor, kind: "manifest")
+        return (try JSONDocument.decode(OCIDocument.self, from: bytes, name: name, limits: limits), name)
+    }
+
+    private func configuration(
+        of manifest: OCIDocument, name: String
+    ) throws -> (configuration: OCIConfiguration, bytes: [UInt8], name: String) {
+        guard let descriptor = manifest.config else {
+            throw CacheError(.invalidInput, "\(name) has no configuration: it is no image")
         }
-        for layer in manifest.layers where !OCIMediaType.isLayer(layer.mediaType ?? "") {
-            throw CacheError(
-                .unsupported,
-                "\(name) has a layer of type '\(layer.mediaType ?? "none")', which is no plain image layer")
+        let (bytes, own) = try bytes(of: descriptor, kind: "configuration")
+        return (try JSONDocument.decode(OCIConfiguration.self, from: bytes, name: own, limits: limits), bytes, own)
+    }
+
+    private func image(of manifest: OCIDocument, name: String) throws -> ImageSource {
+        let descriptors = manifest.layers ?? []
+        try ImageSource.check(layerCount: descriptors.count, of: name)
+        for layer in descriptors {
+            if let type = layer.mediaType.nonEmpty, !OCIMediaType.isLayer(type) {
+                throw CacheError(
+                    .unsupported, "\(name) has a layer of type '\(type)', which is no plain image layer")
+            }
         }
-        let (bytes, configurationName) = try document(manifest.config, kind: "configuration")
-        let configuration = try JSONDocument.decode(
-            OCIConfiguration.self, from: bytes, name: configurationName, limits: limits)
+        let (configuration, bytes, configurationName) = try configuration(of: manifest, name: name)
         let diffIDs = try configuration.layerDigests(in: configurationName)
-        guard diffIDs.count == manifest.layers.count else {
+        guard diffIDs.count == descriptors.count else {
             throw CacheError(
                 .invalidInput,
-                "\(name) has \(manifest.layers.count) layers, but its configuration lists \(diffIDs.count)")
+                "\(name) has \(descriptors.count) layers, but its configuration lists \(diffIDs.count)")
         }
-        let layers = try zip(manifest.layers, diffIDs).map { descriptor, diffID in
+        let layers = try zip(descriptors, diffIDs).map { descriptor, diffID in
             try layer(descriptor, diffID: diffID)
         }
         return ImageSource(origin: .oci, configuration: ByteBuffer(bytes: bytes), layers: layers)
@@ -118,7 +162,7 @@ struct OCIImageReader {
         return LayerSource(name: name, diffID: diffID, compressedSize: range.size) { readerCompares in
             // Not compressed: blob and layer are the same bytes under the same hash, and once is enough.
             if readerCompares, digest == diffID {
-                return LimitedSource(FileRangeSource(range), name: name, limit: limits.layerBytes)
+                return LimitedSource(FileRangeSource(range), name: name, limits: limits)
             }
             let blob = VerifiedBlob(range, digest: digest, name: name)
             return try VerifiedLayer(blob: blob, name: name, compressedSize: range.size, limits: limits)
@@ -127,22 +171,33 @@ struct OCIImageReader {
 
     private func blob(_ descriptor: OCIDescriptor, digest: SHA256Digest, name: String) throws -> FileRange {
         let range = try files.require("blobs/sha256/\(digest)")
-        guard range.size == descriptor.size else {
-            throw CacheError(
-                .corrupt,
-                "\(name) has \(range.size) bytes where its manifest says \(descriptor.size): fetch the image again")
-        }
-        return range
+        // Where nothing says the size, the digest does for it.
+        guard let size = descriptor.size, size != range.size else { return range }
+        throw CacheError(
+            .corrupt, "\(name) has \(range.size) bytes where its manifest says \(size): fetch the image again")
     }
 
     /// A small blob, whole and verified.
-    private func document(_ descriptor: OCIDescriptor, kind: String) throws -> (bytes: [UInt8], name: String) {
+    private func bytes(of descriptor: OCIDescriptor, kind: String) throws -> (bytes: [UInt8], name: String) {
         let digest = try descriptor.sha256(in: files.name)
         let name = "\(kind) sha256:\(digest) of \(files.name)"
-        let bytes = try blob(descriptor, digest: digest, name: name).readAll(atMost: limits.documentBytes)
+        let bytes = try blob(descriptor, digest: digest, name: name).readDocument(limits)
         guard bytes.withUnsafeBytes({ SHA256Digest(hashing: $0) }) == digest else {
             throw CacheError(.corrupt, "\(name) is not what its digest says: fetch the image again")
         }
         return (bytes, name)
+    }
+}
+
+extension OCIDescriptor {
+    /// What the layout's index calls it.
+    fileprivate var name: String? { annotation(OCIAnnotation.referenceName) }
+
+    /// Docker gives only the tag as the name, and the whole name besides.
+    fileprivate func isNamed(_ name: String) -> Bool {
+        if self.name == name { return true }
+        return annotation(OCIAnnotation.containerdName).map {
+            DockerName.canonical($0) == DockerName.canonical(name) && name.contains("/")
+        } ?? false
     }
 }

@@ -69,24 +69,61 @@ package final class OpenFile: Sendable {
 package struct FileRange: Sendable {
     package let file: OpenFile
     package let offset: Int
+    /// Bytes that can be read, those in holes included.
     package let size: Int
+    /// What of a sparse member is there, and where; `nil` if all of it is, in one piece.
+    private let pieces: [FilePiece]?
 
     package init(file: OpenFile, offset: Int, size: Int) {
         self.file = file
         self.offset = offset
         self.size = size
+        pieces = nil
+    }
+
+    /// A sparse member: `segments` of it, in ascending order, lie one after the other at `offset`; the rest of it is zero.
+    init(file: OpenFile, offset: Int, size: Int, segments: [LayerEntry.Segment]) {
+        self.file = file
+        self.offset = offset
+        self.size = size
+        var place = 0
+        pieces = segments.map { segment in
+            defer { place += Int(segment.length) }
+            return FilePiece(start: Int(segment.offset), length: Int(segment.length), place: place)
+        }
     }
 
     /// Reads at `position` of the range; 0 at its end.
     /// - Throws: ``CacheError`` `.io`, also when the file has become shorter than the range.
     package func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int) throws -> Int {
-        let wanted = min(buffer.count, size - position)
+        var wanted = min(buffer.count, size - position)
         guard wanted > 0 else { return 0 }
+        var place = position
+        if let pieces {
+            switch FilePiece.find(position, in: pieces) {
+            case .data(let found, let count): (place, wanted) = (found, min(wanted, count))
+            case .hole(let end):
+                wanted = min(wanted, (end ?? size) - position)
+                UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]).initializeMemory(
+                    as: UInt8.self, repeating: 0)
+                return wanted
+            }
+        }
         let count = try retryingInterrupts("read \(file.name)") {
-            pread(file.descriptor, buffer.baseAddress, wanted, offset + position)
+            pread(file.descriptor, buffer.baseAddress, wanted, offset + place)
         }
         guard count > 0 else { throw CacheError(.io, "\(file.name) became shorter while it was read") }
         return count
+    }
+
+    /// All bytes of a JSON document of an image.
+    package func readDocument(_ limits: ImportLimits) throws -> [UInt8] {
+        guard size <= limits.documentBytes else {
+            throw Limit.documentBytes.exceeded(
+                "\(file.name) has a document of \(size) bytes, more than \(Limit.documentBytes.text(limits.documentBytes))"
+            )
+        }
+        return try readAll(atMost: size)
     }
 
     /// All bytes of a document that must be small.
@@ -158,16 +195,5 @@ extension stat {
 extension CacheError {
     package static func changed(_ file: OpenFile) -> CacheError {
         CacheError(.conflict, "\(file.name) changed while it was read: push it again when nobody writes to it")
-    }
-}
-
-/// What can only be read once: a pipe, a terminal, standard input.
-package final class PipeSource: ByteSource {
-    private let file: OpenFile
-
-    package init(_ file: OpenFile) { self.file = file }
-
-    package func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        try retryingInterrupts("read \(file.name)") { Glibc.read(file.descriptor, buffer.baseAddress, buffer.count) }
     }
 }

@@ -1,11 +1,11 @@
 /// What a push reads, written as `skopeo` writes it: `oci:DIR:TAG`, `tar:FILE`, ...
 public enum SourceReference: Sendable, Equatable {
-    /// An OCI image layout in a directory; `tag` may be absent where the layout holds one image.
-    case ociLayout(directory: String, tag: String?)
+    /// An OCI image layout in a directory; `tag` and `digest`, of a manifest or an index, may be absent where the layout holds one image.
+    case ociLayout(directory: String, tag: String?, digest: SHA256Digest? = nil)
     /// The same in a tar, plain or compressed.
-    case ociArchive(file: String, tag: String?)
-    /// What `docker save` writes; `reference` may be absent where it holds one image.
-    case dockerArchive(file: String, reference: String?)
+    case ociArchive(file: String, tag: String?, digest: SHA256Digest? = nil)
+    /// What `docker save` writes; `reference` and `digest`, of the configuration, may be absent where it holds one image.
+    case dockerArchive(file: String, reference: String?, digest: SHA256Digest? = nil)
     /// One layer: a tar, plain or compressed with gzip or zstd.
     case tar(file: String)
     /// One layer: the entries of a ZIP.
@@ -21,14 +21,14 @@ public enum SourceReference: Sendable, Equatable {
         let (type, rest) = try ReferenceText.split(text, role: "source", forms: forms)
         switch type {
         case "oci":
-            let (path, tag) = try ReferenceText.pathAndName(rest, of: text)
-            return .ociLayout(directory: path, tag: tag)
+            let (path, tag, digest) = try ReferenceText.pathNameAndDigest(rest, of: text)
+            return .ociLayout(directory: path, tag: tag, digest: digest)
         case "oci-archive":
-            let (path, tag) = try ReferenceText.pathAndName(rest, of: text)
-            return .ociArchive(file: path, tag: tag)
+            let (path, tag, digest) = try ReferenceText.pathNameAndDigest(rest, of: text)
+            return .ociArchive(file: path, tag: tag, digest: digest)
         case "docker-archive":
-            let (path, name) = try ReferenceText.pathAndName(rest, of: text)
-            return .dockerArchive(file: path, reference: name)
+            let (path, name, digest) = try ReferenceText.pathNameAndDigest(rest, of: text)
+            return .dockerArchive(file: path, reference: name, digest: digest)
         case "tar": return .tar(file: rest)
         case "zip": return .zip(file: rest)
         case "dir": return .directory(rest)
@@ -38,7 +38,7 @@ public enum SourceReference: Sendable, Equatable {
     }
 
     private static let forms =
-        "oci:DIR:TAG, oci-archive:FILE[:TAG], docker-archive:FILE[:REF], tar:FILE, zip:FILE, dir:DIR or file:FILE"
+        "oci:DIR[:TAG][@sha256:DIGEST], oci-archive:FILE[:TAG][@...], docker-archive:FILE[:REF][@...], tar:FILE, zip:FILE, dir:DIR or file:FILE"
 }
 
 /// The shared syntax of ``SourceReference`` and ``DestinationReference``.
@@ -62,6 +62,23 @@ enum ReferenceText {
             throw CacheError(.invalidInput, "'\(text)' ends with a colon: name a tag or leave it out")
         }
         return (path, name)
+    }
+
+    /// The same, and behind both `@sha256:` and a digest; either or both may be absent.
+    static func pathNameAndDigest(
+        _ rest: String, of text: String
+    ) throws -> (path: String, name: String?, digest: SHA256Digest?) {
+        let mark = "@sha256:"
+        guard rest.utf8.count > mark.utf8.count, let at = rest.lastIndex(of: "@"), rest[at...].hasPrefix(mark) else {
+            let (path, name) = try pathAndName(rest, of: text)
+            return (path, name, nil)
+        }
+        guard let digest = SHA256Digest(hex: rest[at...].dropFirst(mark.count)) else {
+            throw CacheError(.invalidInput, "'\(text)' does not end with a sha256 digest: 64 hexadecimal digits")
+        }
+        guard at != rest.startIndex else { throw CacheError(.invalidInput, "'\(text)' has no path before its digest") }
+        let (path, name) = try pathAndName(String(rest[..<at]), of: text)
+        return (path, name, digest)
     }
 
     static func unknown(_ type: Substring, role: String, forms: String) -> CacheError {

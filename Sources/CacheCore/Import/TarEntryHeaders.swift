@@ -21,20 +21,20 @@ struct TarEntryHeaders {
         while true {
             let header = try TarHeader(try take(TarBlock.byteCount))
             guard TarExtendedHeaders.isExtendedHeader(header.type) else {
-                path = pax.sparse.path ?? pax.path ?? longPath ?? header.path
-                linkTarget = pax.linkTarget ?? longTarget ?? header.linkTarget
+                path = pax.sparse.path ?? longPath ?? pax.path ?? header.path
+                linkTarget = longTarget ?? pax.linkTarget ?? header.linkTarget
                 type = header.type
                 modified = pax.mtime
                 return
             }
-            let size = Int(clamping: try header.size())
+            let size = Int(clamping: try TarNumber.size(header.numbers().size))
             let payload = try take(size)
             _ = try take(min(NewTarEntry.padding(after: size), bytes.count - position))
             switch header.type {
             case UInt8(ascii: "L"): longPath = Array(payload.untilNUL)
             case UInt8(ascii: "K"): longTarget = Array(payload.untilNUL)
             case UInt8(ascii: "g"): break
-            default: try pax.parse(payload)
+            default: pax = try TarPaxRecords(payload)
             }
         }
     }

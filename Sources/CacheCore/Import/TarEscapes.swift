@@ -1,7 +1,7 @@
 /// How libarchive writes extended attributes into pax records.
 enum TarEscapes {
-    /// `%41` for `A`; anything else stands for itself.
-    static func decodePercent(_ text: UnsafeRawBufferPointer) throws -> [UInt8] {
+    /// `%41` for `A`; anything else stands for itself. `nil` if it is malformed.
+    static func decodePercent(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
         var bytes: [UInt8] = []
         var position = 0
         while position < text.count {
@@ -11,23 +11,21 @@ enum TarEscapes {
                 continue
             }
             guard position + 2 < text.count, let high = nibble(text[position + 1]), let low = nibble(text[position + 2])
-            else {
-                throw TarFault("a malformed name of an extended attribute")
-            }
+            else { return nil }
             bytes.append(high << 4 | low)
             position += 3
         }
         return bytes
     }
 
-    /// Base 64 with or without the padding at its end.
-    static func decodeBase64(_ text: UnsafeRawBufferPointer) throws -> [UInt8] {
+    /// Base 64 with or without the padding at its end; `nil` if it is malformed.
+    static func decodeBase64(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 4 * 3 + 3)
         var bits: UInt32 = 0
         var count = 0
         for byte in text where byte != UInt8(ascii: "=") {
-            guard let value = digit(byte) else { throw TarFault("a malformed value of an extended attribute") }
+            guard let value = digit(byte) else { return nil }
             bits = bits << 6 | UInt32(value)
             count += 6
             if count >= 8 {

@@ -1,10 +1,12 @@
-/// What the extended headers of a tar say about the entry after them (`x`, `L`, `K`) and about all entries after them (`g`).
+/// What the extended headers before an entry say about it, and how that and its own header become an entry.
+///
+/// As with Go's reader, and GNU's where both agree: of several pax headers (`x`) the last one counts alone; a long name (`L`, `K`) goes before
+/// pax records, the name of a sparse file before both. What a global header (`g`) says is ignored, as container runtimes do, and it also
+/// takes back what came before it.
 struct TarExtendedHeaders {
     private var pax = TarPaxRecords()
     private var longPath: [UInt8]?
     private var longTarget: [UInt8]?
-    /// Owners and times only: nothing else makes sense for more than one entry, and nobody else takes more.
-    private var global = TarPaxRecords()
     /// Bytes that were spent on the entry to come.
     private var bytes = 0
     private let limits: LayerLimits
@@ -13,111 +15,75 @@ struct TarExtendedHeaders {
         self.limits = limits
     }
 
-    /// The path of the entry to come, as far as it is known.
-    var path: [UInt8]? { pax.sparse.path ?? pax.path ?? longPath }
-
-    /// Reads what an extended header of this type holds. The header itself has been taken.
-    mutating func read(_ type: UInt8, _ size: UInt64, _ input: SplitterInput, _ output: inout LayerWriter) throws {
-        let payload = try payload(size, input, &output)
-        switch type {
-        case UInt8(ascii: "L"): longPath = payload.untilNUL
-        case UInt8(ascii: "K"): longTarget = payload.untilNUL
-        case UInt8(ascii: "g"):
-            try payload.withUnsafeBytes { try global.parse($0) }
-            global = TarPaxRecords(uid: global.uid, gid: global.gid, mtime: global.mtime)
-        default: try payload.withUnsafeBytes { try pax.parse($0) }
-        }
-    }
-
     static func isExtendedHeader(_ type: UInt8) -> Bool {
         switch type {
+        // X: Solaris's name for x, which GNU tar and libarchive read, too.
         case UInt8(ascii: "x"), UInt8(ascii: "X"), UInt8(ascii: "g"), UInt8(ascii: "L"), UInt8(ascii: "K"): true
         default: false
         }
     }
 
-    private mutating func payload(_ size: UInt64, _ input: SplitterInput, _ output: inout LayerWriter) throws -> [UInt8]
-    {
-        var payload: [UInt8] = []
-        while UInt64(payload.count) < size {
-            let block = try metadataBlock(input, &output)
-            payload.append(contentsOf: block.prefix(Int(min(size - UInt64(payload.count), UInt64(block.count)))))
+    /// Takes all that an extended header of this type holds.
+    mutating func apply(_ payload: UnsafeRawBufferPointer, _ type: UInt8) throws {
+        switch type {
+        case UInt8(ascii: "L"): longPath = payload.untilNUL.ifAny
+        case UInt8(ascii: "K"): longTarget = payload.untilNUL.ifAny
+        case UInt8(ascii: "g"):
+            try TarPaxRecords.forEach(payload) { _, _ in }
+            (pax, longPath, longTarget) = (TarPaxRecords(), nil, nil)
+        default: pax = try TarPaxRecords(payload)
         }
-        return payload
-    }
-
-    /// Takes a block of metadata.
-    /// - Returns: the block, valid until `input` is used again.
-    mutating func metadataBlock(_ input: SplitterInput, _ output: inout LayerWriter) throws -> UnsafeRawBufferPointer {
-        try spend(TarBlock.byteCount)
-        let block = try input.peek(TarBlock.byteCount)
-        guard block.count == TarBlock.byteCount else { throw TarFault("the archive ends inside an extended header") }
-        output.block(block, .metadata)
-        input.skip(block.count)
-        return block
     }
 
     /// Counts `count` bytes against what one entry may have.
     mutating func spend(_ count: Int) throws {
         bytes += count
         guard bytes <= limits.metadataBytes else {
-            throw TarFault("extended headers of more than \(limits.metadataBytes) bytes for one entry")
+            throw TarFault(beyondLimit: "extended headers of more than \(limits.metadataBytes) bytes for one entry")
         }
     }
 
-    /// Forgets all but global headers: the entry is complete.
+    /// Forgets everything: the entry is complete.
     mutating func reset() {
         guard bytes > 0 else { return }
-        pax = TarPaxRecords()
-        longPath = nil
-        longTarget = nil
-        bytes = 0
+        self = TarExtendedHeaders(limits: limits)
     }
 
     // MARK: Entries
 
-    /// Bytes of content after `header`, as far as headers say so.
-    func storedSize(_ header: TarHeader) throws -> UInt64 {
-        let size = try pax.size ?? header.size()
-        guard size <= limits.layerBytes else {
-            throw CacheError(
-                .limitExceeded, "an entry of \(size) bytes is beyond the limit for a layer, \(limits.layerBytes) bytes")
-        }
-        return size
-    }
-
-    /// How GNU's pax formats store a sparse file; `nil` if this is none.
-    var sparse: TarPaxRecords.Sparse? { pax.sparse.isPresent ? pax.sparse : nil }
+    /// The path of the entry to come, as far as it is known.
+    var path: [UInt8]? { pax.sparse.path ?? longPath ?? pax.path }
 
     /// The entry without its content; `nil` if the header stands for something that is no file (a volume label, say).
-    func entry(_ header: TarHeader) throws -> LayerEntry? {
-        let path = path ?? header.path
-        guard path.count <= limits.pathBytes else { throw TarFault("a path of more than \(limits.pathBytes) bytes") }
-        guard let kind = Self.kind(header.type, path) else { return nil }
-        var entry = LayerEntry(path: path, kind: kind)
-        entry.mode = try header.mode()
-        entry.uid = try pax.uid ?? global.uid ?? header.uid()
-        entry.gid = try pax.gid ?? global.gid ?? header.gid()
-        if let mtime = pax.mtime ?? global.mtime {
-            (entry.mtimeSeconds, entry.mtimeNanoseconds) = (mtime.seconds, mtime.nanoseconds)
-        } else {
-            entry.mtimeSeconds = try header.mtime()
+    /// - Parameter path: of this entry.
+    func entry(_ header: TarHeader, _ numbers: TarHeader.Numbers, _ path: [UInt8]) throws -> LayerEntry? {
+        guard path.count <= limits.pathBytes else {
+            throw TarFault(beyondLimit: "a path of more than \(limits.pathBytes) bytes")
         }
+        guard let kind = Self.kind(header.type, longPath ?? pax.path ?? path) else { return nil }
+        var entry = LayerEntry(path: path, kind: kind)
+        entry.mode = UInt16(numbers.mode & 0o7777)
+        entry.uid = TarNumber.owner(pax.uid ?? numbers.uid)
+        entry.gid = TarNumber.owner(pax.gid ?? numbers.gid)
+        entry.mtimeSeconds = pax.mtime?.seconds ?? numbers.mtime
+        entry.mtimeNanoseconds = pax.mtime?.nanoseconds ?? 0
         switch kind {
         case .symbolicLink, .hardLink:
-            entry.linkTarget = pax.linkTarget ?? longTarget ?? header.linkTarget
+            entry.linkTarget = longTarget ?? pax.linkTarget ?? header.linkTarget
             guard entry.linkTarget.count <= limits.pathBytes else {
-                throw TarFault("a link target of more than \(limits.pathBytes) bytes")
+                throw TarFault(beyondLimit: "a link target of more than \(limits.pathBytes) bytes")
             }
         case .characterDevice, .blockDevice:
-            entry.deviceMajor = try header.deviceMajor()
-            entry.deviceMinor = try header.deviceMinor()
+            entry.deviceMajor = try TarNumber.identifier(numbers.deviceMajor, "devmajor")
+            entry.deviceMinor = try TarNumber.identifier(numbers.deviceMinor, "devminor")
         case .file, .directory, .fifo: break
         }
         entry.xattrs = pax.xattrs
         return entry
     }
 
+    /// GNU tar's kinds, with unknown ones as files, as POSIX wants it. (Runtimes refuse what is neither a file of type 0 or NUL nor one of 1 to 6,
+    /// but not every tar is an image's.)
     private static func kind(_ type: UInt8, _ path: [UInt8]) -> LayerEntry.Kind? {
         switch type {
         case UInt8(ascii: "1"): .hardLink
@@ -126,16 +92,34 @@ struct TarExtendedHeaders {
         case UInt8(ascii: "4"): .blockDevice
         case UInt8(ascii: "5"), UInt8(ascii: "D"): .directory
         case UInt8(ascii: "6"): .fifo
-        // GNU's volume label, rest of a file from another volume, and old list of long names.
-        case UInt8(ascii: "V"), UInt8(ascii: "M"), UInt8(ascii: "N"): nil
-        // Before ustar there was no type for directories.
+        // GNU's volume label, and the rest of a file from another volume.
+        case UInt8(ascii: "V"), UInt8(ascii: "M"): nil
+        // Before ustar there was no type for directories. In a file of type 0 the slash means nothing.
         case 0 where path.last == UInt8(ascii: "/"): .directory
-        // POSIX: what is not known is to be taken as a file.
         default: .file
         }
     }
+
+    /// Bytes of content after `header`. The types 1 to 6 have none whatever their size says: a hard link that repeats the size of its file is the
+    /// usual case. (So has a directory of the time before ustar; that of GNU's incremental archives, type D, has its list of names.)
+    func storedSize(_ header: TarHeader, _ numbers: TarHeader.Numbers, _ kind: LayerEntry.Kind?) throws -> UInt64 {
+        switch kind {
+        case .file, nil: break
+        case .directory where header.type == UInt8(ascii: "D"): break
+        default: return 0
+        }
+        let size = try TarNumber.size(pax.size ?? numbers.size)
+        guard size <= limits.layerBytes else {
+            throw TarFault(
+                beyondLimit: "a size of \(size) bytes, beyond the limit for a layer, \(limits.layerBytes) bytes")
+        }
+        return size
+    }
+
+    /// How a file is stored by pax records; `nil` if it is not sparse.
+    var sparse: TarSparseRecords? { pax.sparse.format == nil ? nil : pax.sparse }
 }
 
-extension [UInt8] {
-    fileprivate var untilNUL: [UInt8] { Array(prefix { $0 != 0 }) }
+extension UnsafeRawBufferPointer {
+    fileprivate var ifAny: [UInt8]? { isEmpty ? nil : [UInt8](self) }
 }

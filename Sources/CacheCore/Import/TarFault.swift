@@ -1,5 +1,16 @@
-/// What is wrong with a tar; the splitter adds the entry and the place.
+/// What is wrong with a tar; the reader adds the entry and the place.
 struct TarFault: Error {
+    let code: CacheError.Code
     let what: String
-    init(_ what: String) { self.what = what }
+
+    init(_ what: String) {
+        code = .invalidInput
+        self.what = what
+    }
+
+    /// The archive may be right, but asks for more than a push takes.
+    init(beyondLimit what: String) {
+        code = .limitExceeded
+        self.what = what
+    }
 }

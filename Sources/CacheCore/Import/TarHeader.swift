@@ -1,31 +1,59 @@
-/// One header block of a tar, in any of the dialects v7, ustar, GNU and star. Fields are parsed when they are asked for, so that what
-/// an entry does not use may be garbage.
+/// One header block of a tar, in any of the dialects v7, ustar, GNU and star, understood as Go's `archive/tar` does and so the runtimes.
 struct TarHeader {
+    private enum Dialect {
+        /// Whatever has no magic that is known, `ustar 00` for one: only the fields up to the link's target mean anything.
+        case v7
+        /// A prefix of the path, and device numbers.
+        case ustar
+        /// ustar with a shorter prefix, and times behind it.
+        case star
+        /// Device numbers, but times and a sparse map where ustar has its prefix.
+        case gnu
+    }
+
+    /// The numbers of a header. One that is malformed makes it malformed, also where the entry's kind has no use for it.
+    struct Numbers {
+        let mode: Int64
+        let uid: Int64
+        let gid: Int64
+        let size: Int64
+        let mtime: Int64
+        var deviceMajor: Int64 = 0
+        var deviceMinor: Int64 = 0
+    }
+
     private let block: UnsafeRawBufferPointer
+    private let dialect: Dialect
 
     /// - Parameter block: 512 bytes that stay valid for as long as the header is used.
     /// - Throws: if the checksum is wrong: then this is no header.
     init(_ block: UnsafeRawBufferPointer) throws {
         self.block = block
         guard Self.hasValidChecksum(block) else { throw TarFault("no tar header where one must be (wrong checksum)") }
+        dialect = Self.dialect(of: block)
     }
 
-    /// Whether a block of 512 bytes passes for a header.
-    static func hasValidChecksum(_ block: UnsafeRawBufferPointer) -> Bool {
+    /// Whether a block of 512 bytes passes for a header: its bytes add up, taken as unsigned or, as some old programs did, as signed.
+    private static func hasValidChecksum(_ block: UnsafeRawBufferPointer) -> Bool {
         if TarBlock.hasUsualChecksum(block) { return true }
-        guard let stored = try? TarNumber.parse(block[field: 148, 8]) else { return false }
+        guard let stored = try? TarNumber.octal(block[field: 148, 8]) else { return false }
         return stored == Int64(TarBlock.sum(block)) || stored == Int64(TarBlock.signedSum(block))
+    }
+
+    private static func dialect(of block: UnsafeRawBufferPointer) -> Dialect {
+        // The version of ustar (`00`) is not looked at, nobody does; that of GNU is a part of its magic.
+        if block[field: 257, 6].elementsEqual("ustar\0".utf8) {
+            return block[field: 508, 4].elementsEqual("tar\0".utf8) ? .star : .ustar
+        }
+        return block[field: 257, 8].elementsEqual("ustar  \0".utf8) ? .gnu : .v7
     }
 
     var type: UInt8 { block[156] }
 
-    /// ustar's prefix included.
+    /// The prefix included.
     var path: [UInt8] {
         let name = block[field: 0, 100].untilNUL
-        guard isUstar else { return [UInt8](name) }
-        // star keeps times behind a shorter prefix.
-        let isStar = block[field: 508, 4].elementsEqual("tar\0".utf8)
-        let prefix = block[field: 345, isStar ? 131 : 155].untilNUL
+        let prefix = self.prefix
         guard !prefix.isEmpty else { return [UInt8](name) }
         var path = [UInt8]()
         path.reserveCapacity(prefix.count + 1 + name.count)
@@ -35,26 +63,63 @@ struct TarHeader {
         return path
     }
 
+    private var prefix: UnsafeRawBufferPointer {
+        switch dialect {
+        case .v7: return UnsafeRawBufferPointer(rebasing: block[..<0])
+        case .ustar: return block[field: 345, 155].untilNUL
+        case .star: return block[field: 345, 131].untilNUL
+        case .gnu:
+            // Go wrote a prefix into GNU headers until 1.8, and reads it where it can be no time (golang.org/issue/12594).
+            let prefix = block[field: 345, 155].untilNUL
+            let isTime = prefix.isEmpty || ((try? gnuTimes()) != nil)
+            return isTime || prefix.contains { $0 >= 0x80 } ? UnsafeRawBufferPointer(rebasing: block[..<0]) : prefix
+        }
+    }
+
+    private func gnuTimes() throws {
+        for position in [345, 357] where block[position] != 0 {
+            _ = try TarNumber.parse(block[field: position, 12])
+        }
+    }
+
     var linkTarget: [UInt8] { [UInt8](block[field: 157, 100].untilNUL) }
 
-    private var isUstar: Bool { block[field: 257, 6].elementsEqual("ustar\0".utf8) }
+    func numbers() throws -> Numbers {
+        var numbers = Numbers(
+            mode: try number("mode", 100, 8), uid: try number("uid", 108, 8), gid: try number("gid", 116, 8),
+            size: try number("size", 124, 12), mtime: try number("mtime", 136, 12))
+        if dialect != .v7 {
+            numbers.deviceMajor = try number("devmajor", 329, 8)
+            numbers.deviceMinor = try number("devminor", 337, 8)
+        }
+        if dialect == .star {
+            _ = try number("atime", 476, 12)
+            _ = try number("ctime", 488, 12)
+        }
+        return numbers
+    }
 
-    func mode() throws -> UInt16 { UInt16(try number("mode", 100, 8) & 0o7777) }
-    func uid() throws -> UInt32 { TarNumber.owner(try number("uid", 108, 8)) }
-    func gid() throws -> UInt32 { TarNumber.owner(try number("gid", 116, 8)) }
-    func mtime() throws -> Int64 { try number("mtime", 136, 12) }
-    func deviceMajor() throws -> UInt32 { try TarNumber.identifier(number("devmajor", 329, 8), "devmajor") }
-    func deviceMinor() throws -> UInt32 { try TarNumber.identifier(number("devminor", 337, 8), "devminor") }
-    func size() throws -> UInt64 { try TarNumber.size(number("size", 124, 12)) }
+    private func number(_ name: String, _ position: Int, _ count: Int) throws -> Int64 {
+        do { return try TarNumber.parse(block[field: position, count]) } catch {
+            throw TarFault("a malformed number in the field \(name)")
+        }
+    }
 
-    /// GNU's size of a sparse file as its readers see it.
-    func sparseSize() throws -> UInt64 { try TarNumber.size(number("real size", 483, 12)) }
-    /// GNU's first four segments of a sparse file, and whether blocks with more follow the header.
+    // MARK: GNU's sparse files, type S
+
+    /// The size of the file as its readers see it.
+    /// - Throws: in other dialects: star has the same type, and another map.
+    func sparseSize() throws -> UInt64 {
+        guard dialect == .gnu else { throw TarFault("a sparse file in a header that is not GNU's") }
+        return try TarNumber.size(number("real size", 483, 12))
+    }
+
+    /// The first four segments, and whether blocks with more follow the header.
     func sparseMap() throws -> (segments: [LayerEntry.Segment], continues: Bool) {
         (try Self.segments(block[field: 386, 96]), block[482] != 0)
     }
 
-    /// The 21 segments of a block that continues GNU's sparse map, and whether there is another one.
+    /// The 21 segments of a block that continues a map, and whether there is another one.
     static func sparseContinuation(
         _ block: UnsafeRawBufferPointer
     ) throws -> (segments: [LayerEntry.Segment], continues: Bool) {
@@ -63,7 +128,9 @@ struct TarHeader {
 
     private static func segments(_ table: UnsafeRawBufferPointer) throws -> [LayerEntry.Segment] {
         var segments: [LayerEntry.Segment] = []
-        for position in stride(from: 0, to: table.count, by: 24) where table[position] != 0 {
+        for position in stride(from: 0, to: table.count, by: 24) {
+            // The first one that is not used ends the table.
+            if table[position] == 0 { break }
             do {
                 segments.append(
                     LayerEntry.Segment(
@@ -72,12 +139,6 @@ struct TarHeader {
             } catch { throw TarFault("a sparse map with a malformed number") }
         }
         return segments
-    }
-
-    private func number(_ name: String, _ position: Int, _ count: Int) throws -> Int64 {
-        do { return try TarNumber.parse(block[field: position, count]) } catch {
-            throw TarFault("a malformed number in the field \(name)")
-        }
     }
 }
 

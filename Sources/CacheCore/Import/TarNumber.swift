@@ -3,23 +3,30 @@ enum TarNumber {
     /// No file is longer; sums of such sizes do not overflow.
     static let largestSize: Int64 = 1 << 59
 
-    /// Octal digits with blanks or NULs around them, nothing at all (0), or GNU's base 256 with the highest bit set.
+    /// Octal digits, or GNU's base 256, which has the highest bit set. What fields of headers hold but the checksum.
     static func parse(_ field: UnsafeRawBufferPointer) throws -> Int64 {
-        guard let first = field.first else { return 0 }
-        if first & 0x80 != 0 { return try base256(field) }
+        if let first = field.first, first & 0x80 != 0 { return try base256(field) }
+        return try octal(field)
+    }
+
+    /// Octal digits with any number of blanks and NULs around them; nothing at all is 0. What follows on the digits and a NUL is not looked at,
+    /// but nothing else may, as Go's reader has it.
+    static func octal(_ field: UnsafeRawBufferPointer) throws -> Int64 {
+        var end = field.count
+        while end > 0, isFiller(field[end - 1]) { end -= 1 }
         var position = 0
-        while position < field.count, field[position] == 0x20 || field[position] == 0 { position += 1 }
+        while position < end, isFiller(field[position]) { position += 1 }
         var value: Int64 = 0
-        while position < field.count {
-            let byte = field[position]
-            if byte == 0x20 || byte == 0 { break }
+        while position < end, field[position] != 0 {
             // Twelve digits at most: 36 bits.
-            guard byte >= 0x30, byte <= 0x37 else { throw TarFault("a malformed number") }
-            value = value << 3 | Int64(byte - 0x30)
+            guard field[position] >= 0x30, field[position] <= 0x37 else { throw TarFault("a malformed number") }
+            value = value << 3 | Int64(field[position] - 0x30)
             position += 1
         }
         return value
     }
+
+    private static func isFiller(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0 }
 
     /// Two's complement, highest byte first, without the highest bit of all, which marks it.
     private static func base256(_ field: UnsafeRawBufferPointer) throws -> Int64 {
@@ -57,20 +64,22 @@ enum TarNumber {
 
 /// Decimal numbers in pax records and sparse maps.
 enum TarDecimal {
-    /// The number at the front of `bytes`, at least one digit, and how many digits it has; it must be followed by `end`, or may also
-    /// end with the bytes where that is `nil` or a decimal point.
-    static func parse(_ bytes: UnsafeRawBufferPointer, end: UInt8?) -> (value: UInt64, digits: Int)? {
-        var value: UInt64 = 0
-        var digits = 0
-        while digits < bytes.count, bytes[digits] >= 0x30, bytes[digits] <= 0x39 {
+    /// The number that `text` is, digits with or without a sign; `nil` if it is anything else, or beyond 64 bits.
+    static func parse(_ text: UnsafeRawBufferPointer) -> Int64? {
+        let isNegative = text.first == UInt8(ascii: "-")
+        let hasSign = isNegative || text.first == UInt8(ascii: "+")
+        guard text.count > (hasSign ? 1 : 0) else { return nil }
+        var value: Int64 = 0
+        for byte in text[(hasSign ? 1 : 0)...] {
+            guard byte >= 0x30, byte <= 0x39 else { return nil }
+            let digit = Int64(byte - 0x30)
             let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
-            let (sum, carry) = tens.addingReportingOverflow(UInt64(bytes[digits] - 0x30))
+            // Towards the sign: the lowest number has no positive counterpart.
+            let (sum, carry) =
+                isNegative ? tens.subtractingReportingOverflow(digit) : tens.addingReportingOverflow(digit)
             guard !overflow, !carry else { return nil }
             value = sum
-            digits += 1
         }
-        guard digits > 0 else { return nil }
-        if digits < bytes.count { return bytes[digits] == end ? (value, digits) : nil }
-        return end == nil || end == UInt8(ascii: ".") ? (value, digits) : nil
+        return value
     }
 }

@@ -21,39 +21,32 @@ struct TarSparseMap {
         self.size = size
         segments = all.filter { $0.length > 0 }
     }
+}
 
-    /// Takes the map of format 1.0 from the front of the content: decimal numbers, one a line, their count first, filled up to a block.
-    /// - Returns: the segments and the bytes that the map took.
-    static func readText(
-        _ headers: inout TarExtendedHeaders, stored: UInt64, _ input: SplitterInput, _ output: inout LayerWriter
-    ) throws -> (segments: [LayerEntry.Segment], bytes: UInt64) {
-        var numbers: [UInt64] = []
-        var line: [UInt8] = []
-        var taken: UInt64 = 0
-        // The count, then two numbers for each segment.
-        while numbers.isEmpty || UInt64(numbers.count - 1) / 2 < numbers[0] {
-            guard taken + UInt64(TarBlock.byteCount) <= stored else {
-                throw TarFault("a sparse map longer than its content")
+/// Reads the map that format 1.0 puts before the data: decimal numbers, one a line, their count first, filled up to a block.
+struct TarSparseText {
+    private var numbers: [UInt64] = []
+    private var line: [UInt8] = []
+
+    /// Takes the next block.
+    /// - Returns: the segments, if the map is complete; `nil` if it goes on.
+    mutating func take(_ block: UnsafeRawBufferPointer) throws -> [LayerEntry.Segment]? {
+        for byte in block {
+            if byte != 0x0A {
+                line.append(byte)
+                continue
             }
-            let block = try headers.metadataBlock(input, &output)
-            taken += UInt64(block.count)
-            for byte in block {
-                if byte != 0x0A {
-                    line.append(byte)
-                    continue
+            guard let number = line.withUnsafeBytes(TarDecimal.parse), number >= 0, number <= TarNumber.largestSize
+            else { throw TarFault("a sparse map with a malformed number") }
+            numbers.append(UInt64(number))
+            line.removeAll(keepingCapacity: true)
+            // The count, then two numbers for each segment.
+            if numbers.count % 2 == 1, UInt64(numbers.count / 2) == numbers[0] {
+                return stride(from: 1, to: numbers.count, by: 2).map {
+                    LayerEntry.Segment(offset: numbers[$0], length: numbers[$0 + 1])
                 }
-                guard let (number, digits) = line.withUnsafeBytes({ TarDecimal.parse($0, end: nil) }),
-                    digits == line.count,
-                    number <= UInt64(TarNumber.largestSize)
-                else { throw TarFault("a sparse map with a malformed number") }
-                numbers.append(number)
-                line.removeAll(keepingCapacity: true)
-                if UInt64(numbers.count - 1) / 2 == numbers[0], numbers.count % 2 == 1 { break }
             }
         }
-        let segments = stride(from: 1, to: numbers.count, by: 2).map {
-            LayerEntry.Segment(offset: numbers[$0], length: numbers[$0 + 1])
-        }
-        return (segments, taken)
+        return nil
     }
 }

@@ -3,25 +3,26 @@ internal import Glibc
 
 /// The entries of a ZIP as a tar, in the order in which they lie in the file.
 ///
+/// Their names are those of the ZIP's directory, kept inside; what one of them is and holds, libarchive finds out.
+///
 /// Times without a time zone, which is all that plain DOS fields have, are taken in the zone of this process (`TZ`), as `unzip` does.
 final class ZipTarSource: ByteSource {
     private let reader: ArchiveReader
     private let limits: ImportLimits
-    private let limit: Int
-    private let end: ZipEndRecord?
+    private let directory: ZipDirectory
     private var entries = 0
-    private var total = 0
     private var pending: ArraySlice<UInt8> = []
     /// What the current entry has yet to deliver.
     private var remaining = 0
     private var inEntry = false
     private var ended = false
 
-    init(_ range: FileRange, name: String, limits: ImportLimits) throws {
-        reader = try ArchiveReader(.zip(range), name: name)
+    init(_ range: FileRange, _ end: ZipEndRecord, name: String, limits: ImportLimits) throws {
+        directory = try ZipDirectory(range, end, name: name, limits: limits)
+        // Without the comment, among which libarchive does not look far enough for the end.
+        let entries = FileRange(file: range.file, offset: range.offset, size: end.end)
+        reader = try ArchiveReader(.zip(entries), name: name, limits: limits)
         self.limits = limits
-        limit = limits.uncompressedBytes(from: range.size)
-        end = try ZipEndRecord(range)
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
@@ -44,39 +45,69 @@ final class ZipTarSource: ByteSource {
 
     private func nextEntry() throws {
         guard let header = try reader.next() else {
-            // Of several entries at one place of the file libarchive shows one.
-            guard end?.counts(entries) != false else {
-                throw CacheError(
-                    .invalidInput,
-                    "\(reader.name) has entries that share one place in the file, or fewer than it says: it is damaged or a trap"
-                )
-            }
+            guard entries == directory.count else { throw otherEntries() }
             pending = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)[...]
             ended = true
             return
         }
+        guard entries < directory.count else { throw otherEntries() }
+        let listed = try directory.entry(entries)
         entries += 1
-        let path = try checkedPath()
+        let path = listed.path
         guard archive_entry_is_encrypted(header) == 0 else {
             throw CacheError(.unsupported, "\(reader.name) is encrypted (entry '\(path)'): decrypt it first")
         }
+        // The target of a symbolic link is not what libarchive gives a size for.
+        if archive_entry_filetype(header) == S_IFREG, archive_entry_size_is_set(header) != 0,
+            archive_entry_size(header) != Int64(clamping: listed.byteCount)
+        {
+            throw otherEntries()
+        }
+        guard !listed.isReplaced, try isUsable(path, listed) else { return }
+        pending = try tarHeader(path, listed, header).encoded()[...]
+    }
+
+    /// Whether it names something inside. Some programs write an entry for the root of the archive.
+    private func isUsable(_ path: FileName, _ listed: ZipDirectory.Entry) throws -> Bool {
+        guard path.bytes.count < limits.pathBytes else {
+            throw Limit.pathBytes.exceeded(
+                "\(reader.name) has an entry whose name is longer than \(limits.pathBytes) bytes")
+        }
+        guard path.bytes.isEmpty else { return true }
+        guard listed.isDirectory || listed.byteCount == 0 else {
+            throw CacheError(
+                .invalidInput, "\(reader.name) has a file whose name cannot be one: it is empty, '.' or '..'")
+        }
+        return false
+    }
+
+    private func tarHeader(
+        _ path: FileName, _ listed: ZipDirectory.Entry, _ header: OpaquePointer
+    ) throws -> NewTarEntry {
         var entry = NewTarEntry(path: path, kind: .file, mode: UInt32(archive_entry_perm(header)) & 0o7777)
         entry.userID = Int(archive_entry_uid(header))
         entry.groupID = Int(archive_entry_gid(header))
         entry.seconds = archive_entry_mtime(header)
         entry.nanoseconds = archive_entry_mtime_nsec(header)
-        switch archive_entry_filetype(header) {
+        var type = archive_entry_filetype(header)
+        if listed.isDirectory { type = S_IFDIR }
+        // By the name before its contents, which then are not to be had.
+        if type == S_IFDIR, !listed.isDirectory, !listed.hasDirectoryMode { throw otherEntries() }
+        switch type {
         case S_IFREG:
             guard archive_entry_size_is_set(header) != 0 else {
                 throw CacheError(.invalidInput, "\(reader.name): the size of '\(path)' is not known")
             }
             entry.size = Int(archive_entry_size(header))
-            try reserve(entry.size)
+            guard entry.size >= 0, entry.size <= limits.layerBytes else {
+                throw Limit.layerBytes.exceeded(
+                    "\(reader.name): '\(path)' has \(entry.size) bytes, more than a layer may have")
+            }
             remaining = entry.size
             inEntry = true
         case S_IFDIR:
             entry.kind = .directory
-            if path.bytes.last != UInt8(ascii: "/") { entry.path = FileName(bytes: path.bytes + [UInt8(ascii: "/")]) }
+            entry.path = FileName(bytes: path.bytes + [UInt8(ascii: "/")])
         case S_IFLNK:
             guard let target = reader.text(archive_entry_symlink), !target.bytes.isEmpty else {
                 throw CacheError(.invalidInput, "\(reader.name): the symbolic link '\(path)' has no target")
@@ -86,32 +117,13 @@ final class ZipTarSource: ByteSource {
         default:
             throw CacheError(.unsupported, "\(reader.name): '\(path)' is neither file, directory nor symbolic link")
         }
-        try reserve(NewTarEntry.block)
-        pending = entry.encoded()[...]
+        return entry
     }
 
-    private func checkedPath() throws -> FileName {
-        guard let path = reader.text(archive_entry_pathname), !path.bytes.isEmpty else {
-            throw CacheError(.invalidInput, "\(reader.name) has an entry whose name cannot be read")
-        }
-        guard path.bytes.count <= limits.pathBytes else {
-            throw CacheError(
-                .limitExceeded, "\(reader.name) has an entry whose name is longer than \(limits.pathBytes) bytes")
-        }
-        let parts = path.bytes.split(separator: UInt8(ascii: "/"))
-        guard path.bytes.first != UInt8(ascii: "/"), !parts.contains(where: { $0.elementsEqual("..".utf8) }) else {
-            throw CacheError(.invalidInput, "\(reader.name) has an entry that leads out of it: '\(path)'")
-        }
-        return path
-    }
-
-    private func reserve(_ count: Int) throws {
-        guard count >= 0, count <= limit - total else {
-            throw CacheError(
-                .limitExceeded,
-                "\(reader.name) expands to more than the \(limit) bytes that its size allows: a decompression bomb?")
-        }
-        total += count
+    private func otherEntries() -> CacheError {
+        CacheError(
+            .invalidInput,
+            "\(reader.name): the ZIP's directory and its entries are not about the same files: it is damaged or a trap")
     }
 
     private func readContents(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
@@ -135,7 +147,7 @@ final class ZipTarSource: ByteSource {
     private func wrongSize() -> CacheError {
         CacheError(
             .corrupt,
-            "\(reader.name): '\(reader.text(archive_entry_pathname)?.description ?? "")' has not the size that the ZIP says"
+            "\(reader.name): an entry has not the size that the ZIP says"
         )
     }
 }
@@ -144,8 +156,11 @@ extension LayerSource {
     /// The entries of a ZIP, as one layer.
     static func zip(_ path: String, limits: ImportLimits) throws -> LayerSource {
         let range = try OpenFile.open(path, O_RDONLY | O_NONBLOCK).wholeRange()
+        guard let end = try ZipEndRecord(range) else {
+            throw CacheError(.invalidInput, "\(path) is no ZIP, or its end is missing")
+        }
         // libarchive takes a ZIP without any entry for no ZIP.
-        if try ZipEndRecord(range)?.isAlone == true {
+        if end.isEmpty, end.directoryBytes == 0 {
             let end = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)
             let nothing = FileRange(file: range.file, offset: 0, size: 0)
             return LayerSource(name: path, compressedSize: range.size) {
@@ -154,8 +169,8 @@ extension LayerSource {
         }
         return LayerSource(name: path, compressedSize: range.size) {
             LimitedSource(
-                try ZipTarSource(range, name: path, limits: limits), name: path,
-                limit: limits.layerBytes)
+                try ZipTarSource(range, end, name: path, limits: limits), name: path, limits: limits,
+                compressedSize: range.size)
         }
     }
 }

@@ -65,7 +65,7 @@ extension Keyring {
     /// Changes the file (or what would be in it) while nobody else does.
     private static func update(_ given: String, _ change: (inout Keyring) throws -> Void) throws {
         // Through a symbolic link, so that the link is not what gets replaced.
-        let path = resolved(given)
+        let path = try SymbolicLink.resolve(given)
         for _ in 0..<100 {
             guard let (found, file) = try read(path) else {
                 var new = Keyring(deploymentKey: nil, masterKeys: [:], path: path)
@@ -73,29 +73,32 @@ extension Keyring {
                 if try write(new, replacing: false) { return }
                 continue
             }
-            try FileLock.lock(file, path: path)
+            try FileLock.lock(file.number, path: path)
             // Whoever had the lock before may have put another file in its place.
             guard try FileStatus(of: file).identity == FileStatus(path: path)?.identity else { continue }
+            if let name = found.unknownName {
+                throw CacheError(
+                    .unsupported,
+                    "keyring \(path) has '\(name)', which this build does not know and would lose: use the one that wrote it"
+                )
+            }
             var keyring = found
             try change(&keyring)
             _ = try write(keyring, replacing: true)
             return
         }
-        throw CacheError(.conflict, "keyring \(path) is replaced as often as it is read")
-    }
-
-    private static func resolved(_ path: String) -> String {
-        guard let real = realpath(path, nil) else { return path }
-        defer { free(real) }
-        return String(cString: real)
+        throw CacheError(.conflict, "keyring \(path) is replaced by others as often as it is read: try again")
     }
 
     /// The keyring and its open file; `nil` if there is none.
     private static func read(_ path: String) throws -> (Keyring, OwnedDescriptor)? {
         let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard number >= 0 else {
-            if errno == ENOENT { return nil }
-            throw CacheError.system("open keyring \(path)")
+            let number = errno
+            guard number == ENOENT else { throw CacheError.system("open keyring \(path)", number) }
+            // There is none, unless a link leads to where there is none.
+            let target = try SymbolicLink.resolve(path)
+            return target == path ? nil : try read(target)
         }
         let file = OwnedDescriptor(number)
         let status = try FileStatus(of: file)

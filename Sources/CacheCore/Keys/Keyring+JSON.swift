@@ -15,17 +15,54 @@ extension Keyring {
         }
     }
 
+    /// What every version has. The rest of a newer one may be anything.
+    private struct Version: Decodable {
+        var version: Int
+    }
+
+    /// The names that a version 1 has, at both levels; any other is of somebody who knows more.
+    private struct Names: Decodable {
+        struct Key: CodingKey {
+            let stringValue: String
+            var intValue: Int? { nil }
+            init(stringValue: String) { self.stringValue = stringValue }
+            init?(intValue: Int) { nil }
+        }
+
+        var unknown: String?
+
+        init(from decoder: any Decoder) throws {
+            let fields = try decoder.container(keyedBy: Key.self)
+            unknown = Self.unknown(in: fields, known: ["version", "deploymentKey", "tenants"])
+            var tenants = try fields.nestedUnkeyedContainer(forKey: Key(stringValue: "tenants"))
+            while !tenants.isAtEnd, unknown == nil {
+                unknown = Self.unknown(in: try tenants.nestedContainer(keyedBy: Key.self), known: ["name", "key"])
+            }
+        }
+
+        private static func unknown(in fields: KeyedDecodingContainer<Key>, known: Set<String>) -> String? {
+            fields.allKeys.map(\.stringValue).sorted().first { !known.contains($0) }
+        }
+    }
+
     /// Parses the text of a keyring file. Errors never repeat what is in it, since that may be a key.
     init(parsing text: [UInt8], path: String) throws {
         let file: File
         do {
-            file = try JSONDecoder().decode(File.self, from: Data(text))
+            let data = Data(text)
+            let decoder = JSONDecoder()
+            let version = try decoder.decode(Version.self, from: data).version
+            guard version == Self.version else {
+                throw CacheError(
+                    .unsupported,
+                    "keyring \(path) has version \(version); this build knows version \(Self.version): use a newer one")
+            }
+            file = try decoder.decode(File.self, from: data)
+            unknownName = try decoder.decode(Names.self, from: data).unknown
+        } catch let error as CacheError {
+            throw error
         } catch {
             throw Self.malformed(path, "it is not the JSON of a keyring, or is cut off")
-        }
-        guard file.version == Self.version else {
-            throw CacheError(
-                .unsupported, "keyring \(path) has version \(file.version); this build knows version \(Self.version)")
         }
         self.path = path
         masterKeys = [:]

@@ -12,6 +12,8 @@ public struct Keyring: Sendable {
     var masterKeys: [TenantName: SecretKey]
     /// Where it was read from, for errors.
     let path: String
+    /// A name in the file that this build does not know, and would lose if it wrote the file.
+    var unknownName: String?
 
     /// Tenants that have a key here, sorted.
     public var tenants: [TenantName] { masterKeys.keys.sorted() }

@@ -5,6 +5,8 @@ public struct TenantKeys: Sendable {
     let wrapKey: SecretKey
     /// Names the layers of this tenant in the index, so that nobody else can look one up.
     let indexKey: SecretKey
+    /// Names and authenticates what a host remembers of this tenant's refs.
+    let rememberKey: SecretKey
     /// Stands in manifests, in the open.
     public let id: KeyID
 
@@ -12,6 +14,7 @@ public struct TenantKeys: Sendable {
         self.tenant = tenant
         wrapKey = HKDFSHA256.derive(from: master, info: "layercache 1 manifest wrap key")
         indexKey = HKDFSHA256.derive(from: master, info: "layercache 1 layer index key")
+        rememberKey = HKDFSHA256.derive(from: master, info: "layercache 1 remembered ref key")
         id = KeyID(of: master, purpose: "layercache 1 tenant key id")
     }
 }

@@ -70,7 +70,7 @@ final class SplitterInput {
         }
         pulled += UInt64(count)
         guard pulled <= limit else {
-            throw CacheError(.limitExceeded, "the layer is longer than \(limit) bytes, the limit of this push")
+            throw Limit.layerBytes.exceeded("the layer is longer than \(Limit.layerBytes.text(Int(clamping: limit)))")
         }
         hash?.update(UnsafeRawBufferPointer(rebasing: destination[..<count]))
         return count

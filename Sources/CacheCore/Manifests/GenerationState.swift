@@ -28,14 +28,8 @@ public struct GenerationState: Sendable {
     static func seal(
         _ salt: GenerationSalt, generation: Generation, status: Status, createdAt: UInt64, key: DeploymentKey
     ) -> ByteBuffer {
-        var buffer = ByteBuffer()
-        buffer.writeMagic(magic, version: version)
-        buffer.writeLittle(status.rawValue)
-        buffer.writeZeros(1)
-        buffer.writeLittle(generation.number)
-        buffer.writeLittle(createdAt)
-        buffer.writeKeyID(key.id)
-        let header = buffer
+        let header = header(generation, status, createdAt: createdAt, key)
+        var buffer = header
         buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: byteCount - headerBytes) { box in
             header.withUnsafeReadableBytes { header in
                 salt.bytes.withUnsafeBytes {
@@ -44,6 +38,21 @@ public struct GenerationState: Sendable {
             }
             return byteCount - headerBytes
         }
+        return buffer
+    }
+
+    private static let createdAtOffset = 16
+
+    private static func header(
+        _ generation: Generation, _ status: Status, createdAt: UInt64, _ key: DeploymentKey
+    ) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.writeMagic(magic, version: version)
+        buffer.writeLittle(status.rawValue)
+        buffer.writeZeros(1)
+        buffer.writeLittle(generation.number)
+        buffer.writeLittle(createdAt)
+        buffer.writeKeyID(key.id)
         return buffer
     }
 
@@ -93,9 +102,30 @@ public struct GenerationState: Sendable {
             }
             guard opened else {
                 throw CacheError(
-                    .corrupt, "object \(object) is damaged, its authentication tag is wrong: restore it from a backup")
+                    .corrupt,
+                    "object \(object) is damaged, its authentication tag is wrong: restore it from a backup, or push with --repair"
+                )
             }
             return GenerationSalt(salt)
         }
+    }
+
+    /// The state that `damaged` was, if what is damaged can be known from elsewhere: all of the plain part but its time.
+    ///
+    /// The tag of the salt covers the plain part, so a guess that opens is right for certain.
+    static func restored(_ damaged: ByteBuffer, _ generation: Generation, key: DeploymentKey) -> ByteBuffer? {
+        let start = damaged.readerIndex
+        guard
+            let createdAt = damaged.getInteger(at: start + createdAtOffset, endianness: .little, as: UInt64.self),
+            let box = damaged.getSlice(at: start + headerBytes, length: byteCount - headerBytes)
+        else { return nil }
+        for status in [Status.active, .retired, .expired] {
+            var candidate = header(generation, status, createdAt: createdAt, key)
+            candidate.writeImmutableBuffer(box)
+            let object = L3Layout.state(of: generation)
+            // Only the tag can be wrong here: that this guess is none.
+            if (try? openSalt(of: candidate, with: key, object: object)) != nil { return candidate }
+        }
+        return nil
     }
 }

@@ -10,6 +10,10 @@ public struct ImageManifest: Sendable, Equatable {
         case zip = 4
         case directory = 5
         case file = 6
+
+        /// Whether names that begin with `.wh.` stand for what a layer removes. In what was a directory or a ZIP they are names like others; a
+        /// tar may be a layer that somebody exported.
+        package var hasWhiteouts: Bool { self != .directory && self != .zip }
     }
 
     /// A layer as the image sees it.

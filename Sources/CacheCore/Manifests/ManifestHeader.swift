@@ -43,6 +43,17 @@ public struct ManifestHeader: Sendable {
         try sealed.withUnsafeReadableBytes { try parse($0, expecting: id).header }
     }
 
+    /// Which tenant key opens the manifest that begins with `start`, going by its word alone; `nil` if it is none that this build knows.
+    static func tenantKeyID(_ start: ByteBuffer) -> KeyID? {
+        start.withUnsafeReadableBytes { bytes in
+            var reader = RecordReader(bytes, what: "manifest")
+            guard (try? reader.magic(magic, version: version)) != nil, (try? reader.take(2 + 8)) != nil else {
+                return nil
+            }
+            return try? reader.keyID()
+        }
+    }
+
     /// The plain part and how many bytes it takes.
     static func parse(
         _ bytes: UnsafeRawBufferPointer, expecting id: ManifestID

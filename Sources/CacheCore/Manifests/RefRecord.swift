@@ -29,6 +29,18 @@ public struct RefRecord: Hashable, Sendable {
         return buffer
     }
 
+    /// What ``newerVersion(_:)`` must see.
+    static let versionedBytes = 6
+
+    /// The version of a record that begins with `start`, if it is one that this build does not know yet.
+    static func newerVersion(_ start: ByteBuffer) -> UInt16? {
+        var start = start
+        guard start.readString(length: 4) == "\(magic)",
+            let number: UInt16 = start.readInteger(endianness: .little), number > version
+        else { return nil }
+        return number
+    }
+
     init(decoding record: ByteBuffer, object: ObjectKey) throws {
         self = try record.withUnsafeReadableBytes { bytes in
             let what = "object \(object)"

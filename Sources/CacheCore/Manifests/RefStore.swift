@@ -1,6 +1,6 @@
 /// The references of all tenants, as small objects that change by compare-and-swap.
 public struct RefStore: Sendable {
-    private let store: any ObjectStore
+    let store: any ObjectStore
     private static let maximumTries = 16
 
     public init(_ store: any ObjectStore) {
@@ -17,15 +17,30 @@ public struct RefStore: Sendable {
     }
 
     /// Makes the reference name `record`, whatever it named before; durable on return.
-    /// A damaged record is replaced like any other: pushing again is the way out of it.
-    /// - Throws: `.conflict` if others change it faster than this can.
+    /// A damaged record is replaced like any other: pushing again is the way out of it. One of a newer version never is.
+    /// - Throws: `.conflict` if others change it faster than this can; `.unsupported`.
     public func set(_ reference: ImageReference, to record: RefRecord) async throws {
         let object = L3Layout.ref(reference)
         for _ in 0..<Self.maximumTries {
             let version = try await store.head(object)?.version
+            // Read after its version: what somebody writes from here on, `replace` refuses to replace.
+            try await refuseNewer(reference)
             if try await store.replace(object, record.encoded(), expecting: version) != nil { return }
         }
         throw CacheError(.conflict, "reference \(reference) is being changed by others all the time: try again")
+    }
+
+    /// Whether ``set(_:to:)`` may replace what there is; before the work that leads there.
+    /// - Throws: `.unsupported` that names the object if a newer version of this program has written it.
+    public func refuseNewer(_ reference: ImageReference) async throws {
+        let object = L3Layout.ref(reference)
+        guard let start = try await store.get(object, range: 0..<RefRecord.versionedBytes),
+            let version = RefRecord.newerVersion(start)
+        else { return }
+        throw CacheError(
+            .unsupported,
+            "\(reference) was set by a newer layercache (object \(object) has format version \(version)) and is not replaced: use that one, or another name"
+        )
     }
 
     /// Removes the reference; its image stays until its generation is collected. False if there was none.
@@ -39,7 +54,7 @@ public struct RefStore: Sendable {
     /// One page of tenants that have references, sorted. Give `next` as `after` for the following page.
     public func tenants(after: String? = nil, limit: Int = 1000) async throws -> (names: [TenantName], next: String?) {
         let page = try await store.list(prefix: L3Layout.refs, delimiter: true, after: after, limit: limit)
-        return (Self.lastComponents(page).compactMap { TenantName($0) }, page.next)
+        return (page.prefixes.compactMap { TenantName(Self.lastComponent($0)) }, page.next)
     }
 
     /// One page of the image names of a tenant, in the order of their objects: `/` comes after all letters.
@@ -48,8 +63,7 @@ public struct RefStore: Sendable {
     ) async throws -> (names: [String], next: String?) {
         let page = try await store.list(
             prefix: L3Layout.refs(of: tenant), delimiter: true, after: after, limit: limit)
-        let names = Self.lastComponents(page).map { String($0.map { $0 == "~" ? "/" : $0 }) }
-        return (names.filter(ImageReference.isName), page.next)
+        return (page.prefixes.map(Self.imageName).filter(ImageReference.isName), page.next)
     }
 
     /// One page of the references to one image name, one a tag.
@@ -62,7 +76,12 @@ public struct RefStore: Sendable {
         return (try tags.map { try ImageReference(tenant: tenant, name: name, tag: $0) }, page.next)
     }
 
-    private static func lastComponents(_ page: ObjectPage) -> [String] {
-        page.prefixes.map { prefix in String(prefix.split(separator: "/").last ?? "") }
+    /// The name of an image whose tags are below `prefix`, see ``L3Layout``.
+    static func imageName(_ prefix: String) -> String {
+        String(lastComponent(prefix).map { $0 == "~" ? "/" : $0 })
+    }
+
+    static func lastComponent(_ name: String) -> String {
+        String(name.split(separator: "/").last ?? "")
     }
 }

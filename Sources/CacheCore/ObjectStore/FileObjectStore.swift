@@ -63,11 +63,11 @@ public final class FileObjectStore: ObjectStore {
     public func replace(
         _ key: ObjectKey, _ body: ByteBuffer, expecting expected: ObjectVersion?
     ) async throws -> ObjectVersion? {
-        try await run { try $0.replace(key, body, expecting: expected) }
+        try await runWaiting { try $0.replace(key, body, expecting: expected) }
     }
 
     public func delete(_ key: ObjectKey) async throws {
-        try await run { try $0.delete(key) }
+        try await runWaiting { try $0.delete(key) }
     }
 
     public func list(prefix: String, delimiter: Bool, after: String?, limit: Int) async throws -> ObjectPage {
@@ -77,11 +77,22 @@ public final class FileObjectStore: ObjectStore {
     private func run<Result: Sendable>(
         _ call: @escaping @Sendable (ObjectFiles) throws -> Result
     ) async throws -> Result {
+        try await admitted { try await pool.runIfActive { [files] in try call(files) } }
+    }
+
+    /// The same for what may wait for the lock of another process.
+    private func runWaiting<Result: Sendable>(
+        _ call: @escaping @Sendable (ObjectFiles) throws -> Result
+    ) async throws -> Result {
+        try await admitted { try await pool.runCancellable { [files] in try call(files) } }
+    }
+
+    private func admitted<Result>(_ call: () async throws -> Result) async throws -> Result {
         defer { inFlight.subtract(1, ordering: .relaxed) }
         guard inFlight.add(1, ordering: .relaxed).newValue <= maximumInFlight else {
             throw CacheError(
                 .overloaded, "\(maximumInFlight) calls to the object store \(root) are under way: try again later")
         }
-        return try await pool.runIfActive { [files] in try call(files) }
+        return try await call()
     }
 }

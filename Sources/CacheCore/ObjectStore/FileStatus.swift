@@ -51,8 +51,10 @@ struct FileStatus {
         guard stat(path, &status) == 0 else { return nil }
         self.init(status)
     }
+}
 
-    /// The error for something that no store has put where it is.
+extension CacheError {
+    /// Something that no store has put where it is.
     static func foreign(_ path: some StringProtocol) -> CacheError {
         CacheError(
             .io,

@@ -6,6 +6,7 @@ internal import NIOConcurrencyHelpers
 /// Paths are as in object keys: `""` is the root, others neither begin nor end with `/`. No symbolic link is ever followed below the root.
 final class ObjectDirectories: Sendable {
     private let root: ObjectDirectory
+    private let maximumOpen: Int
     private let open = NIOLockedValueBox(Open())
 
     private struct Open {
@@ -14,11 +15,24 @@ final class ObjectDirectories: Sendable {
         var durable: Set<Substring> = []
     }
 
-    /// The 256 directories of chunks, and as many for all the rest.
-    private static let maximumOpen = 512
+    /// The 256 directories of chunks, and as many for all the rest; but no more than an eighth of the files that the process may have open.
+    static var usualMaximum: Int { max(min(512, DescriptorLimit.current / 8), 4) }
 
-    init(root: OwnedDescriptor) {
+    init(root: OwnedDescriptor, maximumOpen: Int = ObjectDirectories.usualMaximum) {
         self.root = ObjectDirectory(root)
+        self.maximumOpen = maximumOpen
+    }
+
+    /// How many are open, the root not counted.
+    var openCount: Int { open.withLockedValue { $0.byPath.count } }
+
+    /// Runs a call that makes a descriptor, and once more if there are none left: directories that are only kept open for the next time are
+    /// closed for it.
+    func withRoom(_ call: () -> Int32) -> Int32 {
+        let number = call()
+        guard number < 0, [EMFILE, ENFILE].contains(errno) else { return number }
+        forgetAll()
+        return call()
     }
 
     /// The directory of that path; `nil` if there is none, or an object where it would be.
@@ -46,7 +60,7 @@ final class ObjectDirectories: Sendable {
         var found = try openChild(name, of: parent, path: path, orNilIfObject: false)
         // Nobody removes directories of a store that is in use, but an operator may: a bounded number of tries.
         for _ in 0..<8 where found == nil {
-            if mkdirat(parent.descriptor.number, name, 0o755) != 0, errno != EEXIST {
+            if mkdirat(parent.descriptor.number, name, 0o777) != 0, errno != EEXIST {
                 throw CacheError.system("make directory \(path)")
             }
             found = try openChild(name, of: parent, path: path, orNilIfObject: false)
@@ -82,7 +96,9 @@ final class ObjectDirectories: Sendable {
     private func openChild(
         _ name: String, of parent: ObjectDirectory, path: Substring, orNilIfObject: Bool
     ) throws -> ObjectDirectory? {
-        let number = openat(parent.descriptor.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        let number = withRoom {
+            openat(parent.descriptor.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        }
         guard number >= 0 else {
             switch errno {
             case ENOENT: return nil
@@ -91,7 +107,7 @@ final class ObjectDirectories: Sendable {
                 case .regular where orNilIfObject: return nil
                 case .regular:
                     throw CacheError(.io, "\(path) is an object, and a file store cannot keep another below it")
-                default: throw FileStatus.foreign(path)
+                default: throw CacheError.foreign(path)
                 }
             default: throw CacheError.system("open directory \(path)")
             }
@@ -100,7 +116,7 @@ final class ObjectDirectories: Sendable {
         return open.withLockedValue { open in
             // Another thread may have been faster; all must share one, or they would not share its fsyncs.
             if let known = open.byPath[path] { return known }
-            if open.byPath.count >= Self.maximumOpen, let victim = open.byPath.keys.randomElement() {
+            if open.byPath.count >= maximumOpen, let victim = open.byPath.keys.randomElement() {
                 open.byPath[victim] = nil
                 open.durable.remove(victim)
             }

@@ -45,7 +45,7 @@ final class ObjectFiles: Sendable {
         let slash = path[..<end].utf8.lastIndex(of: UInt8(ascii: "/"))
         let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         try makeDirectories(parent)
-        if mkdir(path, 0o755) != 0, errno != EEXIST { throw CacheError.system("make directory \(path)") }
+        if mkdir(path, 0o777) != 0, errno != EEXIST { throw CacheError.system("make directory \(path)") }
         let number = Glibc.open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard number >= 0 else { throw CacheError.system("open directory \(parent)") }
         let directory = OwnedDescriptor(number)
@@ -96,11 +96,13 @@ final class ObjectFiles: Sendable {
         let (path, name) = ObjectDirectories.split(key.rawValue[...])
         guard let directory = try directories.find(path) else { return nil }
         // Not to wait for the other end, should it be a FIFO.
-        let number = openat(directory.descriptor.number, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        let number = directories.withRoom {
+            openat(directory.descriptor.number, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        }
         guard number >= 0 else {
             switch errno {
             case ENOENT: return nil
-            case ELOOP, ENXIO: throw FileStatus.foreign(key.rawValue)
+            case ELOOP, ENXIO: throw CacheError.foreign(key.rawValue)
             default: throw CacheError.system("open")
             }
         }
@@ -109,7 +111,7 @@ final class ObjectFiles: Sendable {
         switch status.kind {
         case .regular: return (file, status.size)
         case .directory: return nil
-        case .other: throw FileStatus.foreign(key.rawValue)
+        case .other: throw CacheError.foreign(key.rawValue)
         }
     }
 
@@ -198,7 +200,7 @@ final class ObjectFiles: Sendable {
         switch status.kind {
         case .regular: return status
         case .directory: return nil
-        case .other: throw FileStatus.foreign(key.rawValue)
+        case .other: throw CacheError.foreign(key.rawValue)
         }
     }
 
@@ -230,22 +232,33 @@ final class ObjectFiles: Sendable {
     private func writing() throws -> Writer {
         try writer.withLockedValue { writer in
             if let writer { return writer }
-            let number = openat(
-                rootDirectory.number, Self.lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
-            guard number >= 0 else { throw CacheError.system("open \(Self.lockName)") }
-            let lock = OwnedDescriptor(number)
-            let made = Writer(staging: try StagingArea(root: rootDirectory), lock: lock)
+            let lock = OwnedDescriptor(try openLock())
+            let made = Writer(staging: try StagingArea(root: rootDirectory, directories), lock: lock)
             writer = made
             return made
         }
+    }
+
+    /// The lock file, made if need be. To lock it, reading is enough: it may be another user's.
+    private func openLock() throws -> Int32 {
+        let flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+        var number = directories.withRoom {
+            openat(rootDirectory.number, Self.lockName, O_RDWR | O_CREAT | flags, 0o666)
+        }
+        if number < 0, errno == EACCES {
+            number = openat(rootDirectory.number, Self.lockName, O_RDONLY | flags)
+            if number < 0 { errno = EACCES }
+        }
+        guard number >= 0 else { throw CacheError.system("open \(Self.lockName)") }
+        return number
     }
 
     /// Runs `body` while no other thread or process changes an object under a condition.
     private func exclusively<Result>(_ body: () throws -> Result) throws -> Result {
         let lock = try writing().lock
         return try changing.withLock {
-            try FileLock.lock(lock, path: "\(root)/\(Self.lockName)")
-            defer { FileLock.unlock(lock) }
+            try FileLock.lock(lock.number, path: "\(root)/\(Self.lockName)")
+            defer { FileLock.unlock(lock.number) }
             return try body()
         }
     }
@@ -267,6 +280,8 @@ final class ObjectFiles: Sendable {
         do {
             return try body()
         } catch let error as CacheError where error.code == .limitExceeded || error.cause != nil {
+            throw error
+        } catch let error as CancellationError {
             throw error
         } catch {
             let code = (error as? CacheError)?.code ?? .io

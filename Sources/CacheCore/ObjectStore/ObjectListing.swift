@@ -10,6 +10,7 @@ struct ObjectListing {
     let delimiter: Bool
     let after: String?
     let limit: Int
+    private static let mostForeign = 1000
     private var page = ObjectPage(objects: [], prefixes: [], next: nil)
     private var last: String?
 
@@ -28,6 +29,8 @@ struct ObjectListing {
             return page
         }
         _ = try visit(directory, path: start.isEmpty ? "" : start + "/", folding: delimiter)
+        // What comes after the last name of a page that is full belongs to the next.
+        if let end = page.next { page.foreign.removeAll { $0 > end } }
         return page
     }
 
@@ -36,7 +39,7 @@ struct ObjectListing {
         for entry in try Self.sortedEntries(of: directory, path: path) {
             let name = path + entry.name
             switch entry.kind {
-            case .other: throw FileStatus.foreign(name)
+            case .other: addForeign(String(name))
             case .regular:
                 guard name.hasPrefix(prefix), after.map({ $0 < name }) ?? true, let key = ObjectKey(String(name)),
                     let status = FileStatus(of: entry.name, in: directory.descriptor)
@@ -49,7 +52,7 @@ struct ObjectListing {
                     let child = try directories.find(name)
                 else { continue }
                 if folding {
-                    guard after.map({ $0 < below }) ?? true, try Self.holdsObject(child, path: below, directories)
+                    guard after.map({ $0 < below }) ?? true, Self.mayHoldObject(child, path: below, directories)
                     else { continue }
                     guard takePlace(String(below)) else { return false }
                     page.prefixes.append(String(below))
@@ -64,6 +67,13 @@ struct ObjectListing {
     /// Whether keys that begin with `below` may come after ``after``.
     private func mayHoldMore(_ below: Substring) -> Bool {
         after.map { $0 < below || $0.hasPrefix(below) } ?? true
+    }
+
+    private mutating func addForeign(_ name: String) {
+        guard name.hasPrefix(prefix), after.map({ $0 < name }) ?? true, page.foreign.count < Self.mostForeign else {
+            return
+        }
+        page.foreign.append(name)
     }
 
     /// Room for one more name; if there is none, the page ends with a place to go on from.
@@ -88,20 +98,20 @@ struct ObjectListing {
     }
 
     /// Whether there is any object below the directory; one that has lost its last object is no prefix any more.
-    private static func holdsObject(
+    ///
+    /// One that cannot be looked into may hold some, and so does one with what is no object: whoever lists it is told.
+    private static func mayHoldObject(
         _ directory: ObjectDirectory, path: Substring, _ directories: ObjectDirectories
-    ) throws -> Bool {
-        let entries = try sortedEntries(of: directory, path: path)
-        if entries.contains(where: { $0.kind == .regular }) { return true }
+    ) -> Bool {
+        guard let entries = try? sortedEntries(of: directory, path: path) else { return true }
+        if entries.contains(where: { $0.kind != .directory }) { return true }
         for entry in entries {
-            switch entry.kind {
-            case .regular: return true
-            case .other: throw FileStatus.foreign(path + entry.name)
-            case .directory:
-                let name = path + entry.name
-                if let child = try directories.find(name), try holdsObject(child, path: name + "/", directories) {
-                    return true
-                }
+            let name = path + entry.name
+            do {
+                guard let child = try directories.find(name) else { continue }
+                if mayHoldObject(child, path: name + "/", directories) { return true }
+            } catch {
+                return true
             }
         }
         return false

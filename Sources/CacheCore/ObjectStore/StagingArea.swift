@@ -8,6 +8,7 @@ internal import Synchronization
 /// the lock when its process dies; whoever opens the area next takes it, and so knows that nobody writes the files of that ID any more.
 final class StagingArea: Sendable {
     private let directory: OwnedDescriptor
+    private let directories: ObjectDirectories
     private let lock: OwnedDescriptor
     private let id: String
     private let count = Atomic<UInt64>(0)
@@ -16,8 +17,10 @@ final class StagingArea: Sendable {
     private static let lockSuffix = ".lock"
 
     /// Makes the area where it is missing, and removes what killed processes have left in it.
-    init(root: OwnedDescriptor) throws {
-        if mkdirat(root.number, Self.name, 0o755) != 0, errno != EEXIST { throw CacheError.system("make \(Self.name)") }
+    /// - Parameter directories: those that give up descriptors if there are none left.
+    init(root: OwnedDescriptor, _ directories: ObjectDirectories) throws {
+        self.directories = directories
+        if mkdirat(root.number, Self.name, 0o777) != 0, errno != EEXIST { throw CacheError.system("make \(Self.name)") }
         let number = openat(root.number, Self.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         guard number >= 0 else { throw CacheError.system("open \(Self.name)") }
         directory = OwnedDescriptor(number)
@@ -31,14 +34,14 @@ final class StagingArea: Sendable {
         for _ in 0..<100 {
             let id = String(UInt64.random(in: .min ... .max), radix: 36)
             let number = openat(
-                directory.number, id + lockSuffix, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
+                directory.number, id + lockSuffix, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
             guard number >= 0 else {
                 if errno == EEXIST { continue }
                 throw CacheError.system("make a lock in \(name)")
             }
             let lock = OwnedDescriptor(number)
             // One that is cleaning up may have taken it between these two calls, and have removed it.
-            guard try FileLock.attempt(lock, path: "\(name)/\(id)\(lockSuffix)"),
+            guard try FileLock.attempt(lock.number, path: "\(name)/\(id)\(lockSuffix)"),
                 let named = FileStatus(of: id + lockSuffix, in: directory),
                 try FileStatus(of: lock).identity == named.identity
             else { continue }
@@ -50,11 +53,11 @@ final class StagingArea: Sendable {
     private func removeAbandoned() throws {
         let entries = try DirectoryEntries.read(directory)
         for entry in entries where entry.name.hasSuffix(Self.lockSuffix) && entry.name != id + Self.lockSuffix {
-            let number = openat(directory.number, entry.name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+            let number = openat(directory.number, entry.name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
             // Gone: its owner has just closed its store. Not ours to open: another user's store.
             guard number >= 0 else { continue }
             let abandoned = OwnedDescriptor(number)
-            guard try FileLock.attempt(abandoned, path: "\(Self.name)/\(entry.name)") else { continue }
+            guard try FileLock.attempt(abandoned.number, path: "\(Self.name)/\(entry.name)") else { continue }
             let owner = entry.name.dropLast(Self.lockSuffix.count)
             for file in entries where file.name.hasPrefix(owner + ".") && file.name != entry.name {
                 try remove(file.name)
@@ -70,13 +73,17 @@ final class StagingArea: Sendable {
 
     private func remove(_ name: String) throws {
         guard unlinkat(directory.number, name, 0) != 0, errno != ENOENT else { return }
+        // Another user's, whose next push removes it.
+        if [EACCES, EPERM].contains(errno) { return }
         throw CacheError.system("remove \(Self.name)/\(name)")
     }
 
     /// Writes `body` to a new file and makes it durable, all but its name.
     func write(_ body: ByteBuffer) throws -> StagedFile {
         let name = "\(id).\(count.add(1, ordering: .relaxed).newValue)"
-        let number = openat(directory.number, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        let number = directories.withRoom {
+            openat(directory.number, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
+        }
         guard number >= 0 else { throw CacheError.system("make a temporary file") }
         let file = OwnedDescriptor(number)
         let staged = StagedFile(name: name, area: directory)

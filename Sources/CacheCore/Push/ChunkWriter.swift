@@ -59,7 +59,7 @@ final class ChunkWriter: Sendable {
     /// - Returns: `nil` after the last one.
     /// - Throws: what the layer's source throws.
     func sealNext(of splitter: SplitterHandle) async throws -> SealedChunk? {
-        try await pool.runIfActive { [sealers, buffers] in
+        try await pool.runCancellable { [sealers, buffers] in
             guard let chunk = try splitter.next() else { return nil }
             var sealed = buffers.take()
             let ref = sealers.withSealer { Self.seal(chunk.bytes, with: $0, into: &sealed) }

@@ -20,7 +20,8 @@ public struct ImagePusher: Sendable {
 
     /// Converts what L3 does not know yet, stores it, and points `reference` at it.
     ///
-    /// A layer that L3 has for this tenant (same diffID) is not converted again. Memory stays below 300 MiB whatever the size. When this
+    /// An image whose files no container runtime would unpack is refused, by the name of layer and entry. A layer that L3 has for this tenant
+    /// (same diffID) is not converted again. Memory stays below 300 MiB whatever the size. When this
     /// returns, everything is durable; if it is killed at any moment, the same push finishes what is missing.
     /// - Throws: ``CacheError``.
     public func push(
@@ -41,30 +42,53 @@ public struct ImagePusher: Sendable {
     private func push(
         _ source: ImageSource, as reference: ImageReference, progress: PushProgress, pool: NIOThreadPool
     ) async throws -> PushReport {
+        try await RefStore(store).refuseNewer(reference)
         let now = Self.millisecondsSince1970()
         let generation = try await ActiveGeneration.find(
-            in: store, deploymentKey: deployment, create: true, now: now)
+            in: store, deploymentKey: deployment, create: true, repair: options.repair, now: now)
         let layers = try await pushLayers(source.layers, generation, progress, pool)
+        try await TreeCheck(store: store, deadlines: Deadlines(), deadline: options.storeDeadline, pool: pool)
+            .check(layers, whiteouts: source.origin.hasWhiteouts)
         let manifest = ImageManifest(
             source: source.origin, generation: generation.generation,
             layers: layers.map { pushed in
                 ImageManifest.Layer(
-                    manifest: pushed.manifest, diffID: pushed.report.diffID,
+                    manifest: pushed.id, diffID: pushed.report.diffID,
                     byteCount: UInt64(pushed.report.logicalBytes), sharedBytes: UInt64(pushed.report.sharedBytes),
                     name: pushed.report.name)
             },
             configuration: source.configuration ?? ByteBuffer(), annotations: [])
         let (id, sealed) = try manifest.seal(with: tenant)
         _ = try await store.putIfAbsent(L3Layout.manifest(id, in: generation.generation), sealed)
+        let previous = try await previousKey(of: reference)
         try await RefStore(store).set(
             reference, to: RefRecord(generation: generation.generation, manifest: id, setAt: now))
-        return PushReport(reference: reference, manifest: id, layers: layers.map(\.report))
+        var report = PushReport(reference: reference, manifest: id, layers: layers.map(\.report))
+        if let repair = generation.repair { report.notes.append(repair.note(on: generation.generation)) }
+        if let previous, previous != tenant.id {
+            report.notes.append(
+                "\(reference) was sealed with another key of tenant \(reference.tenant), \(previous), and is now with"
+                    + " \(tenant.id): who has only the other key cannot read it any more")
+        }
+        return report
+    }
+
+    /// Which key opens what the reference names until now. Only for a note, so what cannot be read tells nothing: pushing is the way out of it.
+    private func previousKey(of reference: ImageReference) async throws -> KeyID? {
+        do {
+            guard let record = try await RefStore(store).read(reference) else { return nil }
+            let object = L3Layout.manifest(record.manifest, in: record.generation)
+            return try await store.get(object, range: 0..<ManifestHeader.fixedBytes).flatMap(ManifestHeader.tenantKeyID)
+        } catch let error as CacheError where [.corrupt, .unsupported, .limitExceeded].contains(error.code) {
+            return nil
+        }
     }
 
     private static func millisecondsSince1970() -> UInt64 {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        return UInt64(now.tv_sec) * 1000 + UInt64(now.tv_nsec) / 1_000_000
+        // A clock that nobody has set yet may be before 1970.
+        return UInt64(max(now.tv_sec, 0)) * 1000 + UInt64(now.tv_nsec) / 1_000_000
     }
 
     private func pushLayers(

@@ -15,7 +15,8 @@ struct LayerPusher: Sendable {
     let progress: PushProgress
 
     struct Pushed: Sendable {
-        let manifest: ManifestID
+        let id: ManifestID
+        let manifest: LayerManifest
         let report: LayerPushReport
     }
 
@@ -23,10 +24,10 @@ struct LayerPusher: Sendable {
     ///   configuration promises) or of the store.
     func push(_ source: LayerSource) async throws -> Pushed {
         if !options.repair, let diffID = source.diffID, let known = try await known(source, diffID) { return known }
-        let splitter = try await pool.runIfActive { [options, buffers] in
+        let splitter = try await pool.runCancellable { [options, buffers] in
             SplitterHandle(
                 LayerSplitter(
-                    try source.openToCompare(), kind: source.kind, limits: options.layerLimits, buffers: buffers))
+                    try source.openToCompare(), kind: source.kind, limits: options.limits.layer, buffers: buffers))
         }
         let (slots, counts): (LayerSlots, LayerPushReport)
         do {
@@ -58,21 +59,21 @@ struct LayerPusher: Sendable {
     /// The manifest that L3 has of a layer for this tenant, as far as it can be read; otherwise the name that must give way to a new one.
     private func find(
         _ layer: LayerIndex.Layer
-    ) async throws -> (usable: (id: ManifestID, manifest: LayerManifest)?, stale: ManifestID?) {
+    ) async throws -> (usable: (id: ManifestID, manifest: LayerManifest)?, stale: ManifestID?, isNewer: Bool) {
         let found: ManifestID?
         do { found = try await index.find(layer) } catch let error as CacheError where error.code == .corrupt {
             // The index object itself is damaged: recording the layer replaces it.
-            return (nil, nil)
+            return (nil, nil, false)
         }
-        guard let id = found else { return (nil, nil) }
+        guard let id = found else { return (nil, nil, false) }
         do {
             let manifest = try await LayerManifest.load(
                 id, from: store, generation: generation.generation, keys: tenant)
-            guard manifest.diffID == layer.diffID, manifest.kind == layer.kind else { return (nil, id) }
-            return ((id, manifest), nil)
+            guard manifest.diffID == layer.diffID, manifest.kind == layer.kind else { return (nil, id, false) }
+            return ((id, manifest), nil, false)
         } catch let error as CacheError where [.corrupt, .missing, .key, .unsupported].contains(error.code) {
-            // Of another tenant, or of a version that is not ours: whoever wrote the index object, it leads nowhere.
-            return (nil, id)
+            // Of another tenant, or of a version that is not ours: whoever wrote the index object, it leads nowhere here.
+            return (nil, id, error.code == .unsupported)
         }
     }
 
@@ -87,7 +88,7 @@ struct LayerPusher: Sendable {
         report.storedBytes = manifest.storedBytes
         report.wasKnown = true
         progress.add(read: report.logicalBytes)
-        return Pushed(manifest: id, report: report)
+        return Pushed(id: id, manifest: manifest, report: report)
     }
 
     /// Splits and seals on the threads of the pool, one chunk a thread, and stores without a thread; bounded by `limit`.
@@ -147,7 +148,7 @@ struct LayerPusher: Sendable {
             codecPolicy: layer.codecPolicy, diffID: summary.diffID, byteCount: summary.byteCount,
             entryCount: UInt64(summary.entryCount), data: try slots.refs(.data), skeleton: try slots.refs(.skeleton),
             entries: try slots.refs(.entries))
-        let (usable, stale) = try await find(layer)
+        let (usable, stale, isNewer) = try await find(layer)
         let id: ManifestID
         if let usable, usable.manifest.hasSameChunks(as: manifest) {
             id = usable.id
@@ -155,13 +156,14 @@ struct LayerPusher: Sendable {
             // Another version of zstd makes other chunks of the same layer. Those of this push are known to be good.
             let (own, sealed) = try manifest.seal(with: tenant)
             _ = try await store.putIfAbsent(L3Layout.manifest(own, in: generation.generation), sealed)
-            id = try await index.record(layer, as: own, replacing: usable?.id ?? stale)
+            // What a newer version has made stays what the index names.
+            id = isNewer ? own : try await index.record(layer, as: own, replacing: usable?.id ?? stale)
         }
         var report = counts
         report.name = source.name
         report.diffID = summary.diffID
         report.logicalBytes = Int(summary.byteCount)
-        return Pushed(manifest: id, report: report)
+        return Pushed(id: id, manifest: manifest, report: report)
     }
 }
 

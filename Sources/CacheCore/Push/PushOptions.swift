@@ -4,9 +4,8 @@ public struct PushOptions: Sendable {
     public var compression: ChunkCompression = .standard
     /// Reads every chunk that L3 has already and replaces the damaged ones; converts layers that are known, too.
     public var repair = false
-    /// Bounds on what is read from outside.
+    /// Bounds on what is read from outside; here those of a layer count, the others where the source is opened.
     public var limits = ImportLimits()
-    public var layerLimits = LayerLimits()
     /// Chunks that are being sealed or stored at once, over all layers: each holds up to 1 MiB.
     public var chunksInFlight = 48
     /// Layers that are read at once.

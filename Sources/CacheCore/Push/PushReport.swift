@@ -8,6 +8,8 @@ public struct PushReport: Sendable {
     public let manifest: ManifestID
     /// From the bottom up; a layer that occurs twice is here twice.
     public let layers: [LayerPushReport]
+    /// What the one who pushed should know besides, a line each.
+    public var notes: [String] = []
 
     /// Chunks of all layers and their streams.
     public var chunks: Int { layers.reduce(0) { $0 + $1.chunks } }

@@ -19,7 +19,7 @@ import Testing
         for number in 0..<UInt64(150) {
             let bytes = chunks.bytes(number)
             let id = SampleChunks.id(bytes)
-            _ = try await store.put(id, bytes)
+            _ = try await store.putUnlessFull(id, bytes)
             if let found = try store.read(id) { #expect(found == bytes) }
             #expect(directory.bytes <= capacity)
         }
@@ -49,7 +49,7 @@ import Testing
             victim.waitForOutput()
             for number in 0..<UInt64(10) {
                 let bytes = chunks.bytes(number)
-                _ = try await store.put(SampleChunks.id(bytes), bytes)
+                _ = try await store.putUnlessFull(SampleChunks.id(bytes), bytes)
             }
             kill(victim.process, SIGKILL)
             _ = victim.wait()

@@ -7,7 +7,13 @@ import Testing
 @Suite struct AbandonedPullTests {
     private static let prefix = ".layercache-"
 
-    private func begin(_ destination: String) throws -> ImageDestination {
+    private func begin(_ destination: String) throws -> AnyObject {
+        let reference = try DestinationReference.parse(destination)
+        if case .directory(let path) = reference { return try DirectoryDestination(path) }
+        return try ImageDestination.open(reference)
+    }
+
+    private func beginLayers(_ destination: String) throws -> ImageDestination {
         try ImageDestination.open(try DestinationReference.parse(destination))
     }
 
@@ -17,7 +23,11 @@ import Testing
     }
 
     private func copy(_ tar: [UInt8], to destination: String) throws {
-        let output = try begin(destination)
+        if case .directory(let path) = try DestinationReference.parse(destination) {
+            _ = try extract([tar], to: path)
+            return
+        }
+        let output = try beginLayers(destination)
         try output.writeLayer(index: 0, diffID: SHA256Digest(of: tar), source: PiecewiseSource(tar))
         _ = try output.finish(configuration: nil)
     }
@@ -27,7 +37,7 @@ import Testing
         let fixture = try ImportFixture()
         try fixture.shell("mkdir there; echo x > a; tar cf t.tar a; rm a")
         let destination = form.replacingOccurrences(of: "%", with: fixture.path)
-        var open: ImageDestination? = try begin(destination)
+        var open: AnyObject? = try begin(destination)
         let name = try #require(try temporaries(fixture).first)
         // While it is being filled, another one to the same place leaves it alone.
         let second = cacheError { _ = try begin(destination) }
@@ -47,7 +57,7 @@ import Testing
         try fixture.shell("touch \(Self.prefix)0123456789abcdef-other; touch keep; ln -s keep \(Self.prefix)link")
         if form.contains("out") { try fixture.shell("ln -s keep \(stem)link; mkfifo \(stem)pipe") }
         if form.hasPrefix("file:") {
-            let output = try begin(destination)
+            let output = try beginLayers(destination)
             try output.writeLayer(
                 index: 0, isFile: true, diffID: SHA256Digest(of: [1]), source: PiecewiseSource([1]))
             _ = try output.finish(configuration: nil)
@@ -87,7 +97,7 @@ import Testing
             "mkdir empty; echo x > a; tar cf t.tar a; rm a; mkdir -p foreign/blobs/mine; touch foreign/blobs/mine/x")
         let tar = try fileBytes(fixture("t.tar"))
         for place in ["empty", "new"] {
-            var output: ImageDestination? = try begin("oci:\(fixture(place)):x")
+            var output: ImageDestination? = try beginLayers("oci:\(fixture(place)):x")
             try output?.writeLayer(index: 0, diffID: SHA256Digest(of: tar), source: PiecewiseSource(tar))
             #expect(try fixture.shell("find \(place) -type f | wc -l") == "1\n")
             output = nil
@@ -99,7 +109,7 @@ import Testing
         do { _ = try begin("oci:\(fixture("begun")):x") }
         #expect(try fixture.shell("find begun -type f") == "begun/blobs/sha256/x\n")
         // One that fails takes nothing from another one that is at work in the same new layout.
-        let other = try begin("oci:\(fixture("shared")):x")
+        let other = try beginLayers("oci:\(fixture("shared")):x")
         try other.writeLayer(index: 0, diffID: SHA256Digest(of: tar), source: PiecewiseSource(tar))
         do { _ = try begin("oci:\(fixture("shared")):y") }
         _ = try other.finish(configuration: nil)

@@ -1,17 +1,34 @@
 import CacheCore
 import Foundation
 import Glibc
+import NIOCore
 import Testing
 
-/// Applies tars as layers to `destination`, lowest first.
-func extract(
-    _ tars: [[UInt8]], to destination: String, limits: ImportLimits = ImportLimits(), whiteouts: Bool = true
-) throws -> [String] {
-    let output = try ImageDestination.open(.directory(destination), limits: limits, whiteouts: whiteouts)
+/// Applies tars as layers to `destination`, lowest first, the way a pull does: each is split, and the files are written chunk by chunk, the
+/// last chunk first.
+func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) throws -> [String] {
+    let output = try DirectoryDestination(destination)
+    var builder = ImageTreeBuilder(whiteouts: whiteouts)
+    var layers: [SplitLayer] = []
     for (index, tar) in tars.enumerated() {
-        try output.writeLayer(index: index, diffID: SHA256Digest(of: tar), source: PiecewiseSource(tar, piece: 70_001))
+        let layer = try SplitLayer(PiecewiseSource(tar, piece: 70_001))
+        try builder.beginLayer("layer \(index)")
+        if !layer.entryTable.isEmpty { try layer.entryTable.withUnsafeBytes { try builder.append(table: $0) } }
+        try builder.endLayer()
+        layers.append(layer)
     }
-    return try output.finish(configuration: nil)
+    let tree = builder.finish()
+    let plan = try ContentPlan(tree, slots: layers.map { $0.summary.slots(in: .data) })
+    let writer = try TreeWriter(tree, plan, into: output.root)
+    try writer.makeDirectories()
+    try writer.makeEmptyOnes(0..<tree.count)
+    for chunk in plan.chunks.reversed() {
+        let bytes = try #require(layers[chunk.layer].data[chunk.slot])
+        try bytes.withUnsafeReadableBytes { _ = try writer.write(chunk, $0) }
+    }
+    try writer.makeFurtherNames()
+    try output.commit(writer)
+    return writer.omissions
 }
 
 @Suite struct DirectoryDestinationTests {
@@ -100,12 +117,12 @@ func extract(
             layer('l1', ('lib/y', 'new y'), ('abs/z', 'new z'), ('run/made', 'm'), ('.wh.gone1', ''), ('dir/.wh.a', ''), ('dir/.wh.sub', ''), ('dir/new', 'n'),
                   ('opaque', None), ('opaque/new', 'n'), ('opaque/deep/new', 'n'), ('opaque/.wh..wh..opq', ''), ('tofile', 'file now'), ('todir', None), ('todir/x', 'x'),
                   ('keep/.wh.nothing', ''), ('nowhere/.wh.x', ''), ('/rooted', 'r'), ('./dotted/./x', 'd'), ('hard', '=>usr/lib/x'), ('hard2', '=>./lib/x'),
-                  ('hard', '=>hard'), ('up/lib/w', 'w'), ('.wh..wh.plnk', ''))
+                  ('up/lib/w', 'w'), ('.wh..wh.plnk', ''))
             layer('l2', ('lib/.wh.x', ''), ('lib', None), ('lib/own', 'o'))
             """)
         let layers = try (0..<3).map { try fileBytes(fixture("l\($0)")) }
         let notes = try extract(layers, to: fixture("out"))
-        #expect(notes.isEmpty || !Self.isRoot && notes.allSatisfy { $0.contains("belong to the user") })
+        #expect(notes.isEmpty || !Self.isRoot && notes.allSatisfy { $0.contains("another owner") })
         let files = try fixture.shell("cd out; find . ! -type d -printf '%p %l\\n' | sort")
         #expect(
             files == """
@@ -279,13 +296,13 @@ func extract(
 
     @Test func onlyEmptyDirectories() throws {
         let fixture = try ImportFixture()
-        try fixture.shell("mkdir full empty; touch full/diary file; tar cf t.tar file")
+        try fixture.shell("mkdir full empty; touch full/diary; echo x > file; tar cf t.tar file")
         let tar = try fileBytes(fixture("t.tar"))
         #expect(cacheError { _ = try extract([tar], to: fixture("full")) }?.message.contains("not empty") == true)
         #expect(cacheError { _ = try extract([tar], to: fixture("file")) } != nil)
         #expect(cacheError { _ = try extract([tar], to: fixture("no/such")) } != nil)
-        #expect(cacheError { _ = try extract([Array(tar[..<600])], to: fixture("empty")) } != nil)
-        #expect(cacheError { _ = try extract([Array(tar[..<600])], to: fixture("new")) } != nil)
+        #expect(cacheError { _ = try extract([Array(tar[..<513])], to: fixture("empty")) } != nil)
+        #expect(cacheError { _ = try extract([Array(tar[..<513])], to: fixture("new")) } != nil)
         #expect(
             try fixture.shell("find . ! -name '*.tar' | sort | tr '\\n' ' '") == ". ./empty ./file ./full ./full/diary "
         )

@@ -96,15 +96,46 @@ import Testing
         #expect(cacheError { _ = try decompress(fixture("packed")) }?.message.contains("garbage") == true)
     }
 
-    @Test(arguments: ["gzip -9", "zstd"])
+    @Test(arguments: ["gzip -9", "zstd", "gzip -1"])
     func bombsStopAtTheLimit(_ tool: String) throws {
         let fixture = try ImportFixture()
-        try fixture.shell("head -c 300000000 /dev/zero | \(tool) -c > bomb")
-        let source = try ImageSource.open(.tar(file: fixture("bomb"))).layers[0].open()
+        try fixture.shell("head -c 40000000 /dev/zero | tr '\\0' x | \(tool) -c > bomb")
+        var limits = ImportLimits()
+        limits.expansionFloor = 10 << 20
+        limits.expansionFactor = 10
+        let source = try ImageSource.open(.tar(file: fixture("bomb")), limits: limits).layers[0].open()
         var total = 0
         let error = cacheError { try source.drain { total += $0.count } }
         #expect(error?.code == .limitExceeded)
-        #expect(total <= ImportLimits().expansionFloor)
+        #expect(error?.message.hasSuffix("raise it with --limit expansion=N") == true)
+        #expect(total <= limits.expansionFloor)
+        // Honest input is beyond one of the two at most.
+        limits.expansionFloor = 40_000_000
+        #expect(
+            try ImageSource.open(.tar(file: fixture("bomb")), limits: limits).layers[0].open().drain { _ in }
+                == 40_000_000)
+        limits.expansionFloor = 10 << 20
+        limits.expansionFactor = 40_000
+        #expect(
+            try ImageSource.open(.tar(file: fixture("bomb")), limits: limits).layers[0].open().drain { _ in }
+                == 40_000_000)
+    }
+
+    /// Zeros cost no room anywhere, and no limit but that of the layer counts them.
+    @Test(arguments: ["gzip -9", "gzip -1", "zstd"])
+    func zerosExpandAsTheyLike(_ tool: String) throws {
+        let fixture = try ImportFixture()
+        try fixture.shell(
+            "{ seq 1 100000; head -c 60000000 /dev/zero; seq 1 100000; } > plain; \(tool) -c plain > packed")
+        var limits = ImportLimits()
+        limits.expansionFloor = 2 << 20
+        limits.expansionFactor = 1
+        limits.layerBytes = 100_000_000
+        let source = try ImageSource.open(.tar(file: fixture("packed")), limits: limits).layers[0]
+        #expect(try SHA256Digest(of: source.open().readAll()) == SHA256Digest(of: fileBytes(fixture("plain"))))
+        limits.layerBytes = 50_000_000
+        let beyond = try ImageSource.open(.tar(file: fixture("packed")), limits: limits).layers[0].open()
+        #expect(cacheError { try beyond.drain { _ in } }?.message.contains("--limit layer-bytes=SIZE") == true)
     }
 
     @Test func zstdWindowsAreBounded() throws {
@@ -116,7 +147,10 @@ import Testing
             open('wide', 'wb').write(bytes.fromhex('28b52ffd') + b'\\x00' + bytes([21 << 3]) + bytes(100))
             """)
         let error = cacheError { _ = try decompress(fixture("wide")) }
-        #expect(error?.code == .limitExceeded && error?.message.contains("--long=28") == true)
+        var limits = ImportLimits()
+        limits.zstdWindow = 1 << 31
+        #expect(cacheError { _ = try decompress(fixture("wide"), limits: limits) }?.code == .corrupt)
+        #expect(error?.code == .limitExceeded && error?.message.contains("--limit zstd-window=SIZE") == true)
     }
 
     @Test func limitOfALayer() throws {

@@ -45,6 +45,44 @@ import Testing
         }
     }
 
+    /// `docker save` of two images in one name, and of images without any.
+    @Test func differentImagesUnderOneName() throws {
+        let fixture = try ImportFixture()
+        try fixture.python(
+            Self.build + """
+                c, d = config(a), config(b)
+                one, two = {'Config': sha(c) + '.json', 'RepoTags': ['x:1'], 'Layers': ['a']}, {'Config': 'd.json', 'RepoTags': ['x:1'], 'Layers': ['b']}
+                members = [(sha(c) + '.json', c), ('d.json', d), ('a', a), ('b', b)]
+                archive('two.tar', [one, two], members)
+                archive('same.tar', [one, one, dict(one, RepoTags=['y:1'])], members)
+                archive('bare.tar', [dict(one, RepoTags=None)], members)
+                archive('bare2.tar', [dict(one, RepoTags=None), dict(two, RepoTags=None)], members)
+                archive('empty.tar', None, members)
+                archive('config.tar', [dict(one, Config='')], members)
+                open('c', 'w').write(sha(c)); open('d', 'w').write(sha(d))
+                """)
+        func first(_ reference: String) throws -> String {
+            let image = try ImageSource.open(SourceReference.parse("docker-archive:\(fixture(""))\(reference)"))
+            return try String(decoding: image.layers[0].open().readAll().prefix { $0 != 0 }, as: UTF8.self)
+        }
+        let (c, d) = (
+            String(decoding: try fileBytes(fixture("c")), as: UTF8.self),
+            String(decoding: try fileBytes(fixture("d")), as: UTF8.self)
+        )
+        for reference in ["two.tar:x:1", "two.tar", "bare2.tar"] {
+            let error = cacheError { _ = try first(reference) }
+            #expect(error?.code == .invalidInput)
+            #expect(
+                error?.message.contains("sha256:\(c) (") == true && error?.message.contains("sha256:\(d) (") == true)
+        }
+        #expect(try first("two.tar@sha256:\(c)") == "a")
+        #expect(try first("two.tar:x:1@sha256:\(d)") == "b")
+        #expect(try first("bare2.tar@sha256:\(d)") == "b")
+        #expect(try first("same.tar") == "a" && first("same.tar:x:1") == "a" && first("bare.tar") == "a")
+        #expect(cacheError { _ = try first("empty.tar") }?.code == .missing)
+        #expect(cacheError { _ = try first("config.tar") }?.message.contains("without a configuration") == true)
+    }
+
     @Test(arguments: ["../../etc/passwd", "/etc/passwd", "loop", "out", "nothing", "a/../layer", "dir"])
     func layersThatAreNotInIt(_ layer: String) throws {
         let fixture = try ImportFixture()

@@ -45,23 +45,25 @@ import Testing
         #expect(failure(source, fixture)?.message.contains("not a regular file") == true)
     }
 
-    /// The index of an outer archive holds all paths in memory.
+    /// The index of an outer archive holds no path in memory, but bounds what is read of one.
     @Test(arguments: ["path", "linkpath"]) func longPathsInAnOuterArchive(_ key: String) throws {
         let fixture = try ImportFixture()
         try fixture.python(
             """
-            for size in (4096, 4097):
+            for size in (65536, 65537):
                 with tarfile.open(f't{size}', 'w', format=tarfile.PAX_FORMAT) as t:
                     i = tarfile.TarInfo('x'); i.type = tarfile.SYMTYPE; i.linkname = 'y'
                     i.pax_headers = {'\(key)': 'n' * size}; t.addfile(i)
             """)
-        #expect(failure("oci-archive:%/t4096", fixture)?.code == .missing)
-        #expect(failure("oci-archive:%/t4097", fixture)?.code == .limitExceeded)
+        #expect(failure("oci-archive:%/t65536", fixture)?.code == .missing)
+        #expect(failure("oci-archive:%/t65537", fixture)?.code == .limitExceeded)
     }
 
     @Test func whatReachesATerminalIsOnePlainLine() {
         let error = CacheError(.invalidInput, "'\u{1B}[2J\u{7}\u{9B}31m\r\n\u{2028}\u{2029}\u{85}\u{7F}\0ü\u{1F600}'")
-        #expect(error.description.split(separator: " ") == ["'", "[2J", "31m", "ü\u{1F600}'"])
+        #expect(
+            error.description == #"'\u{1b}[2J\u{7}\u{9b}31m\u{d}\u{a}\u{2028}\u{2029}\u{85}\u{7f}\u{0}ü"# + "\u{1F600}'"
+        )
         #expect(!error.description.unicodeScalars.contains { $0.properties.generalCategory == .control })
     }
 

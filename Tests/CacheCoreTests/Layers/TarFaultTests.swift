@@ -29,6 +29,7 @@ import Testing
         expectFault(random.bytes(4096), containing: "at byte 0")
         expectFault(Array("short".utf8), containing: "ends inside a header")
         expectFault(tar { $0.header("x", checksum: .wrong) }, containing: "at byte 1024: no tar header")
+        expectFault(tar { $0.header("x", checksum: .wrong) }, containing: "after the entry 'before'")
         expectFault(tar { $0.bytes += random.bytes(100) }, containing: "at byte 1024")
     }
 
@@ -41,6 +42,65 @@ import Testing
             }, containing: "'big'")
         expectFault(tar { $0.header("x", type: "x", size: 100) }, containing: "ends inside an extended header")
         expectFault(tar { $0.header("L", type: "L", size: 100) }, containing: "ends inside an extended header")
+    }
+
+    /// Go's reader takes the fourth and the fifth; GNU tar does not.
+    @Test func whatIsCutInsideABlock() {
+        let whole = tar { $0.file("cut", [1, 2, 3]) }
+        for (count, text) in [
+            (1025, "inside a header"), (1535, "inside a header"),
+            (1536, "'cut' at byte 1024: the archive ends inside its content"),
+            (1539, "'cut' at byte 1024: the archive ends inside its last block"), (2047, "inside its last block"),
+        ] {
+            expectFault(Array(whole[..<count]), containing: text)
+        }
+        let zeros = [UInt8](repeating: 0, count: 1024)
+        expectFault(whole + zeros[..<700], containing: "inside its end mark")
+        expectFault(whole + zeros[..<100], containing: "inside a header")
+        expectFault(Array(zeros[..<511]), containing: "inside a header")
+        let described = tar { $0.pax("path", "p") }
+        expectFault(Array(described[..<(described.count - 500)]), containing: "ends inside an extended header")
+    }
+
+    /// One block of zeros is half an end mark: GNU tar stops there without an error, Go's reader gives up.
+    @Test func zerosBetweenEntries() {
+        expectFault(
+            tar {
+                $0.zeros(1); $0.file("lost", [1])
+            }, containing: "at byte 1024: a block of zeros")
+    }
+
+    /// Nobody reads content after a header of these types; a header must follow, whatever the size says.
+    @Test(arguments: ["1", "2", "3", "4", "5", "6"] as [Character])
+    func contentOfWhatHasNone(_ type: Character) {
+        let content = Array("not a header".utf8) + [UInt8](repeating: 65, count: 5000)
+        for usesPax in [false, true] {
+            expectFault(
+                tar {
+                    if usesPax { $0.pax("size", "\(content.count)") }
+                    $0.header("odd", type: type, size: usesPax ? 0 : content.count, link: "before")
+                    $0.content(content)
+                },
+                containing: usesPax
+                    ? "after the entry 'odd'" : "after the entry 'odd', which is of a kind that has no content")
+        }
+    }
+
+    /// What an entry does not use must be right nevertheless: Go's reader, and so every runtime, looks at it.
+    @Test func numbersThatAreNotUsed() {
+        for (field, name) in [(100, "mode"), (108, "uid"), (136, "mtime"), (329, "devmajor"), (337, "devminor")] {
+            for type: Character in ["0", "x"] {
+                expectFault(
+                    tar { $0.header("n", type: type, fields: [field: Array("zzz".utf8)]) },
+                    containing: "a malformed number in the field \(name)")
+            }
+        }
+        for record in ["atime", "ctime", "uid"] {
+            expectFault(
+                tar {
+                    $0.pax(record, "zz"); $0.file("n", [])
+                }, containing: "a malformed \(record)")
+        }
     }
 
     @Test func numbersThatCannotBe() {
@@ -85,7 +145,7 @@ import Testing
     @Test func paxRecordsThatCannotBe() {
         for text in [
             "5 a=b", "9 a=b\n", "0 a=b\n", "x", "6 a=b", "99999999999999999999 a=b\n", "6 =bb\n", "6 abc\n", "3\n",
-            "2 \n",
+            "2 \n", "8 uid=7\n\u{0}\u{0}", " 6 a=b\n", "+6 a=b\n",
         ] {
             expectFault(
                 tar {
@@ -98,32 +158,31 @@ import Testing
             tar {
                 $0.pax("path", "a\u{0}b"); $0.header("n")
             }, containing: "NUL")
-        expectFault(
-            tar {
-                $0.pax("LIBARCHIVE.xattr.a", "*"); $0.header("n")
-            }, containing: "extended attribute")
-        expectFault(
-            tar {
-                $0.pax("LIBARCHIVE.xattr.a%4", "aa"); $0.header("n")
-            }, containing: "extended attribute")
+        for key in ["linkpath", "uname", "gname", "some\u{0}thing"] {
+            expectFault(
+                tar {
+                    $0.pax(key, "a\u{0}b"); $0.header("n")
+                }, containing: "NUL")
+        }
     }
 
     @Test func whatIsTooMuch() {
         expectFault(
             tar {
                 $0.header("x", type: "x", size: 2 << 20); $0.zeros(4096)
-            }, containing: "extended headers of more than 1048576 bytes")
+            }, .limitExceeded, containing: "extended headers of more than 1048576 bytes")
         expectFault(
-            tar { for _ in 0..<3000 { $0.header("x", type: "x") } }, containing: "extended headers of more than")
+            tar { for _ in 0..<3000 { $0.header("x", type: "x") } }, .limitExceeded,
+            containing: "extended headers of more than")
         let long = [UInt8](repeating: 0x61, count: 70_000)
         expectFault(
             tar {
                 $0.pax([("path", long)]); $0.header("n")
-            }, containing: "a path of more than 65536 bytes")
+            }, .limitExceeded, containing: "a path of more than 65536 bytes")
         expectFault(
             tar {
                 $0.header("L", type: "K", size: 70_000); $0.content(long); $0.header("n", type: "2")
-            }, containing: "a link target")
+            }, .limitExceeded, containing: "a link target")
         expectFault(
             tar {
                 $0.pax((0..<1100).map { ("SCHILY.xattr.user.\($0)", [1]) }); $0.header("n")
@@ -133,14 +192,17 @@ import Testing
         expectFault(tar { $0.file("second", []) }, .limitExceeded, containing: "more than 1 entries", limits: limits)
         limits = LayerLimits()
         limits.layerBytes = 1000
-        expectFault(tar { $0.file("second", []) }, .limitExceeded, containing: "longer than 1000 bytes", limits: limits)
+        expectFault(tar { $0.file("second", []) }, .limitExceeded, containing: "longer than 1000B", limits: limits)
     }
 
     @Test func sparseMapsThatCannotBe() {
         for map in ["0,1,0,1", "5,1", "0", "0,2", "0,1,9,1", "a,b", "0,1,", "0,18446744073709551615"] {
             expectFault(
                 tar {
-                    $0.pax([("GNU.sparse.size", Array("5".utf8)), ("GNU.sparse.map", Array(map.utf8))])
+                    $0.pax([
+                        ("GNU.sparse.size", Array("5".utf8)), ("GNU.sparse.map", Array(map.utf8)),
+                        ("GNU.sparse.numblocks", Array("\(map.split(separator: ",").count / 2)".utf8)),
+                    ])
                     $0.header("n", size: 1)
                     $0.content([1])
                 }, containing: "sparse")
@@ -155,10 +217,22 @@ import Testing
                     $0.content(Array(text.utf8))
                 }, containing: "sparse")
         }
+        // Without a count, or with another one; lengths without offsets; for what is no file; in star's header, which has another map.
+        for records in [
+            ["GNU.sparse.map": "0,1"], ["GNU.sparse.map": "0,1", "GNU.sparse.numblocks": "2"],
+            ["GNU.sparse.numbytes": "5"],
+        ] {
+            expectFault(
+                tar {
+                    $0.pax(records.map { ($0.key, Array($0.value.utf8)) }); $0.header("n", size: 1); $0.content([1])
+                }, containing: "sparse")
+        }
         expectFault(
             tar {
-                $0.pax("GNU.sparse.numbytes", "5"); $0.header("n")
-            }, containing: "sparse")
+                $0.pax([("GNU.sparse.map", Array("0,1".utf8)), ("GNU.sparse.numblocks", [0x31])])
+                $0.header("n", type: "5")
+            }, containing: "a sparse map for what is no file")
+        expectFault(tar { $0.header("n", type: "S") }, containing: "not GNU's")
     }
 
     @Test func anErrorStays() throws {

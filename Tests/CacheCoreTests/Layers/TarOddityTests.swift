@@ -8,7 +8,7 @@ import Testing
     @Test func emptyArchives() throws {
         let none = try expectRoundTrip([])
         #expect(none.summary.slots == [0, 0, 0])
-        for count in [1, 511, 512, 1024, 10240, 1_000_001] {
+        for count in [512, 1024, 1025, 10240, 1_000_001] {
             let layer = try expectRoundTrip([UInt8](repeating: 0, count: count))
             #expect(layer.summary.entryCount == 0)
             #expect(layer.summary.slots == [0, 1, 0])
@@ -25,9 +25,8 @@ import Testing
         let much = random.bytes(900_001)
         let zeros = [UInt8](repeating: 0, count: 1024)
         let endings: [[UInt8]] = [
-            [], Array(zeros[..<512]), zeros, Array(zeros[..<700]), zeros + garbage,
-            zeros + zeros + garbage + zeros + garbage,
-            Array(zeros[..<512]) + garbage, zeros + much + zeros, Array(zeros[..<100]),
+            [], Array(zeros[..<512]), zeros, zeros + [0, 0, 0], zeros + garbage,
+            zeros + zeros + garbage + zeros + garbage, zeros + much + zeros,
         ]
         for (index, ending) in endings.enumerated() {
             let layer = try expectRoundTrip(tar.bytes + ending, "ending \(index)")
@@ -46,11 +45,9 @@ import Testing
         #expect(try paths(layer) == ["first"])
     }
 
-    @Test func paddingOfTheLastFileMayBeMissingOrNotZero() throws {
+    @Test func paddingMayBeAnything() throws {
         var tar = TarBuilder()
         tar.header("a", size: 5)
-        try expectRoundTrip(tar.bytes + Array("hello".utf8))
-        try expectRoundTrip(tar.bytes + Array("hello".utf8) + [0, 0, 0])
         tar.bytes += Array("hello".utf8) + [UInt8](repeating: 0xEE, count: 507)
         tar.file("b", [1])
         let layer = try expectRoundTrip(tar.finished())
@@ -58,34 +55,41 @@ import Testing
         #expect(try layer.content(of: layer.entries()[0]) == Array("hello".utf8))
     }
 
-    @Test func sizesOfWhatHasNoContentAreIgnored() throws {
-        for type in "23456" {
+    /// GNU tar and Go's reader say nothing about it either.
+    @Test func descriptionsOfNothing() throws {
+        for ending in [[], [UInt8](repeating: 0, count: 1024)] {
             var tar = TarBuilder()
-            tar.header("odd", type: type, size: 4096, link: "target")
-            tar.file("next", [9])
-            let layer = try expectRoundTrip(tar.finished(), "type \(type)")
-            #expect(try paths(layer) == ["odd", "next"], "type \(type)")
-            let entry = try layer.entries()[0]
-            #expect(entry.size == 0 && entry.content == nil)
+            tar.file("a", [1])
+            tar.pax("path", "nothing")
+            #expect(try paths(expectRoundTrip(tar.bytes + ending)) == ["a"])
         }
     }
 
-    @Test func linksAndDirectoriesMayHaveContentNevertheless() throws {
-        let content = Array("not a header".utf8) + [UInt8](repeating: 65, count: 5000)
-        for type in "125D" {
-            var tar = TarBuilder()
-            tar.header("odd", type: type, size: content.count, link: "target")
-            tar.content(content)
-            tar.file("next", [9])
-            let layer = try expectRoundTrip(tar.finished(), "type \(type)")
-            #expect(try paths(layer) == ["odd", "next"], "type \(type)")
-            let entry = try layer.entries()[0]
-            if type == "1" {
-                #expect(try layer.content(of: entry) == content)
-            } else {
-                #expect(entry.content == nil)
+    @Test func sizesOfWhatHasNoContentAreIgnored() throws {
+        for type in "123456" {
+            for size in ["4096", "-1", "99999999999999"] {
+                var tar = TarBuilder()
+                tar.header("odd", type: type, size: 4096, link: "target")
+                tar.pax("size", size)
+                tar.header("odder", type: type, link: "target")
+                tar.header("negative", type: type, link: "target", fields: [124: [UInt8](repeating: 0xFF, count: 12)])
+                tar.file("next", [9])
+                let layer = try expectRoundTrip(tar.finished(), "type \(type)")
+                #expect(try paths(layer) == ["odd", "odder", "negative", "next"], "type \(type)")
+                #expect(try layer.entries().prefix(3).allSatisfy { $0.size == 0 && $0.content == nil })
             }
         }
+    }
+
+    /// A list of names, which is no file's content.
+    @Test func directoriesOfIncrementalArchivesHaveContent() throws {
+        var tar = TarBuilder()
+        tar.header("dir/", type: "D", size: 700)
+        tar.content([UInt8](repeating: 65, count: 700))
+        tar.file("next", [9])
+        let layer = try expectRoundTrip(tar.finished())
+        #expect(try paths(layer) == ["dir/", "next"])
+        #expect(try layer.entries()[0].content == nil && layer.entries()[0].kind == .directory)
     }
 
     @Test func typesNobodyKnowsAreFiles() throws {
@@ -166,14 +170,13 @@ import Testing
         #expect(entries[1].xattrs.isEmpty)
     }
 
-    @Test func globalHeadersGiveOwnersAndTimesOnly() throws {
-        var tar = TarBuilder()
-        tar.pax([("uid", Array("7".utf8)), ("size", Array("99".utf8)), ("path", Array("no".utf8))], type: "g")
-        tar.file("a", [1])
-        tar.pax("uid", "8")
-        tar.file("b", [1])
-        let entries = try expectRoundTrip(tar.finished()).entries()
-        #expect(entries.map(\.uid) == [7, 8])
-        #expect(entries.map(\.displayPath) == ["a", "b"])
+    /// Nobody else reads them, and so they can do no harm.
+    @Test func malformedAttributesOfLibarchiveAreLeftOut() throws {
+        for (key, value) in [("a", "*"), ("a%4", "aa"), ("a%00", "aa")] {
+            var tar = TarBuilder()
+            tar.pax("LIBARCHIVE.xattr.\(key)", value)
+            tar.file("f", [1])
+            #expect(try expectRoundTrip(tar.finished()).entries()[0].xattrs.isEmpty)
+        }
     }
 }

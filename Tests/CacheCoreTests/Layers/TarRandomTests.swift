@@ -32,9 +32,9 @@ import Testing
             tar.header(
                 path, type: type, size: size, link: type == "1" || type == "2" ? "target" : "",
                 mtime: Int.random(in: 0..<2_000_000_000, using: &random),
-                magic: Bool.random(using: &random) ? "ustar  \u{0}" : "ustar\u{0}00")
+                magic: type == "S" || Bool.random(using: &random) ? "ustar  \u{0}" : "ustar\u{0}00")
             tar.content(random.bytes(size))
-            if Int.random(in: 0..<30, using: &random) == 0 { tar.zeros(1) }
+            if Int.random(in: 0..<100, using: &random) == 0 { tar.zeros(1) }
         }
         tar.zeros(Int.random(in: 0..<5, using: &random))
         return tar.bytes + random.bytes(Int.random(in: 0..<2, using: &random) * tar.bytes.count % 1000)

@@ -31,6 +31,7 @@ struct PullAnswer: Decodable {
     let chunks: Chunks
     let tiers: Tiers
     let repaired: Repaired
+    let refChecked: Bool
     let seconds: Double
 }
 

@@ -1,11 +1,10 @@
 import Foundation
 import Glibc
+import Synchronization
 
 /// A process that a test starts, with its output in files. Not Foundation's `Process`: that waits in a run loop, which threads of the
 /// cooperative pool do not have.
-final class ChildProcess: @unchecked Sendable {
-    // Unchecked: each instance stays in the one test that started it; only `pid` and the paths, which never change, leave it.
-
+final class ChildProcess: Sendable {
     /// How a process ended and what it printed.
     struct Outcome {
         /// The exit status, or `nil` if a signal ended it.
@@ -22,11 +21,15 @@ final class ChildProcess: @unchecked Sendable {
         let description: String
     }
 
-    let pid: pid_t
+    /// What ends a run that is broken; what takes its time on a busy machine comes to its end long before.
+    static let patience = 300.0
+
     let outputPath: String
     let errorPath: String
     private let name: String
-    private var ended: Int32?
+    private let ending: Ending
+
+    var pid: pid_t { ending.pid }
 
     /// - Parameter directory: where its output files go.
     init(
@@ -59,51 +62,113 @@ final class ChildProcess: @unchecked Sendable {
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
         let number = posix_spawnp(&child, program, &actions, &attributes, &argumentPointers, &environmentPointers)
         guard number == 0 else { throw TookTooLong(description: "\(program): \(String(cString: strerror(number)))") }
-        pid = child
+        ending = Ending(of: child)
     }
 
-    deinit { kill() }
+    deinit { ending.force() }
 
-    func signal(_ number: Int32) {
-        if ended == nil { Glibc.kill(pid, number) }
-    }
+    func signal(_ number: Int32) { ending.signal(number) }
 
     /// Ends it with SIGKILL if it runs, and waits for that.
-    func kill() {
-        guard ended == nil else { return }
-        Glibc.kill(pid, SIGKILL)
-        var status: Int32 = 0
-        while waitpid(pid, &status, 0) == -1, errno == EINTR {}
-        ended = status
-    }
+    func kill() { ending.force() }
 
     /// Whether it has ended by itself until now.
-    var hasEnded: Bool {
-        if ended != nil { return true }
-        var status: Int32 = 0
-        guard waitpid(pid, &status, WNOHANG) == pid else { return false }
-        ended = status
-        return true
-    }
+    var hasEnded: Bool { ending.collect() != nil }
 
     /// Waits for the end; one that takes longer than `seconds` is killed, and that is an error: whatever comes in, time is bounded.
-    func wait(atMost seconds: Double = 120) async throws -> Outcome {
-        let end = ContinuousClock.now + .seconds(seconds)
-        while !hasEnded {
-            guard ContinuousClock.now < end else {
-                kill()
-                throw TookTooLong(description: "after \(seconds) s there was no end of: \(name)")
-            }
-            try await Task.sleep(for: .milliseconds(5))
+    func wait(atMost seconds: Double = patience) async throws -> Outcome {
+        let limit = Task { [ending] in
+            try await Task.sleep(for: .seconds(seconds))
+            return ending.force()
         }
-        let status = ended ?? 0
+        let status = await ending.status()
+        limit.cancel()
+        if case .success(true) = await limit.result {
+            throw TookTooLong(description: "after \(seconds) s there was no end of: \(name)")
+        }
         let signal = status & 0x7F
         return Outcome(
             status: signal == 0 ? (status >> 8) & 0xFF : nil, signal: signal == 0 ? nil : signal,
             output: try text(outputPath), error: try text(errorPath))
     }
 
+    /// Waits for the first whole line that it prints, as a daemon's that serves now.
+    func firstLine() async throws -> String {
+        try await eventually("a line of: \(name)") {
+            try hasEnded || text(outputPath).contains("\n")
+        }
+        guard let line = try text(outputPath).split(separator: "\n").first else {
+            throw TookTooLong(description: "it ended without a line: \(name): \(try text(errorPath))")
+        }
+        return String(line)
+    }
+
     func text(_ path: String) throws -> String {
         String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self)
+    }
+}
+
+/// The end of a child: a thread waits for it, so that nobody has to look again and again.
+private final class Ending: Sendable {
+    private struct State {
+        var status: Int32?
+        var waiting: [CheckedContinuation<Int32, Never>] = []
+    }
+
+    let pid: pid_t
+    private let state = Mutex(State())
+
+    init(of pid: pid_t) {
+        self.pid = pid
+        Thread.detachNewThread { [self] in
+            Self.waitForEnd(pid)
+            collect()
+        }
+    }
+
+    /// Its wait status once it has ended. Reaped under the lock, so that no signal goes to a stranger with the same number.
+    @discardableResult
+    func collect() -> Int32? {
+        let (status, waiting) = state.withLock { state -> (Int32?, [CheckedContinuation<Int32, Never>]) in
+            if state.status == nil {
+                var status: Int32 = 0
+                if waitpid(pid, &status, WNOHANG) == pid { state.status = status }
+            }
+            guard state.status != nil else { return (nil, []) }
+            defer { state.waiting = [] }
+            return (state.status, state.waiting)
+        }
+        if let status { for one in waiting { one.resume(returning: status) } }
+        return status
+    }
+
+    func status() async -> Int32 {
+        await withCheckedContinuation { continuation in
+            let status = state.withLock { state in
+                if state.status == nil { state.waiting.append(continuation) }
+                return state.status
+            }
+            if let status { continuation.resume(returning: status) }
+        }
+    }
+
+    func signal(_ number: Int32) {
+        state.withLock { if $0.status == nil { Glibc.kill(pid, number) } }
+    }
+
+    /// Ends it with SIGKILL and waits for that; whether there was anything to end.
+    @discardableResult
+    func force() -> Bool {
+        guard collect() == nil else { return false }
+        signal(SIGKILL)
+        Self.waitForEnd(pid)
+        collect()
+        return true
+    }
+
+    /// Blocks until it has ended, and leaves its status where it is.
+    private static func waitForEnd(_ pid: pid_t) {
+        var info = siginfo_t()
+        while waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT) == -1, errno == EINTR {}
     }
 }

@@ -16,25 +16,15 @@ final class Daemon: Sendable {
             "--json",
             "--threads", "1",
         ])
-        address = try await Self.address(of: process)
+        address = try JSONDecoder().decode(Ready.self, from: Data(try await process.firstLine().utf8)).listen
     }
 
     private struct Ready: Decodable { let listen: String }
 
-    private static func address(of process: ChildProcess) async throws -> String {
-        for _ in 0..<6000 {
-            let text = try process.text(process.outputPath)
-            if text.hasSuffix("\n") { return try JSONDecoder().decode(Ready.self, from: Data(text.utf8)).listen }
-            if process.hasEnded { break }
-            try await Task.sleep(for: .milliseconds(10))
-        }
-        throw ChildProcess.TookTooLong(description: "the daemon did not start: \(try process.text(process.errorPath))")
-    }
-
     /// As a service manager does.
     func stop() async throws -> ChildProcess.Outcome {
         process.signal(SIGTERM)
-        return try await process.wait(atMost: 60)
+        return try await process.wait()
     }
 
     func kill() { process.kill() }

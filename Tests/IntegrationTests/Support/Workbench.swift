@@ -53,12 +53,19 @@ final class Workbench: Sendable {
         return "layercache"
     }()
 
+    /// Which tier answers is no matter of how busy the machine is: a test about a deadline sets it itself.
+    static let unhurried = [
+        "LAYERCACHE_L1_DEADLINE": "10m", "LAYERCACHE_L2_DEADLINE": "10m", "LAYERCACHE_L2_PATIENCE": "10m",
+        "LAYERCACHE_L3_DEADLINE": "10m",
+    ]
+
     func start(_ arguments: [String], environment: [String: String] = [:]) throws -> ChildProcess {
-        try ChildProcess(Self.binary, arguments, environment: environment, in: self(".out"))
+        let all = Self.unhurried.merging(environment) { $1 }
+        return try ChildProcess(Self.binary, arguments, environment: all, in: self(".out"))
     }
 
     func run(
-        _ arguments: [String], environment: [String: String] = [:], atMost seconds: Double = 120
+        _ arguments: [String], environment: [String: String] = [:], atMost seconds: Double = ChildProcess.patience
     ) async throws -> ChildProcess.Outcome {
         try await start(arguments, environment: environment).wait(atMost: seconds)
     }
@@ -79,7 +86,8 @@ final class Workbench: Sendable {
     /// Runs a verb that must end with status 1 and exactly one line, and gives the line.
     @discardableResult
     func fail(
-        _ arguments: [String], environment: [String: String] = [:], status: Int32 = 1, atMost seconds: Double = 60,
+        _ arguments: [String], environment: [String: String] = [:], status: Int32 = 1,
+        atMost seconds: Double = ChildProcess.patience,
         location: SourceLocation = #_sourceLocation
     ) async throws -> String {
         let outcome = try await run(arguments, environment: environment, atMost: seconds)
@@ -106,7 +114,9 @@ final class Workbench: Sendable {
     }
 
     private func tool(_ program: String, _ arguments: [String], _ location: SourceLocation) async throws -> String {
-        let outcome = try await ChildProcess(program, arguments, in: self(".out")).wait()
+        let outcome = try await ChildProcess(
+            program, arguments, environment: Self.unhurried, in: self(".out")
+        ).wait()
         try #require(outcome.status == 0, "\(outcome.error)\(outcome.output)", sourceLocation: location)
         return outcome.output
     }
@@ -167,6 +177,14 @@ final class Workbench: Sendable {
         }
     }
 
+    /// Bytes that have been written into the files of a directory so far: a file can be given its length or its room ahead of them.
+    func filledBytes(_ directory: String) -> Int {
+        files(below: directory).reduce(0) { sum, path in
+            var status = stat()
+            return lstat(path, &status) == 0 ? sum + min(Int(status.st_size), Int(status.st_blocks) * 512) : sum
+        }
+    }
+
     /// Whether both files have the same bytes; compares without reading either whole.
     func same(_ one: String, _ other: String) async throws -> Bool {
         try await ChildProcess("cmp", ["-s", one, other], in: self(".out")).wait().status == 0
@@ -174,15 +192,27 @@ final class Workbench: Sendable {
 }
 
 extension Workbench {
-    /// Waits until `process` has made a file in `directory` whose name has `prefix`, and it has bytes; or has ended.
-    func waitForBytes(below directory: String, prefix: String, of process: ChildProcess) async throws {
-        while !process.hasEnded {
-            let names = try FileManager.default.contentsOfDirectory(atPath: directory)
-            for name in names where name.hasPrefix(prefix) || name.hasPrefix(".\(prefix)") {
+    /// Waits until `process`, a pull, has written something of what will be a file in `directory`; or has ended.
+    func waitForBytes(below directory: String, of process: ChildProcess) async throws {
+        try await eventually("a part of a file in \(directory)") {
+            if process.hasEnded { return true }
+            return files(below: directory).contains { path in
                 var status = stat()
-                if stat("\(directory)/\(name)", &status) == 0, status.st_size > 0 { return }
+                return path.contains("/.layercache-") && stat(path, &status) == 0 && status.st_size > 0
             }
-            try await Task.sleep(for: .milliseconds(2))
         }
+    }
+
+    /// Kills a process somewhere in its work: once files below `directory` have grown by `bytes`, unless it has come to its end before.
+    func kill(_ process: ChildProcess, onceGrown directory: String, by bytes: Int) async throws {
+        var least = Int.max
+        try await eventually("\(bytes) bytes more in \(directory)") {
+            if process.hasEnded { return true }
+            let now = filledBytes(directory)
+            // What a killed one left is removed by the next.
+            least = min(least, now)
+            return now - least >= bytes
+        }
+        process.kill()
     }
 }

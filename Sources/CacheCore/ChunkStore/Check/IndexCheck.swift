@@ -54,18 +54,23 @@ struct IndexCheck {
     private mutating func walkTables() throws(IndexDamage) {
         guard walk.seen.add(0, count: 2) else { throw IndexDamage("the file is too short") }
         var tables: [TreeRecord?] = Array(repeating: nil, count: Table.allCases.count)
+        var hasUnknown = false
         try TreeWalk.run(meta.main, "main", &walk) { (entry, _) throws(IndexDamage) in
             guard let table = Table.allCases.first(where: { $0.matches(entry.key) }), entry.flags == IndexEntry.subData,
                 entry.size == TreeRecord.byteCount
-            else { throw IndexDamage("an unknown table") }
+            else { return hasUnknown = true }
             tables[table.rawValue] = TreeRecord(PageBytes(bytes: entry.value), at: 0)
         }
         // Died between making the file and its tables.
         if meta.main.entries == 0 { return try walkFreeList() }
-        for table in Table.allCases {
+        // First the one that says whether what is unknown in the others is damage.
+        if let tree = tables[Table.meta.rawValue], tree.flags == 0 { try walkTable(.meta, tree) }
+        if hasUnknown { throw IndexDamage("an unknown table") }
+        for table in Table.allCases where table != .meta {
             guard let tree = tables[table.rawValue], tree.flags == 0 else { throw IndexDamage("a table is missing") }
             try walkTable(table, tree)
         }
+        if tables[Table.meta.rawValue] == nil { throw IndexDamage("a table is missing") }
         try walkFreeList()
         try compare()
     }
@@ -121,6 +126,9 @@ struct IndexCheck {
     private mutating func storeState(_ entry: IndexEntry) throws(IndexDamage) {
         guard entry.flags == 0, entry.key.elementsEqual(StoreTransaction.stateKey) else {
             throw IndexDamage("an unknown record")
+        }
+        if let version = StoreState.newerVersion(entry.value) {
+            throw IndexDamage("its format has version \(version)", isNewer: true)
         }
         guard let state = StoreState(entry.value), state.extentPages == layout.extentPages else {
             throw IndexDamage("the store was made by another version")

@@ -2,6 +2,8 @@
 struct MetaPage {
     private static let magic = 0xBEEF_C0DE
     private static let dataVersion = 1
+    /// Those that may come; any other number is damage.
+    private static let newerVersions = 2...255
     private static let metaFlag = 0x08
     /// The free list's record carries the environment's persistent flags: only MDB_INTEGERKEY in ours.
     private static let integerKey = 0x08
@@ -18,8 +20,14 @@ struct MetaPage {
         mapBytes = page.u64(32)
         lastPage = page.u64(136)
         transaction = page.u64(144)
-        guard page.u64(0) == number, page.u16(10) == Self.metaFlag, page.u32(16) == Self.magic,
-            page.u32(20) == Self.dataVersion, free.pad == StoreLayout.pageBytes, free.flags == Self.integerKey,
+        guard page.u64(0) == number, page.u16(10) == Self.metaFlag, page.u32(16) == Self.magic else {
+            throw IndexDamage("meta page \(number) is not one")
+        }
+        let version = page.u32(20)
+        guard !Self.newerVersions.contains(version) else {
+            throw IndexDamage("LMDB's format has version \(version)", isNewer: true)
+        }
+        guard version == Self.dataVersion, free.pad == StoreLayout.pageBytes, free.flags == Self.integerKey,
             main.flags == 0
         else { throw IndexDamage("meta page \(number) is not one") }
     }

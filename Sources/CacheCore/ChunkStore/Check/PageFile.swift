@@ -3,9 +3,12 @@ internal import Glibc
 /// Why a store cannot be used.
 struct IndexDamage: Error {
     let reason: String
+    /// Nothing is wrong with it: somebody who knows more than this build has made it.
+    let isNewer: Bool
 
-    init(_ reason: String) {
+    init(_ reason: String, isNewer: Bool = false) {
         self.reason = reason
+        self.isNewer = isNewer
     }
 }
 

@@ -1,4 +1,5 @@
 internal import CLMDB
+internal import Glibc
 
 /// One open LMDB environment: the map, the tables, and the pool of read transactions.
 ///
@@ -13,6 +14,9 @@ final class Environment: @unchecked Sendable {
     let mapBytes: UInt64
     let trap = AssertionTrap()
     private var fileWatch: FileWatch?
+    /// Whether the reader table had an entry of this process's number before this environment made one: left by a process that is gone, if
+    /// opening succeeded, since that takes the number's lock.
+    private(set) var foundOwnNumber = false
     private var closed = false
 
     /// Opens `directory`, whose size on disk can never pass `mapBytes`.
@@ -37,9 +41,27 @@ final class Environment: @unchecked Sendable {
         var data: Int32 = -1
         try checked("mdb_env_get_fd", mdb_env_get_fd(handle, &data))
         fileWatch = try FileWatch(directory, data: data)
+        foundOwnNumber = try hasReader(getpid())
         try openTables(creating: creating)
         try locateMap()
         try watch.note(Int(truncatingIfNeeded: lastTransaction))
+    }
+
+    /// Whether a process of this number is in the reader table, which LMDB tells in lines of text.
+    private func hasReader(_ number: pid_t) throws(LMDBFailure) -> Bool {
+        var search = (number: number, isFound: false)
+        let code = withUnsafeMutablePointer(to: &search) { search in
+            mdb_reader_list(
+                handle,
+                { line, context in
+                    guard let line, let search = context?.assumingMemoryBound(to: (number: pid_t, isFound: Bool).self)
+                    else { return 0 }
+                    if strtol(line, nil, 10) == Int(search.pointee.number) { search.pointee.isFound = true }
+                    return 0
+                }, search)
+        }
+        if code < 0 { throw LMDBFailure(code: code, call: "mdb_reader_list") }
+        return search.isFound
     }
 
     deinit { close() }

@@ -12,6 +12,8 @@ struct LMDBFailure: Error, CustomStringConvertible {
     var isMapFull: Bool { code == MDB_MAP_FULL || code == MDB_TXN_FULL }
     /// The disk took less than it was given; LMDB calls a short write an I/O error.
     var isDiskFull: Bool { code == ENOSPC || code == EDQUOT || code == EFBIG || code == EIO }
+    /// Another process holds the lock that stands for this one's number.
+    var isProcessNumberTaken: Bool { code == EAGAIN }
     var isReadersFull: Bool { code == MDB_READERS_FULL }
     /// The environment itself is broken: trying again with it is of no use.
     var isFatal: Bool {

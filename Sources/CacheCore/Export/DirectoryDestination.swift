@@ -1,22 +1,28 @@
 internal import Glibc
+internal import NIOConcurrencyHelpers
 
-/// `dir:DIR`: the files of an image, its layers applied over one another in a directory that is empty or does not exist.
+/// `dir:DIR`: a directory that is empty or does not exist, and will hold the files of an image.
 ///
 /// A new directory is filled under another name and gets its own when it is complete. An existing one may be a mount point, which cannot be
 /// replaced: a directory inside of it is filled, and what is in there moves up at the end. Killed before that, a pull leaves nothing that
 /// is in the way of the next one; killed while it moves up and sets modes and times, it leaves a directory that is not empty.
-final class DirectoryWriter: ImageWriter {
-    let takesFile = false
+/// One that is abandoned or let go of without ``commit(_:)`` leaves nothing behind. Everything here blocks.
+package final class DirectoryDestination: Sendable {
+    private struct State {
+        /// What stands in `existing` now.
+        var movedUp: [FileName] = []
+        var isFinished = false
+    }
+
     private let path: String
     private let temporary: TemporaryEntry
     /// The directory that was there.
     private let existing: OpenFile?
-    private var tree: TreeWriter
-    /// What stands in `existing` now.
-    private var movedUp: [FileName] = []
-    private var finished = false
+    private let state = NIOLockedValueBox(State())
 
-    init(_ path: String, limits: ImportLimits, whiteouts: Bool) throws {
+    /// Checks that the directory can be written, and makes one to fill. What a pull to the same place left when it was killed is removed.
+    /// - Throws: ``CacheError`` `.invalidInput` or `.io` that says what is in the way.
+    package init(_ path: String) throws {
         self.path = path
         var status = stat()
         if stat(path, &status) == 0 {
@@ -34,25 +40,23 @@ final class DirectoryWriter: ImageWriter {
             existing = nil
             temporary = try TemporaryEntry.directory(for: path)
         }
-        tree = TreeWriter(temporary.file, limits: limits, whiteouts: whiteouts)
     }
 
-    func writeLayer(_ source: any ByteSource, index: Int, diffID: SHA256Digest) throws {
-        try tree.apply(source, name: "layer \(index)", isLowest: index == 0)
-    }
+    /// The directory to be filled.
+    package var root: OpenFile { temporary.file }
 
-    func finish(configuration: [UInt8]?, layers: [SHA256Digest]) throws -> [String] {
+    /// Puts what `writer` has written, all but what directories are like, under the destination's name.
+    package func commit(_ writer: TreeWriter) throws {
         if let existing {
-            try tree.finish { try self.moveUp(into: existing) }
+            try writer.finishDirectories { try self.moveUp(into: existing) }
         } else {
-            try tree.finish()
+            try writer.finishDirectories()
             guard rename(temporary.name, path) == 0 else {
                 if [ENOTEMPTY, EEXIST].contains(errno) { throw conflict(path) }
                 throw CacheError.system("rename to \(path)")
             }
         }
-        finished = true
-        return tree.omissions.notes
+        state.withLockedValue { $0.isFinished = true }
     }
 
     private func conflict(_ path: String) -> CacheError {
@@ -67,7 +71,7 @@ final class DirectoryWriter: ImageWriter {
             try retryingInterrupts("rename to \(path)/\(name)") {
                 name.withCString { renameat(temporary.file.descriptor, $0, directory.descriptor, $0) }
             }
-            movedUp.append(name)
+            state.withLockedValue { $0.movedUp.append(name) }
         }
         try retryingInterrupts("remove \(path)/\(temporary.name)") {
             unlinkat(directory.descriptor, temporary.name, AT_REMOVEDIR)
@@ -75,10 +79,17 @@ final class DirectoryWriter: ImageWriter {
         return directory
     }
 
-    deinit {
-        guard !finished else { return }
+    deinit { abandon() }
+
+    /// Removes all that was written, unless it was committed. Nobody may write to it any more.
+    package func abandon() {
+        let state = state.withLockedValue { state in
+            defer { state.isFinished = true }
+            return state
+        }
+        guard !state.isFinished else { return }
         // Best effort: the error that led here is the one to report.
-        for name in movedUp { try? existing?.removeEntry(name) }
+        for name in state.movedUp { try? existing?.removeEntry(name) }
         try? temporary.file.removeContents()
         unlinkat(existing?.descriptor ?? AT_FDCWD, temporary.name, AT_REMOVEDIR)
     }

@@ -1,0 +1,114 @@
+"""What a soak run uses and damages: directories of chunk stores, and a daemon."""
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+
+
+class Fault(Exception):
+    """What must not happen, in one line."""
+
+
+def disk_bytes(directory):
+    total = 0
+    for root, _, files in os.walk(directory):
+        for name in files:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(root, name)).st_blocks * 512
+    return total
+
+
+def remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def flip_bits(path, generator):
+    """Flips a few bits, half of the time in the first pages, which are few and all matter. Whether there was anything to flip."""
+    with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        end = min(size, 65_536) if generator.random() < 0.5 else size
+        for _ in range(generator.randint(1, 8) if size else 0):
+            place = generator.randrange(end)
+            file.seek(place)
+            [byte] = file.read(1)
+            file.seek(place)
+            file.write(bytes([byte ^ 1 << generator.randrange(8)]))
+        return size > 0
+    return False
+
+
+class Store:
+    """The directory of an L1, used by many or, to be damaged, by nobody."""
+
+    def __init__(self, path):
+        self.path = path
+        self.turn = threading.Condition()
+        self.users = 0
+        self.is_taken = False
+
+    @contextlib.contextmanager
+    def shared(self):
+        with self.turn:
+            self.turn.wait_for(lambda: not self.is_taken)
+            self.users += 1
+        try:
+            yield
+        finally:
+            with self.turn:
+                self.users -= 1
+                self.turn.notify_all()
+
+    @contextlib.contextmanager
+    def alone(self):
+        with self.turn:
+            self.turn.wait_for(lambda: not self.is_taken)
+            self.is_taken = True
+            self.turn.wait_for(lambda: self.users == 0)
+        try:
+            yield
+        finally:
+            with self.turn:
+                self.is_taken = False
+                self.turn.notify_all()
+
+
+class Daemon:
+    """The L2 daemon, which keeps its address through all its lives."""
+
+    CAPACITY, MEMORY = 48 << 20, 8 << 20
+    # It drains for ten seconds; what takes longer hangs.
+    PATIENCE = 180
+
+    def __init__(self, soak):
+        self.soak, self.store = soak, soak.world / "l2"
+        self.address = "127.0.0.1:0"
+        self.process = None
+        self.log = open(soak.world / "daemon.log", "ab")
+        self.start()
+
+    def start(self):
+        self.process = self.soak.spawn(
+            ["server", "--listen", self.address, "--store", self.store, "--capacity", self.CAPACITY, "--memory", self.MEMORY,
+             "--json"], stdout=subprocess.PIPE, stderr=self.log)
+        line = self.process.stdout.readline()
+        self.process.stdout.close()
+        if not line:
+            raise Fault(f"the daemon did not start, see {self.log.name}")
+        self.address = json.loads(line)["listen"]
+
+    def end(self, number):
+        """Ends it, and says what is wrong with how it ended."""
+        process, self.process = self.process, None
+        process.send_signal(number)
+        try:
+            status = self.soak.wait(process, self.PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise Fault(f"the daemon did not end within {self.PATIENCE} s of signal {number}") from None
+        if status != (0 if number == signal.SIGTERM else -number):
+            raise Fault(f"the daemon ended with {status} on signal {number}, see {self.log.name}")

@@ -1,0 +1,27 @@
+internal import NIOConcurrencyHelpers
+
+/// One request to L2 on behalf of a read, from being admitted to being judged.
+final class L2Attempt: Sendable {
+    /// Which of the daemons is asked.
+    let node: Int
+    /// Whether L3 is asked at the same time, so that the read loses nothing.
+    let isRace: Bool
+    let began: Duration
+    private let beside = NIOLockedValueBox<(isAsked: Bool, answeredAfter: Duration?)>((false, nil))
+
+    init(node: Int, isRace: Bool, began: Duration) {
+        self.node = node
+        self.isRace = isRace
+        self.began = began
+    }
+
+    /// L3 is asked as well from now on: whatever comes later delays nobody.
+    func l3IsAsked() { beside.withLockedValue { $0.isAsked = true } }
+
+    func l3Answered(after duration: Duration) { beside.withLockedValue { $0.answeredAfter = duration } }
+
+    var isBesideL3: Bool { beside.withLockedValue { $0.isAsked } }
+
+    /// How long after the beginning L3 answered, if it did before L2.
+    var l3Latency: Duration? { beside.withLockedValue { $0.answeredAfter } }
+}

@@ -1,0 +1,100 @@
+internal import CacheCore
+internal import NIOConcurrencyHelpers
+
+/// What all of L2 may cost the reads of this cache, and what it has cost: the one place that decides.
+///
+/// Times are of the wall clock: when a read waits for a while, of as many as are under way, the cache loses the waiting time divided by
+/// their number. What L3 would have taken instead is no loss, and on a machine that is busy everything may take longer (``MachineLoad``).
+final class L2Budget: Sendable {
+    private struct State {
+        var patience: Patience
+        /// How long L3 takes lately for a read under as much load as there was.
+        var l3: (latency: Duration, at: Duration)?
+    }
+
+    /// An answer within that time is at no time a loss: about what a round trip takes on a machine that is busy.
+    static let free = Duration.milliseconds(5)
+    /// What a chunk from any L3 costs at least, when it is not known what this one does: about 500 MB/s.
+    static let cheapestChunk = Duration.milliseconds(1)
+    /// Nobody asks L3 sooner than that while L2 is trusted.
+    static let shortestWait = Duration.milliseconds(50)
+    /// Fills leave that much to reads.
+    private static let reserve = 0.3
+    /// Beyond that a machine has no use for more patience.
+    private static let busiest = 4.0
+    private static let busiestForFills = 2.5
+    /// What L3 did longer ago says nothing.
+    private static let memory = Duration.seconds(60)
+
+    private let state: NIOLockedValueBox<State>
+    private let capacity: Duration
+    private let load: ReadLoad
+    private let time: TimeSource
+
+    init(_ capacity: Duration, load: ReadLoad, time: TimeSource) {
+        self.capacity = capacity
+        self.load = load
+        self.time = time
+        state = NIOLockedValueBox(State(patience: Patience(capacity)))
+    }
+
+    /// How long a read waits for L2 before it asks L3 as well.
+    var wait: Duration {
+        state.withLockedValue { max($0.patience.left(now: time.now()) / 2, Self.shortestWait) }
+    }
+
+    /// L3 has answered a read.
+    func l3Answered(after latency: Duration) {
+        state.withLockedValue { state in
+            let now = time.now()
+            if let old = state.l3, now - old.at < Self.memory {
+                state.l3 = (old.latency + (latency - old.latency) / 8, now)
+            } else {
+                state.l3 = (latency, now)
+            }
+        }
+    }
+
+    /// A read has waited for L2 alone.
+    ///
+    /// - Parameter spared: whether it got its chunk, which L3 need not bring now.
+    /// - Returns: whether there is patience left, or nothing was lost.
+    func waited(_ duration: Duration, spared: Bool) -> Bool {
+        state.withLockedValue { state in
+            let now = time.now()
+            let readers = load.readers
+            let busy = min(load.machine.factor, Self.busiest)
+            var loss = (duration - Self.free * busy) / readers
+            if spared {
+                var l3 = Self.cheapestChunk * busy
+                if let known = state.l3, now - known.at < Self.memory { l3 = max(l3, known.latency / readers) }
+                loss -= l3
+            }
+            guard loss > .zero else { return true }
+            state.patience.spend(loss, now: now)
+            return state.patience.left(now: now) > .zero
+        }
+    }
+
+    /// Whether L2 did as well as L3, which answered the same read after `l3`.
+    func isAsFast(_ l2: Duration, as l3: Duration) -> Bool {
+        l2 <= l3 * 2 + Self.free * 2 * min(load.machine.factor, Self.busiest)
+    }
+
+    // MARK: Fills
+
+    /// How long a reader may wait for room for a fill.
+    var waitForRoom: Duration {
+        state.withLockedValue { max($0.patience.left(now: time.now()) - capacity * Self.reserve, .zero) }
+    }
+
+    func waitedForRoom(_ duration: Duration) {
+        let busy = min(load.machine.factor, Self.busiestForFills)
+        state.withLockedValue { $0.patience.spend(duration / (Double(load.readers) * busy), now: time.now()) }
+    }
+
+    /// How long the end of all reads may wait for what is still on its way to L2.
+    var waitForEnd: Duration {
+        state.withLockedValue { max($0.patience.left(now: time.now()), .zero) }
+    }
+}

@@ -1,0 +1,27 @@
+/// The time that reads may lose to a tier: an amount that is there at first, and a share of all time that comes back.
+///
+/// Reads that would take `t` without the tier take at most `(t + capacity) / (1 - share)` with it, if all that it costs them is spent here.
+struct Patience: Sendable {
+    /// A tier that costs its readers a quarter of their time is slow, but may be worth it.
+    static let share = 0.25
+
+    let capacity: Duration
+    private var amount: Duration
+    private var filledAt: Duration?
+
+    init(_ capacity: Duration) {
+        self.capacity = capacity
+        amount = capacity
+    }
+
+    /// What is left; below zero if a wait took longer than was left when it began.
+    mutating func left(now: Duration) -> Duration {
+        if let filledAt, now > filledAt { amount = min(capacity, amount + (now - filledAt) * Self.share) }
+        filledAt = now
+        return amount
+    }
+
+    mutating func spend(_ time: Duration, now: Duration) {
+        amount = left(now: now) - max(time, .zero)
+    }
+}

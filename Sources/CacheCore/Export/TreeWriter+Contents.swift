@@ -1,0 +1,154 @@
+internal import Glibc
+internal import NIOConcurrencyHelpers
+
+// Files that have bytes, chunk by chunk.
+extension TreeWriter {
+    /// Writes all that files have in a chunk; holes and blocks of zeros become holes.
+    ///
+    /// Each of the plan's chunks must be written once, in any order. Blocks in the filesystem; copies nothing.
+    /// - Parameter bytes: the chunk's plaintext.
+    /// - Returns: how many bytes of files that was.
+    /// - Throws: `.corrupt` for a chunk that is shorter than its files.
+    @discardableResult
+    package func write(_ chunk: ContentPlan.Chunk, _ bytes: UnsafeRawBufferPointer) throws -> Int {
+        try checkCancelled()
+        return try withDirectories { directories in
+            var total = 0
+            for place in chunk.files {
+                let piece = plan.piece(place, of: chunk, in: tree)
+                guard let node = tree.firstNode(of: piece.inode) else { continue }
+                guard piece.chunk.upperBound <= bytes.count else {
+                    throw CacheError(
+                        .corrupt, "'\(tree.shownPath(of: node))' has bytes beyond the end of their chunk")
+                }
+                let content = UnsafeRawBufferPointer(rebasing: bytes[piece.chunk])
+                let inode = tree[inode: piece.inode]
+                if piece.isWhole {
+                    let file = try create(node, inode, in: directories.parent(of: node))
+                    let end = try write(content, from: 0, of: inode, node, to: file.number)
+                    try finish(file, node, inode, writtenTo: end)
+                } else {
+                    try writePart(content, piece, node, inode, directories)
+                }
+                total += content.count
+            }
+            return total
+        }
+    }
+
+    private func writePart(
+        _ content: UnsafeRawBufferPointer, _ piece: ContentPlan.Piece, _ node: Int, _ inode: ImageTree.Inode,
+        _ directories: DirectoryCache
+    ) throws {
+        let file = try partial.withLockedValue { files in
+            if let known = files[piece.inode] { return known }
+            let made = PartialFile(
+                try create(node, inode, in: directories.parent(of: node)), chunks: ContentPlan.chunkCount(of: inode))
+            files[piece.inode] = made
+            return made
+        }
+        let end = try file.writing.withLock {
+            try write(content, from: piece.stored, of: inode, node, to: file.new.number)
+        }
+        guard let total = file.finishChunk(writtenTo: end) else { return }
+        partial.withLockedValue { $0[piece.inode] = nil }
+        try finish(file.new, node, inode, writtenTo: total)
+    }
+
+    // MARK: One file
+
+    /// Makes an empty file: if nothing stands against it, with the mode that it will have.
+    func create(_ node: Int, _ inode: ImageTree.Inode, in parent: OpenFile) throws -> NewInode {
+        let isPlain = inode.mode & ~UInt16(rights.mode) == 0 && !inode.hasAttributes
+        let mode = isPlain ? mode_t(inode.mode) : 0o600
+        let descriptor = try tree.withName(of: node) { name in
+            try retryingInterrupts("make \(tree.shownPath(of: node))") {
+                openat(parent.descriptor, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+            }
+        }
+        return NewInode(number: descriptor, mode: isPlain ? mode : nil)
+    }
+
+    /// Gives a file its size and all else, once its bytes are written.
+    func finish(_ file: borrowing NewInode, _ node: Int, _ inode: ImageTree.Inode, writtenTo end: UInt64) throws {
+        if end < inode.size {
+            try retryingInterrupts("write \(tree.shownPath(of: node))") { ftruncate(file.number, off_t(inode.size)) }
+        }
+        try describe(file.number, node, inode, mode: file.mode)
+    }
+
+    /// Writes stored bytes of a file to where they belong in it.
+    /// - Returns: where in the file the last one was written that was.
+    private func write(
+        _ bytes: UnsafeRawBufferPointer, from stored: UInt64, of inode: ImageTree.Inode, _ node: Int, to file: Int32
+    ) throws -> UInt64 {
+        var end: UInt64 = 0
+        try tree.forEachStretch(of: inode, in: stored..<stored + UInt64(bytes.count)) { from, offset, count in
+            let start = Int(from - stored)
+            let stretch = UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(count)])
+            try Self.forEachNonZero(of: stretch, at: Int(offset)) { part in
+                try write(
+                    UnsafeRawBufferPointer(rebasing: stretch[part]), at: Int(offset) + part.lowerBound, node, file)
+                end = offset + UInt64(part.upperBound)
+            }
+        }
+        return end
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, _ node: Int, _ file: Int32) throws {
+        var done = 0
+        while done < bytes.count {
+            done += try retryingInterrupts("write \(tree.shownPath(of: node))") {
+                pwrite(file, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+            }
+        }
+    }
+
+    private static let block = 4096
+
+    /// The parts of `bytes`, which belong at `offset` of a file, that are no blocks of zeros: what was sparse before it became a tar is again.
+    private static func forEachNonZero(
+        of bytes: UnsafeRawBufferPointer, at offset: Int, _ body: (Range<Int>) throws -> Void
+    ) rethrows {
+        var (start, position) = (0, 0)
+        while position < bytes.count {
+            let end = min(bytes.count, position + block - (offset + position) % block)
+            if UnsafeRawBufferPointer(rebasing: bytes[position..<end]).isAllZero {
+                if start < position { try body(start..<position) }
+                start = end
+            }
+            position = end
+        }
+        if start < position { try body(start..<position) }
+    }
+}
+
+/// A file that has just been made, open for writing.
+struct NewInode: ~Copyable, Sendable {
+    let number: Int32
+    /// The mode that it has, if that is what it is to have.
+    let mode: mode_t?
+    deinit { close(number) }
+}
+
+/// A file that lies in more than one chunk: open from its first chunk to its last, in whatever order these come.
+final class PartialFile: Sendable {
+    let new: NewInode
+    /// Writers of one file spin on its lock in the kernel; those that wait for this one sleep.
+    let writing = NIOLock()
+    private let state: NIOLockedValueBox<(chunksLeft: Int, end: UInt64)>
+
+    init(_ new: consuming NewInode, chunks: Int) {
+        self.new = new
+        state = NIOLockedValueBox((chunks, 0))
+    }
+
+    /// Counts a chunk. Returns where the file ends, as far as it was written, when it was the last one.
+    func finishChunk(writtenTo end: UInt64) -> UInt64? {
+        state.withLockedValue { state in
+            state.chunksLeft -= 1
+            state.end = max(state.end, end)
+            return state.chunksLeft == 0 ? state.end : nil
+        }
+    }
+}

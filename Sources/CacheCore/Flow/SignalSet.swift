@@ -1,0 +1,34 @@
+internal import Glibc
+
+/// Signals that ask a process to end.
+package struct SignalSet: Sendable {
+    private let set: sigset_t
+
+    /// Those that whoever started the process did not want it to ignore (`nohup`, or a shell's background).
+    package init() {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for number in [SIGINT, SIGTERM, SIGHUP] where !Self.isIgnored(number) { sigaddset(&set, number) }
+        self.set = set
+    }
+
+    /// For this thread and all that it starts.
+    package func block() {
+        var set = set
+        pthread_sigmask(SIG_BLOCK, &set, nil)
+    }
+
+    /// The next signal; `nil` if there is none in time, or something else interrupted the wait.
+    package func wait(seconds: Int? = nil) -> Int32? {
+        var set = set
+        var timeout = timespec(tv_sec: seconds ?? 0, tv_nsec: 0)
+        let number = seconds == nil ? sigwaitinfo(&set, nil) : sigtimedwait(&set, nil, &timeout)
+        return number > 0 ? number : nil
+    }
+
+    private static func isIgnored(_ number: Int32) -> Bool {
+        var action = sigaction()
+        guard sigaction(number, nil, &action) == 0 else { return false }
+        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
+    }
+}
