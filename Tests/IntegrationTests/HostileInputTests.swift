@@ -139,7 +139,7 @@ import Testing
             """)
         for source in ["tar:\(bench("tar.gz"))", "zip:\(bench("bomb.zip"))"] {
             let line = try await refuse(bench, source, options)
-            #expect(line.hasSuffix("raise it with --limit expansion=N"), "\(line)")
+            #expect(line.hasSuffix("raise it with --limit expansion=N\n"), "\(line)")
             try await survive(bench, source, "by default")
         }
     }

@@ -13,7 +13,7 @@ import Testing
                 for kind, name, target in [(tarfile.SYMTYPE, 'link', '../b'), (tarfile.LNKTYPE, 'hard', 'a/b'), (tarfile.CHRTYPE, 'null', ''), (tarfile.FIFOTYPE, 'pipe', '')]:
                     i = tarfile.TarInfo(name); i.type = kind; i.linkname = target; i.devmajor = 1; i.devminor = 3; t.addfile(i)
                 if '\(format)' != 'USTAR_FORMAT':
-                    i = tarfile.TarInfo('n' * 300); i.size = 5; t.addfile(i, io.BytesIO(b'12345'))
+                    i = tarfile.TarInfo('n' * 200 + '/' + 'm' * 100); i.size = 5; t.addfile(i, io.BytesIO(b'12345'))
                 if '\(format)' == 'PAX_FORMAT':
                     i = tarfile.TarInfo('attributes'); i.pax_headers = {'SCHILY.xattr.user.a': 'b', 'mtime': '1.5'}; t.addfile(i)
             write('in.tar', out.getvalue())

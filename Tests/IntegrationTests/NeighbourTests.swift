@@ -78,7 +78,7 @@ import Testing
     @Test(.enabled(if: Workbench.isRoot && Workbench.isInstalled("unshare"), "needs the right to make PID namespaces"))
     func containersWithOneL1() async throws {
         let bench = try await bench()
-        let inContainer = ["unshare", "--pid", "--fork", "--kill-child"]
+        let inContainer = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
         let neighbour = try await standing(bench, wrapped: inContainer)
         for _ in 0..<3 {
             let words = [Workbench.binary] + bench.pullArguments("acme/f:1", "file:\(bench("out"))")

@@ -90,7 +90,7 @@ import Testing
         try await bench.shell("for disk in l1 l2; do dd if=/dev/zero of=$disk/fill bs=4k 2>/dev/null || true; done")
         let pull = try await bench.run(
             bench.pullArguments("acme/f:1", "file:\(bench("out"))") + ["--l1", bench.l1, "--l1-capacity", "64MiB"])
-        #expect(pull.status == 0 && pull.error.contains("going on without L1"), "\(pull.error)")
+        #expect(pull.status == 0 && pull.error.contains("L1 cannot be used: going on without it"), "\(pull.error)")
         #expect(try await bench.same(bench("in"), bench("out")))
         let server = try await bench.fail([
             "server", "--listen", "127.0.0.1:0", "--store", bench("l2"), "--capacity", "64MiB",
@@ -102,8 +102,9 @@ import Testing
     @Test func lockFilesAreNoLinks() async throws {
         let bench = try await bench(1_000_000)
         try await bench.shell("mkdir l1; echo 0123456789abcdef > victim; ln -s ../victim l1/use.lock")
-        try await bench.fail(
+        let pull = try await bench.run(
             bench.pullArguments("acme/f:1", "file:\(bench("out"))") + ["--l1", bench.l1, "--l1-capacity", "64MiB"])
+        #expect(pull.status == 0 && pull.error.contains("use.lock"), "\(pull.error)")
         #expect(try bench.bytes(bench("victim")) == Data("0123456789abcdef\n".utf8))
     }
 
