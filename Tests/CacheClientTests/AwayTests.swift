@@ -146,7 +146,7 @@ import Testing
     }
 
     @Test func theBreakerOpensAndLetsOneTry() {
-        let breaker = CircuitBreaker(threshold: 2, rest: .seconds(5))
+        let breaker = CircuitBreaker(threshold: 2, rest: .seconds(5), time: Deadlines().time)
         let start = NIODeadline.now()
         #expect(breaker.mayTry(now: start))
         breaker.failed(now: start)

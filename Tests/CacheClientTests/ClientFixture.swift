@@ -156,8 +156,7 @@ enum TestDaemon {
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let server = CacheServer(
             configuration: .init(storeDirectory: directory, capacity: 256 << 20, memoryBytes: memory),
-            logger: ClientFixture.logger
-        ) { continuation.yield($0) }
+            logger: ClientFixture.logger, onReady: { continuation.yield($0) })
         let group = ServiceGroup(
             configuration: .init(services: [.init(service: server)], logger: ClientFixture.logger))
         let running = Task {

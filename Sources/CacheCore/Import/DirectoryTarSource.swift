@@ -1,4 +1,4 @@
-internal import CArchive
+internal import CLinux
 internal import Glibc
 
 /// A directory tree as a tar: the same bytes for the same tree, its names in byte order.

@@ -123,16 +123,42 @@ extension OpenFile {
         }
     }
 
-    /// Removes `entry`, with all that is in it if it is a directory.
+    /// Directories inside one another that are open while one is removed; a deeper one is moved up first.
+    private static let mostOpenToRemove = 32
+
+    /// Removes `entry`, with all that is in it if it is a directory, however deep.
     package func removeEntry(_ entry: FileName) throws {
-        if entry.withCString({ unlinkat(descriptor, $0, 0) }) == 0 { return }
+        var pending = [entry]
+        while let next = pending.popLast() { try removeEntry(next, of: self, level: 0, &pending) }
+    }
+
+    /// - Parameter pending: names of this directory under which something was put that is yet to be removed.
+    private func removeEntry(
+        _ entry: FileName, of directory: OpenFile, level: Int, _ pending: inout [FileName]
+    ) throws {
+        if entry.withCString({ unlinkat(directory.descriptor, $0, 0) }) == 0 { return }
         let number = errno
         if number == ENOENT { return }
         // Linux says EISDIR for a directory, POSIX EPERM.
-        guard number == EISDIR || number == EPERM else { throw CacheError.system("remove \(name)/\(entry)", number) }
-        try openEntry(entry, O_RDONLY | O_DIRECTORY).removeContents()
-        try retryingInterrupts("remove \(name)/\(entry)") {
-            entry.withCString { unlinkat(descriptor, $0, AT_REMOVEDIR) }
+        guard number == EISDIR || number == EPERM else {
+            throw CacheError.system("remove \(directory.name)/\(entry)", number)
+        }
+        if level == Self.mostOpenToRemove {
+            let name = FileName(TemporaryName.unique(TemporaryName.insidePrefix))
+            try retryingInterrupts("move \(directory.name)/\(entry)") {
+                entry.withCString { old in
+                    name.withCString { renameat(directory.descriptor, old, descriptor, $0) }
+                }
+            }
+            pending.append(name)
+            return
+        }
+        let child = try directory.openEntry(entry, O_RDONLY | O_DIRECTORY)
+        for name in try child.entryNames(atMost: Int.max) {
+            try removeEntry(name, of: child, level: level + 1, &pending)
+        }
+        try retryingInterrupts("remove \(directory.name)/\(entry)") {
+            entry.withCString { unlinkat(directory.descriptor, $0, AT_REMOVEDIR) }
         }
     }
 

@@ -1,4 +1,4 @@
-internal import CArchive
+internal import CLinux
 internal import Glibc
 
 // Extended attributes of an open file or directory.

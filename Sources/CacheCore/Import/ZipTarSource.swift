@@ -7,7 +7,7 @@ internal import Glibc
 ///
 /// Times without a time zone, which is all that plain DOS fields have, are taken in the zone of this process (`TZ`), as `unzip` does.
 final class ZipTarSource: ByteSource {
-    private let reader: ArchiveReader
+    private let reader: ZipReader
     private let limits: ImportLimits
     private let directory: ZipDirectory
     private var entries = 0
@@ -21,7 +21,7 @@ final class ZipTarSource: ByteSource {
         directory = try ZipDirectory(range, end, name: name, limits: limits)
         // Without the comment, among which libarchive does not look far enough for the end.
         let entries = FileRange(file: range.file, offset: range.offset, size: end.end)
-        reader = try ArchiveReader(.zip(entries), name: name, limits: limits)
+        reader = try ZipReader(entries, name: name, limits: limits)
         self.limits = limits
     }
 

@@ -71,6 +71,24 @@ import Testing
         if isDirectory { #expect(try fixture.shell("ls -A \(destination.dropFirst(4))") == "a\n") }
     }
 
+    /// However deep a tree is, and however many directories it has, few descriptors are in use when it is made and when it is removed.
+    @Test func deepTrees() throws {
+        let fixture = try ImportFixture()
+        let path = String(repeating: "d/", count: 1900)
+        var tar = TarBuilder()
+        for name in ["f", "g/h"] {
+            tar.pax("path", path + name)
+            tar.file("x", [1, 2, 3])
+        }
+        let bytes = tar.finished()
+        #expect(try extract([bytes], to: fixture("out")).isEmpty)
+        let look = "import os\nos.chdir('out')\nfor i in range(1900): os.chdir('d')\nprint(sorted(os.listdir('.')), len(open('g/h').read()))"
+        #expect(try fixture.python(look) == "['f', 'g'] 3\n")
+        let root = try OpenFile.open(fixture.path, O_RDONLY | O_DIRECTORY)
+        try root.removeEntry(FileName("out"))
+        #expect(try root.isEmpty())
+    }
+
     @Test func aNewLayoutThatWasBegunIsContinued() throws {
         let fixture = try ImportFixture()
         try fixture.shell("echo x > a; tar cf t.tar a; rm a; mkdir empty")
