@@ -34,7 +34,7 @@ struct TestServer: Sendable {
             storeDirectory: store, capacity: capacity, memoryBytes: memory, eventLoopThreads: threads, limits: limits)
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let server = CacheServer(configuration: configuration, logger: logger) { continuation.yield($0) }
+        let server = CacheServer(configuration: configuration, logger: logger, onReady: { continuation.yield($0) })
         let group = ServiceGroup(configuration: .init(services: [.init(service: server)], logger: logger))
         async let outcome: Void = {
             defer { continuation.finish() }
