@@ -101,7 +101,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "CacheClientTests",
-            dependencies: ["CacheClient", "CacheCore", "CacheServer", nioCore, nioPosix, logging, lifecycle],
+            dependencies: [
+                "CacheClient", "CacheCore", "CacheServer", nioCore, nioPosix, nioHTTP1, logging, lifecycle,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "IntegrationTests", dependencies: ["CacheCore", "layercache"], swiftSettings: settings),

@@ -53,7 +53,7 @@ public final class LayerCache: Sendable {
     ) async throws -> LayerCache {
         try configuration.validate()
         let deadlines = Deadlines(time: time)
-        let load = ReadLoad()
+        let load = ReadLoad(time: time)
         // Sealed and plain, for one stream; more readers at once allocate the rest.
         let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: 2 * max(configuration.readAhead, 1))
         let l2 =

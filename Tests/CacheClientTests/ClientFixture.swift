@@ -72,16 +72,18 @@ final class ClientFixture: Sendable {
         ).push(try ImageSource.open(source), as: try reference)
     }
 
-    /// Runs `body` with an open cache and closes it.
+    /// Runs `body` with an open cache and closes it. Its deadlines are of no matter to whoever does not set them.
     @discardableResult
     func withCache<R>(
         l1: String? = nil, l2: [String] = [], memory: Int = 64 << 20,
-        _ adjust: (inout CacheConfiguration) -> Void = { _ in }, _ body: (LayerCache) async throws -> R
+        time: TimeSource = .system, _ adjust: (inout CacheConfiguration) -> Void = { _ in },
+        _ body: (LayerCache) async throws -> R
     ) async throws -> R {
         var configuration = CacheConfiguration(l1Directory: l1, l1Capacity: 64 << 20, l2: l2, l3: store)
         configuration.memoryBytes = memory
+        configuration.setNoDeadlines()
         adjust(&configuration)
-        let cache = try await LayerCache.open(configuration, logger: Self.logger)
+        let cache = try await LayerCache.open(configuration, logger: Self.logger, time: time)
         do {
             let result = try await body(cache)
             try await cache.close()
@@ -138,6 +140,17 @@ final class ClientFixture: Sendable {
     }
 
     func sealedChunks() throws -> [Data] { try chunkFiles().map { try Data(contentsOf: URL(fileURLWithPath: $0)) } }
+}
+
+extension CacheConfiguration {
+    /// Which tier answers does not depend on how busy the machine is.
+    mutating func setNoDeadlines() {
+        l1Deadline = .seconds(3600)
+        l2Deadline = .seconds(3600)
+        l2Patience = .seconds(3600)
+        l3Deadline = .seconds(3600)
+        refDeadline = .seconds(3600)
+    }
 }
 
 extension CachedLayer {

@@ -13,6 +13,7 @@ import Testing
         try await fixture.push(content)
         var configuration = CacheConfiguration(l1Directory: fixture("l1"), l1Capacity: 64 << 20, l3: fixture.store)
         configuration.memoryBytes = 0
+        configuration.setNoDeadlines()
         let cache = try await LayerCache.open(configuration, logger: ClientFixture.logger)
         let group = ServiceGroup(
             configuration: .init(services: [.init(service: cache)], logger: ClientFixture.logger))

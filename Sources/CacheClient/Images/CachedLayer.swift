@@ -107,10 +107,16 @@ public struct CachedLayer: Sendable {
         CacheError(.limitExceeded, "a read of \(count) bytes is too large: read at most \(maximumReadBytes) at once")
     }
 
-    func chunk(_ ref: ChunkRef, use: ChunkUse = .kept, delivery: ChunkDelivery? = nil) async throws -> ByteBuffer {
+    /// - Parameter isAhead: nobody waits for it yet.
+    func chunk(
+        _ ref: ChunkRef, use: ChunkUse = .kept, isAhead: Bool = false, delivery: ChunkDelivery? = nil
+    ) async throws -> ByteBuffer {
         try await reader.chunk(
-            ref, generation: manifest.generation, counter: counter, use: use, delivery: delivery)
+            ref, generation: manifest.generation, counter: counter, use: use, isAhead: isAhead, delivery: delivery)
     }
+
+    /// Waits for a chunk that was asked for ahead.
+    func waiting<T>(_ body: () async throws -> T) async rethrows -> T { try await reader.load.waiting(body) }
 
     /// Gives the buffer of a chunk of a ``ChunkUse/recycled`` back. Whoever else still holds it keeps it.
     func recycle(_ bytes: consuming ByteBuffer) {

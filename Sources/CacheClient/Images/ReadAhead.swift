@@ -39,7 +39,7 @@ struct ReadAhead {
         let bytes: ByteBuffer
         if let flight = flights.take(slot) {
             bytes = try await withTaskCancellationHandler {
-                try await flight.value
+                try await layer.waiting { try await flight.value }
             } onCancel: {
                 flight.cancel()
             }
@@ -62,7 +62,7 @@ struct ReadAhead {
         flights.giveUp(below: slot - depth)
         while nextToStart <= last, nextToStart < slot + depth {
             let ref = refs[nextToStart]
-            flights.add(nextToStart, Task { [layer, use] in try await layer.chunk(ref, use: use) })
+            flights.add(nextToStart, Task { [layer, use] in try await layer.chunk(ref, use: use, isAhead: true) })
             nextToStart += 1
         }
     }

@@ -7,12 +7,15 @@ final class L2Attempt: Sendable {
     /// Whether L3 is asked at the same time, so that the read loses nothing.
     let isRace: Bool
     let began: Duration
+    /// ``ReadLoad/waited`` when it was admitted.
+    let waitedBefore: Duration
     private let beside = NIOLockedValueBox<(isAsked: Bool, answeredAfter: Duration?)>((false, nil))
 
-    init(node: Int, isRace: Bool, began: Duration) {
+    init(node: Int, isRace: Bool, began: Duration, waitedBefore: Duration) {
         self.node = node
         self.isRace = isRace
         self.began = began
+        self.waitedBefore = waitedBefore
     }
 
     /// L3 is asked as well from now on: whatever comes later delays nobody.

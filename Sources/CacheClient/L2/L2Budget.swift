@@ -55,7 +55,7 @@ final class L2Budget: Sendable {
         }
     }
 
-    /// A read has waited for L2 alone.
+    /// A read has waited for L2 alone, and somebody for it.
     ///
     /// - Parameter spared: whether it got its chunk, which L3 need not bring now.
     /// - Returns: whether there is patience left, or nothing was lost.

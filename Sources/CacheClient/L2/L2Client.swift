@@ -35,6 +35,7 @@ final class L2Client: Sendable {
 
     private let nodes: [Node]
     private let deadline: Duration
+    private let load: ReadLoad
     private let time: TimeSource
     private let logger: Logger
     /// What reads and fills may lose to all daemons together.
@@ -63,6 +64,7 @@ final class L2Client: Sendable {
         }
         budget = L2Budget(patience, load: load, time: deadlines.time)
         self.deadline = deadline
+        self.load = load
         time = deadlines.time
         self.logger = logger
     }
@@ -73,16 +75,16 @@ final class L2Client: Sendable {
     func admit(_ id: ChunkID) -> L2Attempt? {
         let index = node(of: id)
         let now = time.now()
-        switch nodes[index].health.withLockedValue({ $0.admit(now: now) }) {
-        case .no: return nil
-        case .first: return L2Attempt(node: index, isRace: false, began: now)
-        case .race: return L2Attempt(node: index, isRace: true, began: now)
-        }
+        let admission = nodes[index].health.withLockedValue { $0.admit(now: now) }
+        if admission == .no { return nil }
+        return L2Attempt(node: index, isRace: admission == .race, began: now, waitedBefore: load.waited)
     }
 
     /// As ``admit(_:)``, for a read that L3 could not serve: then a daemon that was left out is better than none.
     func insist(_ id: ChunkID) -> L2Attempt {
-        let attempt = L2Attempt(node: node(of: id), isRace: false, began: time.now())
+        let index = node(of: id)
+        nodes[index].health.withLockedValue { $0.insisted() }
+        let attempt = L2Attempt(node: index, isRace: false, began: time.now(), waitedBefore: load.waited)
         attempt.l3IsAsked()
         return attempt
     }
@@ -139,7 +141,9 @@ final class L2Client: Sendable {
     }
 
     private func spend(_ duration: Duration, spared: Bool, _ attempt: L2Attempt) {
-        if !budget.waited(duration, spared: spared) {
+        // What nobody waited for is no loss.
+        let lost = min(duration, load.waited - attempt.waitedBefore)
+        if !budget.waited(lost, spared: spared) {
             nodes[attempt.node].health.withLockedValue { $0.exhausted() }
         }
     }

@@ -46,6 +46,9 @@ struct L2Health: Sendable {
         }
     }
 
+    /// It is asked whatever is thought of it, because L3 has failed; counts as a request that came first.
+    mutating func insisted() { asked += 1 }
+
     /// A request that came first has ended.
     ///
     /// - Parameter succeeded: whether there was a right answer before L3 was asked as well; `nil` if that was not found out.

@@ -32,23 +32,20 @@ final class FillLane: Sendable {
     /// Starts a fill; waits for room, but no longer than `wait`, and drops the fill then.
     ///
     /// - Parameter done: is called once the memory of the chunk is not needed here any more.
-    /// - Returns: how long it waited.
+    /// - Returns: whether there was room at once.
     func start(
         _ id: ChunkID, _ sealed: ByteBuffer, waitingAtMost wait: () -> Duration, done: @escaping @Sendable () -> Void
-    ) async -> Duration {
+    ) async -> Bool {
         let weight = sealed.storageCapacity
-        var waited = Duration.zero
-        if !limit.acquireNow(weight: weight) {
-            let began = deadlines.time.now()
+        let isAtOnce = limit.acquireNow(weight: weight)
+        if !isAtOnce {
             let patience = wait()
-            let hasRoom =
-                patience > .zero ? try? await limit.acquire(weight: weight, within: patience, deadlines) : false
-            waited = deadlines.time.now() - began
+            let hasRoom = patience > .zero ? try? await limit.acquire(weight: weight, within: patience, deadlines) : false
             guard hasRoom == true else {
                 // A reader that was cancelled, or a tier that is slow: nobody's chunk depends on it.
                 dropped.add(1, ordering: .relaxed)
                 done()
-                return waited
+                return false
             }
         }
         state.withLockedValue { state in
@@ -62,7 +59,7 @@ final class FillLane: Sendable {
                 _ = self.state.withLockedValue { $0.running.removeValue(forKey: number) }
             }
         }
-        return waited
+        return isAtOnce
     }
 
     /// Waits for the fills that are under way. Each is bounded by its tier's deadline.

@@ -33,15 +33,20 @@ final class FillQueue: Sendable {
     var dropped: (l1: Int, l2: Int) { (l1?.lane.droppedCount ?? 0, l2?.lane.droppedCount ?? 0) }
 
     /// Starts to fill L1, and L2 too if `l2` says so. Waits only while too many bytes are on their way already.
-    func fill(_ id: ChunkID, _ sealed: ByteBuffer, l2 fillsL2: Bool) async {
+    /// - Parameter isAhead: nobody waits for the chunk yet.
+    func fill(_ id: ChunkID, _ sealed: ByteBuffer, l2 fillsL2: Bool, isAhead: Bool = false) async {
         let users = Users(sealed, (l1 == nil ? 0 : 1) + (fillsL2 && l2 != nil ? 1 : 0), buffers)
+        load.began(isAhead: isAhead)
+        defer { load.ended(isAhead: isAhead) }
         if let (tier, lane) = l1 {
-            let waited = await lane.start(id, sealed, waitingAtMost: { tier.waitForFills }, done: users.leave)
-            if waited > .zero { tier.waitedForFills(waited, readers: load.readers) }
+            let before = load.waited
+            let isAtOnce = await lane.start(id, sealed, waitingAtMost: { tier.waitForFills }, done: users.leave)
+            if !isAtOnce { tier.waitedForFills(load.waited - before, readers: load.readers) }
         }
         if fillsL2, let (budget, lane) = l2 {
-            let waited = await lane.start(id, sealed, waitingAtMost: { budget.waitForRoom }, done: users.leave)
-            if waited > .zero { budget.waitedForRoom(waited) }
+            let before = load.waited
+            let isAtOnce = await lane.start(id, sealed, waitingAtMost: { budget.waitForRoom }, done: users.leave)
+            if !isAtOnce { budget.waitedForRoom(load.waited - before) }
         }
     }
 

@@ -20,19 +20,23 @@ struct LowerTiers: Sendable {
     }
 
     let l2: L2Client?
+    let load: ReadLoad
     let deadlines: Deadlines
     let buffers: BufferPool
 
     /// - Parameters:
     ///   - id: the object's name.
     ///   - countsFailures: whether a time that L2 was passed over is one that the reader of chunks is told of.
+    ///   - isAhead: nobody waits for it yet.
     ///   - l3: reads L3's copy.
     ///   - open: makes of a copy what is wanted; throws `.corrupt` for one that is not what its name says.
     /// - Throws: what L3 and `open` of L3's copy throw, once no other tier has a right copy; `CancellationError`.
     func read<Value>(
-        _ id: ChunkID, _ counter: ReadCounter, countsFailures: Bool = true,
+        _ id: ChunkID, _ counter: ReadCounter, countsFailures: Bool = true, isAhead: Bool = false,
         l3: @escaping @Sendable () async throws -> ByteBuffer, open: (ByteBuffer, Tier) async throws -> Value
     ) async throws -> Found<Value> {
+        load.began(isAhead: isAhead)
+        defer { load.ended(isAhead: isAhead) }
         guard let l2 else { return try await readL3(isMissingInL2: false, l3, open) }
         guard let attempt = l2.admit(id) else {
             if countsFailures { counter.failed(.l2) }
@@ -53,7 +57,10 @@ struct LowerTiers: Sendable {
     ) async throws -> Found<Value>? {
         let attempt = l2.insist(id)
         let (answer, duration) = await l2.get(id, attempt)
-        try Task.checkCancellation()
+        if Task.isCancelled {
+            l2.judge(attempt, .unread(isAnswer: false), after: duration)
+            throw CancellationError()
+        }
         guard case .hit(let sealed) = answer else {
             if case .miss(dropped: true) = answer { counter.repaired(.l2) }
             l2.judge(attempt, .unread(isAnswer: true), after: duration)

@@ -1,14 +1,64 @@
-internal import Synchronization
+internal import CacheCore
+internal import NIOConcurrencyHelpers
 
-/// How many reads are under way below L1: what one of them loses, the cache loses divided by their number.
+/// The reads that are under way below L1, and for how long somebody could not go on for want of one: what a tier costs its readers.
+///
+/// A read ahead of its reader that waits for a tier costs nobody anything until the reader comes to that chunk.
 final class ReadLoad: Sendable {
-    private let count = Atomic<Int>(0)
+    private struct State {
+        var underWay = 0
+        var waiting = 0
+        /// Up to ``changedAt``.
+        var waited = Duration.zero
+        var changedAt = Duration.zero
+    }
+
     let machine = MachineLoad()
+    private let state = NIOLockedValueBox(State())
+    private let time: TimeSource
 
-    func began() { count.add(1, ordering: .relaxed) }
+    init(time: TimeSource) {
+        self.time = time
+    }
 
-    func ended() { count.subtract(1, ordering: .relaxed) }
+    /// A read has come to where it may ask L2 or L3.
+    /// - Parameter isAhead: nobody waits for it yet.
+    func began(isAhead: Bool) {
+        state.withLockedValue { state in
+            state.underWay += 1
+            if !isAhead { count(1, &state) }
+        }
+    }
+
+    func ended(isAhead: Bool) {
+        state.withLockedValue { state in
+            state.underWay -= 1
+            if !isAhead { count(-1, &state) }
+        }
+    }
+
+    /// Waits for a read that began ahead.
+    func waiting<T>(_ body: () async throws -> T) async rethrows -> T {
+        state.withLockedValue { count(1, &$0) }
+        defer { state.withLockedValue { count(-1, &$0) } }
+        return try await body()
+    }
 
     /// At least one: who asks.
-    var readers: Int { max(count.load(ordering: .relaxed), 1) }
+    var readers: Int { max(state.withLockedValue { $0.underWay }, 1) }
+
+    /// For how long somebody has waited so far, however many did at once.
+    var waited: Duration {
+        state.withLockedValue { state in
+            count(0, &state)
+            return state.waited
+        }
+    }
+
+    private func count(_ change: Int, _ state: inout State) {
+        let now = time.now()
+        if state.waiting > 0 { state.waited += now - state.changedAt }
+        state.changedAt = now
+        state.waiting += change
+    }
 }

@@ -12,7 +12,7 @@ final class TieredReader: Sendable {
     private let memory: MemoryCache<ChunkRef>
     let l1: L1Tier?
     let lower: LowerTiers
-    private let load: ReadLoad
+    let load: ReadLoad
     private let hasWarned = Atomic<Bool>(false)
     let l3: any ObjectStore
     let pool: NIOThreadPool
@@ -31,7 +31,7 @@ final class TieredReader: Sendable {
     ) {
         self.memory = memory
         self.l1 = l1
-        lower = LowerTiers(l2: l2, deadlines: deadlines, buffers: buffers)
+        lower = LowerTiers(l2: l2, load: load, deadlines: deadlines, buffers: buffers)
         self.load = load
         self.l3 = configuration.l3
         self.pool = pool
@@ -69,26 +69,28 @@ final class TieredReader: Sendable {
     /// - Parameters:
     ///   - generation: where L3 has it.
     ///   - use: whether it stays in memory, and whether the reader gives the buffer back to ``buffers``.
+    ///   - isAhead: nobody waits for it yet.
     ///   - delivery: takes the plaintext before this returns.
     /// - Throws: ``CacheError``: `.corrupt` or `.missing` if L3 has no right copy, naming the object; `.timedOut`, `.overloaded`, `.io`.
     func chunk(
-        _ ref: ChunkRef, generation: Generation, counter: ReadCounter, use: ChunkUse = .kept,
+        _ ref: ChunkRef, generation: Generation, counter: ReadCounter, use: ChunkUse = .kept, isAhead: Bool = false,
         delivery: ChunkDelivery? = nil
     ) async throws -> ByteBuffer {
-        let bytes = try await chunk(ref, generation, counter, use, delivery)
+        let bytes = try await chunk(ref, generation, counter, use, isAhead, delivery)
         try await delivery?.finish(bytes)
         return bytes
     }
 
     private func chunk(
-        _ ref: ChunkRef, _ generation: Generation, _ counter: ReadCounter, _ use: ChunkUse, _ delivery: ChunkDelivery?
+        _ ref: ChunkRef, _ generation: Generation, _ counter: ReadCounter, _ use: ChunkUse, _ isAhead: Bool,
+        _ delivery: ChunkDelivery?
     ) async throws -> ByteBuffer {
         if let bytes = cached(ref, counter: counter) { return bytes }
         let (bytes, isLeader) = try await flights.join(.init(ref: ref, generation: generation)) {
             // A flight may have landed between the look at memory and this one.
             if let bytes = self.cached(ref, counter: counter) { return bytes }
             let bytes = try await self.descend(
-                ref, generation, counter, buffers: use == .recycled ? self.buffers : nil, delivery)
+                ref, generation, counter, isAhead: isAhead, buffers: use == .recycled ? self.buffers : nil, delivery)
             if use == .kept { self.memory.insert(ref, bytes) }
             return bytes
         }
@@ -113,7 +115,7 @@ final class TieredReader: Sendable {
 
     /// - Parameter buffers: where the memory of the plaintext comes from; `nil` for a buffer of its exact length.
     private func descend(
-        _ ref: ChunkRef, _ generation: Generation, _ counter: ReadCounter, buffers: BufferPool?,
+        _ ref: ChunkRef, _ generation: Generation, _ counter: ReadCounter, isAhead: Bool, buffers: BufferPool?,
         _ delivery: ChunkDelivery?
     ) async throws -> ByteBuffer {
         if let l1 {
@@ -127,15 +129,13 @@ final class TieredReader: Sendable {
                 counter.failed(.l1)
             }
         }
-        load.began()
-        defer { load.ended() }
-        let found = try await lower.read(ref.id, counter) {
+        let found = try await lower.read(ref.id, counter, isAhead: isAhead) {
             try await self.fromL3(ref, generation: generation)
         } open: { sealed, tier in
             try await self.open(ref, sealed, from: tier, generation, buffers, delivery)
         }
         counter.delivered(by: found.tier, bytes: found.sealed.readableBytes)
-        await fills.fill(ref.id, found.sealed, l2: found.isMissingInL2)
+        await fills.fill(ref.id, found.sealed, l2: found.isMissingInL2, isAhead: isAhead)
         return found.value
     }
 
