@@ -25,7 +25,7 @@ package struct ArchiveIndex: Sendable {
         var scan = TarScan(range, limits: self.limits)
         while let found = try scan.next() {
             guard members.count < limits.archiveMembers else {
-                throw CacheError(.limitExceeded, "\(range.file.name) has more than \(limits.archiveMembers) members")
+                throw Limit.archiveMembers.exceeded("\(range.file.name) has more than \(limits.archiveMembers) members")
             }
             let path = Self.parts(found.entry.path, from: [])
             let member: Member

@@ -39,7 +39,8 @@ struct TarExtendedHeaders {
     mutating func spend(_ count: Int) throws {
         bytes += count
         guard bytes <= limits.metadataBytes else {
-            throw TarFault(beyondLimit: "extended headers of more than \(limits.metadataBytes) bytes for one entry")
+            throw TarFault(
+                beyond: .metadataBytes, "extended headers of more than \(limits.metadataBytes) bytes for one entry")
         }
     }
 
@@ -58,7 +59,7 @@ struct TarExtendedHeaders {
     /// - Parameter path: of this entry.
     func entry(_ header: TarHeader, _ numbers: TarHeader.Numbers, _ path: [UInt8]) throws -> LayerEntry? {
         guard path.count <= limits.pathBytes else {
-            throw TarFault(beyondLimit: "a path of more than \(limits.pathBytes) bytes")
+            throw TarFault(beyond: .pathBytes, "a path of more than \(limits.pathBytes) bytes")
         }
         guard let kind = Self.kind(header.type, longPath ?? pax.path ?? path) else { return nil }
         var entry = LayerEntry(path: path, kind: kind)
@@ -71,7 +72,7 @@ struct TarExtendedHeaders {
         case .symbolicLink, .hardLink:
             entry.linkTarget = longTarget ?? pax.linkTarget ?? header.linkTarget
             guard entry.linkTarget.count <= limits.pathBytes else {
-                throw TarFault(beyondLimit: "a link target of more than \(limits.pathBytes) bytes")
+                throw TarFault(beyond: .pathBytes, "a link target of more than \(limits.pathBytes) bytes")
             }
         case .characterDevice, .blockDevice:
             entry.deviceMajor = try TarNumber.identifier(numbers.deviceMajor, "devmajor")
@@ -111,7 +112,7 @@ struct TarExtendedHeaders {
         let size = try TarNumber.size(pax.size ?? numbers.size)
         guard size <= limits.layerBytes else {
             throw TarFault(
-                beyondLimit: "a size of \(size) bytes, beyond the limit for a layer, \(limits.layerBytes) bytes")
+                beyond: .layerBytes, "a size of \(size) bytes, beyond the limit for a layer, \(limits.layerBytes) bytes")
         }
         return size
     }

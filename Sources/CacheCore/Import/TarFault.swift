@@ -9,8 +9,8 @@ struct TarFault: Error {
     }
 
     /// The archive may be right, but asks for more than a push takes.
-    init(beyondLimit what: String) {
+    init(beyond limit: Limit, _ what: String) {
         code = .limitExceeded
-        self.what = what
+        self.what = "\(what): \(limit.advice)"
     }
 }

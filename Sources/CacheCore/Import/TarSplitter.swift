@@ -70,8 +70,7 @@ struct TarSplitter {
         }
         guard let entry else { return }
         guard output.entryCount < limits.entries else {
-            throw CacheError(
-                .limitExceeded, "the archive has more than \(limits.entries) entries, the limit of this push")
+            throw Limit.layerEntries.exceeded("the archive has more than \(limits.entries) entries")
         }
         output.entry(entry)
     }
