@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all that a new machine needs: each installs what is missing first.
-.PHONY: demo test soak bench build lint format clean
+.PHONY: demo test soak fuzz bench build lint format clean
 
 demo:
 	@Scripts/bootstrap build demo
@@ -13,6 +13,12 @@ soak:
 	@Scripts/bootstrap build
 	swift build -c release --product layercache
 	Scripts/soak 600
+
+# A minute of random tars and images, compared with GNU tar and umoci; needs root.
+fuzz:
+	@Scripts/bootstrap build test
+	swift build --product layercache
+	Scripts/fuzz-images 60
 
 bench:
 	@Scripts/bootstrap build bench

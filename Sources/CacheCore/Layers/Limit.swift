@@ -56,7 +56,15 @@ public enum Limit: String, CaseIterable, Sendable {
     }
 
     /// What to do about it, as a message ends: `raise it with --limit directory-depth=N`.
-    public var advice: String { "raise it with --limit \(rawValue)=\(unit == .bytes ? "SIZE" : "N")" }
+    public var advice: String {
+        let option = "--limit \(rawValue)=\(unit == .bytes ? "SIZE" : "N")"
+        switch self {
+        // These are by default what can be set at most.
+        case .pathBytes, .metadataBytes:
+            return "\(text(maximum)) is what the format can hold, unless \(option) made it less"
+        default: return "raise it with \(option)"
+        }
+    }
 
     /// The error for what goes beyond this limit.
     /// - Parameter what: which object, and how far it may go.
