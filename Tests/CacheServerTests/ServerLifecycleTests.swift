@@ -124,7 +124,8 @@ struct ServerLifecycleTests {
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let server = CacheServer(
-            configuration: ServerConfiguration(storeDirectory: directory.path, capacity: 1 << 28), logger: logger, onReady: { continuation.yield($0) })
+            configuration: ServerConfiguration(storeDirectory: directory.path, capacity: 1 << 28), logger: logger,
+            onReady: { continuation.yield($0) })
         let task = Task { try await server.run() }
         let port = try #require(await ports.first { _ in true })
         try await RawConnection.open(port) { connection async throws in

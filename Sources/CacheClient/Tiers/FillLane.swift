@@ -40,7 +40,8 @@ final class FillLane: Sendable {
         let isAtOnce = limit.acquireNow(weight: weight)
         if !isAtOnce {
             let patience = wait()
-            let hasRoom = patience > .zero ? try? await limit.acquire(weight: weight, within: patience, deadlines) : false
+            let hasRoom =
+                patience > .zero ? try? await limit.acquire(weight: weight, within: patience, deadlines) : false
             guard hasRoom == true else {
                 // A reader that was cancelled, or a tier that is slow: nobody's chunk depends on it.
                 dropped.add(1, ordering: .relaxed)

@@ -82,7 +82,8 @@ import Testing
         }
         let bytes = tar.finished()
         #expect(try extract([bytes], to: fixture("out")).isEmpty)
-        let look = "import os\nos.chdir('out')\nfor i in range(1900): os.chdir('d')\nprint(sorted(os.listdir('.')), len(open('g/h').read()))"
+        let look =
+            "import os\nos.chdir('out')\nfor i in range(1900): os.chdir('d')\nprint(sorted(os.listdir('.')), len(open('g/h').read()))"
         #expect(try fixture.python(look) == "['f', 'g'] 3\n")
         let root = try OpenFile.open(fixture.path, O_RDONLY | O_DIRECTORY)
         try root.removeEntry(FileName("out"))
