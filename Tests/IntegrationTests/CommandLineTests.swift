@@ -19,7 +19,7 @@ import Testing
         #expect(keys(push["chunks"]) == ["total", "zero", "new"])
         #expect(keys(push["bytes"]) == ["logical", "new", "uploaded"])
         let pull = try names(try await bench.succeed(["pull", "acme/f:1", "file:\(bench("g"))"] + common))
-        #expect(keys(pull) == ["ref", "refChecked", "bytes", "chunks", "tiers", "repaired", "seconds"])
+        #expect(keys(pull) == ["ref", "bytes", "chunks", "tiers", "repaired", "seconds"])
         #expect(keys(pull["chunks"]) == ["total", "zero"])
         #expect(keys(pull["tiers"]) == ["memory", "l1", "l2", "l3"])
         #expect(keys((pull["tiers"] as? [String: Any])?["l3"]) == ["chunks", "bytes"])
