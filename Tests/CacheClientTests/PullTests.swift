@@ -95,7 +95,9 @@ import Testing
             _ = try await ImagePuller(image).pull(to: .directory(fixture("out")))
             let manifest = image.layers[0].manifest
             let big = (4_000_000 + ChunkLimits.plainBytes - 1) / ChunkLimits.plainBytes
-            #expect(fixture.store.chunkReads - before == manifest.data.count - big + manifest.entries.count)
+            // Files of equal bytes may fill equal packs, which are one chunk.
+            let left = Set(manifest.data).count - big + Set(manifest.entries).count
+            #expect(fixture.store.chunkReads - before == left)
             #expect(system("diff -r '\(fixture("in"))' '\(fixture("out"))'") == 0)
         }
     }
