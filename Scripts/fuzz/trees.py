@@ -3,7 +3,6 @@ import hashlib
 import os
 import stat
 
-DIRECTORY = oct(stat.S_IFDIR)
 DAY = 86400 * 10**9
 
 
@@ -49,9 +48,6 @@ def differences(ours, theirs, with_root):
             lines.append(f"{name!r} is {'missing' if a is None else 'too much'}")
             continue
         for key in sorted(set(a) | set(b)):
-            # A directory that no entry describes: we give it the same time on every pull, others that of the extraction.
-            if key == "mtime" and b["mtime"] == "new" and a["mtime"] == 0 and a["kind"] == b["kind"] == DIRECTORY:
-                continue
             if a.get(key) != b.get(key):
                 lines.append(f"{name!r}: {key} is {a.get(key)!r}, not {b.get(key)!r}")
     return lines

@@ -20,6 +20,8 @@ extension TreeWriter {
         if mode != wanted {
             try retryingInterrupts("set the mode of \(tree.shownPath(of: node))") { fchmod(file, wanted) }
         }
+        // An implied directory has the time at which it was made, as runtimes leave it.
+        if inode.isImplied { return }
         try retryingInterrupts("set the time of \(tree.shownPath(of: node))") {
             withUnsafeTimes(inode) { futimens(file, $0) }
         }

@@ -173,12 +173,10 @@ final class DirectoryTarSource: ByteSource {
         default: throw CacheError(.unsupported, "\(directory.name)/\(name) is of a type that a tar cannot hold")
         }
         if emitHardLink(path, status) { return }
-        for attribute in directory.attributeNames(ofEntry: name) where !Self.isHostAttribute(attribute.description) {
-            note(
-                "\(directory.name)/\(name): the extended attribute '\(attribute)' was left out: it is no file or directory"
-            )
-        }
         var entry = Self.entry(path, kind, status)
+        entry.attributes = try attributes(directory.attributeNames(ofEntry: name), of: "\(directory.name)/\(name)") {
+            try directory.attribute($0, ofEntry: name)
+        }
         if kind == .symbolicLink { entry.link = try directory.linkTarget(of: name) }
         if kind == .characterDevice || kind == .blockDevice {
             entry.deviceMajor = Int(gnu_dev_major(status.st_rdev))
@@ -222,15 +220,22 @@ final class DirectoryTarSource: ByteSource {
     }
 
     private func attributes(of file: OpenFile) throws -> [(name: FileName, value: [UInt8])] {
+        try attributes(file.attributeNames(), of: file.name) { try file.attribute($0) }
+    }
+
+    /// What of `names` goes into an image, with its values.
+    private func attributes(
+        _ names: [FileName], of owner: String, value: (FileName) throws -> [UInt8]?
+    ) rethrows -> [(name: FileName, value: [UInt8])] {
         var attributes: [(name: FileName, value: [UInt8])] = []
-        for name in try file.attributeNames() {
+        for name in names {
             let text = name.description
             if Self.isHostAttribute(text) { continue }
             if name.bytes.contains(UInt8(ascii: "=")) || FileName(text) != name {
-                note("\(file.name): the extended attribute '\(text)' was left out, as a tar cannot hold its name")
+                note("\(owner): the extended attribute '\(text)' was left out, as a tar cannot hold its name")
                 continue
             }
-            if let value = try file.attribute(name) { attributes.append((name, value)) }
+            if let value = try value(name) { attributes.append((name, value)) }
         }
         return attributes
     }

@@ -19,14 +19,33 @@ extension OpenFile {
 
     /// The names of all extended attributes of an entry that cannot be opened, such as a symbolic link; none where they cannot be found out.
     package func attributeNames(ofEntry entry: FileName) -> [FileName] {
-        // There is no call that takes a directory and a name.
-        let path = FileName(bytes: Array("/proc/self/fd/\(descriptor)/".utf8) + entry.bytes)
+        let path = pathByProc(of: entry)
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65_536) { buffer in
             let count = path.withCString { llistxattr($0, buffer.baseAddress, buffer.count) }
             guard count > 0 else { return [] }
             return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
                 .split(separator: 0).map { FileName(bytes: $0) }
         }
+    }
+
+    /// The value of an extended attribute of an entry that cannot be opened; `nil` if it is gone.
+    package func attribute(_ attribute: FileName, ofEntry entry: FileName) throws -> [UInt8]? {
+        let path = pathByProc(of: entry)
+        return try withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 1) { buffer in
+            let count = path.withCString { path in
+                attribute.withCString { lgetxattr(path, $0, buffer.baseAddress, buffer.count) }
+            }
+            if count < 0 {
+                if errno == ENODATA { return nil }
+                throw CacheError.system("read the extended attribute \(attribute) of \(name)/\(entry)")
+            }
+            return Array(buffer[..<count])
+        }
+    }
+
+    /// There is no call for attributes before Linux 6.13 that takes a directory and a name.
+    private func pathByProc(of entry: FileName) -> FileName {
+        FileName(bytes: Array("/proc/self/fd/\(descriptor)/".utf8) + entry.bytes)
     }
 
     /// The value of one; `nil` if it is gone.

@@ -43,7 +43,7 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
                     p = os.path.join(d, n) if n else d
                     s = os.lstat(p)
                     first = inodes.setdefault(s.st_ino, os.path.relpath(p, top))
-                    xattrs = {} if os.path.islink(p) else {a: os.getxattr(p, a).hex() for a in os.listxattr(p)}
+                    xattrs = {a: os.getxattr(p, a, follow_symlinks=False).hex() for a in os.listxattr(p, follow_symlinks=False)}
                     body = os.readlink(p) if os.path.islink(p) else sha(open(p, 'rb').read()) if os.path.isfile(p) else None
                     import stat as st
                     out.append([os.path.relpath(p, top), first, oct(s.st_mode), s.st_uid, s.st_gid, s.st_mtime_ns, xattrs, body,
@@ -70,6 +70,9 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
                 os.chown('in/a/file', 55, 66); os.chmod('in/a/file', 0o4755)
                 try: os.setxattr('in/a/file', 'security.capability', bytes.fromhex('0100000200040000000000000000000000000000'))
                 except OSError as e: print('no capabilities here:', e)
+                try:
+                    for n in ('in/a/link', 'in/null', 'in/pipe'): os.setxattr(n, 'trusted.note', n.encode(), follow_symlinks=False)
+                except OSError as e: print('no attributes of links and devices here:', e)
             os.utime('in/a/b/hard', ns=(1, 1234567890123456789)); os.utime('in/a/link', ns=(1, 5), follow_symlinks=False)
             os.utime('in/pipe', ns=(1, -2000000000)); os.utime('in/a/b', ns=(1, 99)); os.utime('in', ns=(1, 7 * 10**9))
             s = socket.socket(socket.AF_UNIX); os.chdir('in'); s.bind('socket'); os.utime('.', ns=(1, 7 * 10**9))
@@ -282,16 +285,13 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
             """
             os.mkdir('in'); os.symlink('x', 'in/a'); os.link('in/a', 'in/b', follow_symlinks=False); os.mkfifo('in/p'); os.link('in/p', 'in/q')
             if os.geteuid() == 0: os.mknod('in/null', 0o20666, os.makedev(1, 3)); os.link('in/null', 'in/null2')
-            try: os.setxattr('in/a', 'trusted.note', b'1', follow_symlinks=False); open('noted', 'w')
-            except OSError as e: print('no attributes of links here:', e)
             """)
         let tar = try ImageSource.open(.directory(fixture("in"))) { notes.add($0) }.layers[0].open().readAll()
         _ = try extract([tar], to: fixture("out"))
         #expect(
             try fixture.shell("cd out; stat -c '%n %h %F' *")
                 == fixture.shell("cd in; stat -c '%n %h %F' *"))
-        let isNoted = FileManager.default.fileExists(atPath: fixture("noted"))
-        #expect(notes.all.map { $0.contains("trusted.note") } == (isNoted ? [true] : []))
+        #expect(notes.all.isEmpty)
     }
 
     @Test func onlyEmptyDirectories() throws {
