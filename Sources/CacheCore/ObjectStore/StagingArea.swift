@@ -1,4 +1,5 @@
 internal import Glibc
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import Synchronization
 
@@ -25,10 +26,27 @@ final class StagingArea: Sendable {
         guard number >= 0 else { throw CacheError.system("open \(Self.name)") }
         directory = OwnedDescriptor(number)
         (id, lock) = try Self.makeLock(in: directory)
+        _ = Self.endsWithProcess
+        Self.open.withLockedValue { $0[id] = directory.number }
         try removeAbandoned()
     }
 
-    deinit { unlinkat(directory.number, id + Self.lockSuffix, 0) }
+    deinit {
+        Self.open.withLockedValue { $0[id] = nil }
+        unlinkat(directory.number, id + Self.lockSuffix, 0)
+    }
+
+    /// The areas of this process by ID, with the descriptor of their directory.
+    private static let open = NIOLockedValueBox<[String: Int32]>([:])
+
+    /// A process may end while a task still holds a store: its lock file goes then, too.
+    private static let endsWithProcess: Void = {
+        _ = atexit {
+            StagingArea.open.withLockedValue { areas in
+                for (id, directory) in areas { unlinkat(directory, id + StagingArea.lockSuffix, 0) }
+            }
+        }
+    }()
 
     private static func makeLock(in directory: OwnedDescriptor) throws -> (id: String, lock: OwnedDescriptor) {
         for _ in 0..<100 {
