@@ -19,7 +19,7 @@ public struct CacheConfiguration: Sendable {
     public var l2Deadline: Duration = .seconds(2)
     /// How much time L2 may cost in all, besides a quarter of the time that reads take: a read that waits for half of what is left of it
     /// asks L3 as well, and an L2 that has used it up is left out unless it turns out to be as fast as L3.
-    public var l2Patience: Duration = .milliseconds(500)
+    public var l2Patience: Duration = .milliseconds(400)
     /// How long one read of L3 may take before the reader gets an error.
     public var l3Deadline: Duration = .seconds(30)
     /// How long L3 may take to say what a ref names if this host has seen the ref before, until what it saw last is used; a ref that it has not

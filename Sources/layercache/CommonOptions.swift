@@ -26,7 +26,7 @@ struct CommonOptions: ParsableArguments {
     @Option(
         name: .customLong("l2-patience"),
         help: ArgumentHelp(
-            "How much time an L2 that is ill may cost in all, besides a quarter of what reads take (500ms).",
+            "How much time an L2 that is ill may cost in all, besides a quarter of what reads take (400ms).",
             valueName: "time"))
     var l2Patience: String?
     @Option(
