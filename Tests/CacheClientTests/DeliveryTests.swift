@@ -25,7 +25,7 @@ import Testing
                 Task {
                     let delivery = ChunkDelivery(on: pool) { bytes in
                         if failing { throw DiskIsFull() }
-                        #expect(bytes.readableBytesView.elementsEqual(content))
+                        #expect(bytes == ByteBuffer(bytes: content))
                     }
                     return try await layer.chunk(ref, use: .recycled, delivery: delivery).readableBytes == content.count
                 }

@@ -125,7 +125,7 @@ import Testing
             $0.readAhead = 4
         } _: { cache in
             for try await piece in try await fixture.image(cache).layers[0].bytes {
-                #expect(piece.readableBytesView.elementsEqual(content[..<piece.readableBytes]))
+                #expect(piece == ByteBuffer(bytes: content[..<piece.readableBytes]))
                 break
             }
         }

@@ -26,7 +26,7 @@ import Testing
                 try await layer.read(at: RegionAddress(rawValue: UInt64(start)), count: count, into: &buffer)
                 #expect(buffer.readString(length: 6) == "before")
                 #expect(
-                    buffer.readableBytesView.elementsEqual(content[start..<start + count]),
+                    buffer == ByteBuffer(bytes: content[start..<start + count]),
                     "\(count) bytes at \(start), seed \(fixture.random)")
             }
         }
@@ -42,7 +42,7 @@ import Testing
             #expect(try !layer.readCached(at: middle, count: 200, into: &buffer) && buffer.readableBytes == 0)
             _ = try await layer.collect()
             #expect(try layer.readCached(at: middle, count: 200, into: &buffer))
-            #expect(buffer.readableBytesView.elementsEqual(content[(1 << 19) - 100..<(1 << 19) + 100]))
+            #expect(buffer == ByteBuffer(bytes: content[(1 << 19) - 100..<(1 << 19) + 100]))
         }
     }
 
@@ -99,7 +99,7 @@ import Testing
                     var buffer = ByteBuffer()
                     try await layer.read(entry, at: offset, count: count, into: &buffer)
                     #expect(
-                        buffer.readableBytesView.elementsEqual(content.dropFirst(offset).prefix(count)),
+                        buffer == ByteBuffer(bytes: content.dropFirst(offset).prefix(count)),
                         "\(entry.displayPath): \(count) at \(offset)")
                 }
                 var buffer = ByteBuffer()

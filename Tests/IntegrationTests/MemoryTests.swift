@@ -7,10 +7,10 @@ import Testing
 
     @Test func pullsStayWithinTheirBound() async throws {
         let bench = try await Workbench()
-        try await bench.shell("head -c 450000000 /dev/urandom > noise && tar -cf in.tar noise && rm noise")
+        try await bench.shell("head -c 340000000 /dev/urandom > noise && tar -cf in.tar noise && rm noise")
         try await bench.push("tar:\(bench("in.tar"))", "acme/noise:1")
         try await takenSlowly(bench)
-        for capacity in ["1GiB", "400MiB"] { try await throughL1(bench, capacity) }
+        for capacity in ["1GiB", "300MiB"] { try await throughL1(bench, capacity) }
     }
 
     /// What has been read and is not taken yet is bounded, however slow the one is who takes it.

@@ -5,7 +5,7 @@ import Testing
 /// Machines that have little of something: a verb says so in a line, or goes on with less.
 @Suite struct ScarceMachineTests {
     /// For a shell: lets go of what these tests have open, and a child would have too.
-    private static let closing = "for n in $(ls /proc/$$/fd); do if [ $n -gt 2 ]; then eval \"exec $n>&-\"; fi; done"
+    private static let closing = "for n in /proc/$$/fd/*; do n=${n##*/}; if [ $n -gt 2 ]; then eval \"exec $n>&-\"; fi; done"
 
     private func bench() async throws -> Workbench {
         let bench = try await Workbench()
@@ -32,7 +32,7 @@ import Testing
     ) async throws -> Int {
         var successes = 0
         for verb in verbs {
-            try await bench.shell("rm -rf new.json o")
+            for name in ["new.json", "o"] { unlink(bench(name)) }
             let outcome = try await ChildProcess(
                 "/bin/bash",
                 ["-c", "\(Self.closing)\n\(shell)\nexec \"$@\"", "bash"] + program + [Workbench.binary] + verb,
@@ -48,10 +48,10 @@ import Testing
 
     @Test func fewDescriptors() async throws {
         let bench = try await bench()
-        for limit in [6, 10, 16, 24, 40, 50] {
+        for limit in [6, 16, 40, 50] {
             #expect(try await run(bench, "ulimit -n \(limit)", verbs(bench)) == 0, "\(limit)")
         }
-        for limit in [51, 52, 64, 100] {
+        for limit in [51, 64] {
             #expect(try await run(bench, "ulimit -n \(limit)", verbs(bench)) == 5, "\(limit)")
         }
         let server = [
@@ -87,7 +87,7 @@ import Testing
         let user = 3_000_000 + Int.random(in: 0..<1_000_000)
         try await bench.shell("chown -R \(user) . && chmod 755 . && cp '\(Workbench.binary)' lc && chmod 755 lc")
         let program = ["setpriv", "--reuid", "\(user)", "--clear-groups"]
-        for limit in [1, 2, 5, 12, 20, 28] {
+        for limit in [1, 5, 20, 28] {
             let shell = "ulimit -u \(limit); shift 5; set -- \(program.joined(separator: " ")) '\(bench("lc"))' \"$@\""
             #expect(try await run(bench, shell, verbs(bench), through: program) == 0, "\(limit)")
             try await bench.shell("chown -R \(user) .")
@@ -99,7 +99,7 @@ import Testing
         for limit in [250_000, 400_000, 600_000, 700_000] {
             #expect(try await run(bench, "ulimit -v \(limit)", verbs(bench)) == 0, "\(limit)")
         }
-        for limit in [900_000, 1_000_000, 1_200_000, 1_700_000, 2_000_000, 2_500_000] {
+        for limit in [900_000, 1_200_000, 2_500_000] {
             #expect(try await run(bench, "ulimit -v \(limit)", verbs(bench, l1: false)) == 5, "\(limit)")
             // An L1 that is too large for it is left out.
             let pull = bench.pullArguments("acme/a:1", "file:\(bench("o"))") + ["--l1", bench("l1-\(limit)")]
@@ -119,19 +119,14 @@ import Testing
         guard probe.status == 0 else { return }
         // Whether it stands in a container of its own makes no difference.
         let shell = "umount -l /proc"
-        for _ in 0..<3 {
-            for verb in verbs(bench) + [["--help"]] {
-                let outcome = try await ChildProcess(
-                    "unshare",
-                    [
-                        "-m", "--propagation", "private", "/bin/bash", "-c", "\(shell); exec \"$0\" \"$@\"",
-                        Workbench.binary,
-                    ]
-                        + verb, in: bench(".out")
-                ).wait()
-                #expect(outcome.status == 1 && outcome.errorLines.count == 1, "\(verb[0]): \(outcome.error)")
-                #expect(outcome.error.contains("/proc") && outcome.output.isEmpty)
-            }
+        for verb in verbs(bench) + [["--help"]] {
+            let outcome = try await ChildProcess(
+                "unshare",
+                ["-m", "--propagation", "private", "/bin/bash", "-c", "\(shell); exec \"$0\" \"$@\"", Workbench.binary]
+                    + verb, in: bench(".out")
+            ).wait()
+            #expect(outcome.status == 1 && outcome.errorLines.count == 1, "\(verb[0]): \(outcome.error)")
+            #expect(outcome.error.contains("/proc") && outcome.output.isEmpty)
         }
     }
 

@@ -91,15 +91,16 @@ struct LiveDamage {
         for _ in 0..<Int.random(in: 1...3, using: &generator) { places.damage(&after, &generator) }
         let map = mapped ? mmap(nil, count, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0) : nil
         defer { if let map { munmap(map, count) } }
-        for page in stride(from: 0, to: count, by: 4096)
-        where before[page..<page + 4096] != after[page..<page + 4096] {
-            after.withUnsafeBytes { bytes in
-                let bytes = UnsafeRawBufferPointer(rebasing: bytes[page..<page + 4096])
-                guard let map, map != MAP_FAILED, let from = bytes.baseAddress else {
-                    pwrite(descriptor, bytes.baseAddress, 4096, off_t(page))
-                    return
+        before.withUnsafeBytes { before in
+            after.withUnsafeBytes { after in
+                guard let before = before.baseAddress, let after = after.baseAddress else { return }
+                for page in stride(from: 0, to: count, by: 4096) where memcmp(before + page, after + page, 4096) != 0 {
+                    if let map, map != MAP_FAILED {
+                        (map + page).copyMemory(from: after + page, byteCount: 4096)
+                    } else {
+                        pwrite(descriptor, after + page, 4096, off_t(page))
+                    }
                 }
-                (map + page).copyMemory(from: from, byteCount: 4096)
             }
         }
     }

@@ -9,13 +9,18 @@ struct Places {
     private let heads: [Int]
 
     init(_ bytes: [UInt8]) {
-        let pages = bytes.count / Self.page
-        func hasFlags(_ number: Int, _ flags: [UInt8]) -> Bool {
-            bytes[number * Self.page + 11] == 0 && flags.contains(bytes[number * Self.page + 10])
+        pages = bytes.count / Self.page
+        var index: [Int] = []
+        var heads: [Int] = []
+        for number in 0..<pages where bytes[number * Self.page + 11] == 0 {
+            switch bytes[number * Self.page + 10] {
+            case 1, 2, 8: index.append(number)
+            case 4: heads.append(number)
+            default: break
+            }
         }
-        self.pages = pages
-        index = (0..<pages).filter { hasFlags($0, [1, 2, 8]) }
-        heads = (0..<pages).filter { hasFlags($0, [4]) }
+        self.index = index
+        self.heads = heads
     }
 
     /// Does one kind of damage to one page.

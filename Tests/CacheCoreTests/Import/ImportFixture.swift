@@ -75,6 +75,7 @@ final class ImportFixture {
                     info = tarfile.TarInfo(n); info.size = len(data); info.mtime = 1700000000
                     t.addfile(info, io.BytesIO(data))
             return out.getvalue()
+        def gz(b): return gzip.compress(b, 1)
         def zstd(b): return subprocess.run(['zstd', '-qc'], input=b, stdout=subprocess.PIPE, check=True).stdout
         M = 'application/vnd.oci.image.'
         def put(d, b):
@@ -84,7 +85,7 @@ final class ImportFixture {
         def image(d, layers, config_extra={}, suffixes=None, manifest_type=M + 'manifest.v1+json', layer_type=M + 'layer.v1.tar'):
             """layers: uncompressed tars; suffixes: '' '+gzip' '+zstd' for each."""
             suffixes = suffixes or [''] * len(layers)
-            packed = [{'': lambda b: b, '+gzip': gzip.compress, '.gzip': gzip.compress, '+zstd': zstd}[s](l) for s, l in zip(suffixes, layers)]
+            packed = [{'': lambda b: b, '+gzip': gz, '.gzip': gz, '+zstd': zstd}[s](l) for s, l in zip(suffixes, layers)]
             config = {'architecture': 'amd64', 'os': 'linux', 'created': '2020-01-01T00:00:00Z',
                       'rootfs': {'type': 'layers', 'diff_ids': ['sha256:' + sha(l) for l in layers]}}
             config.update(config_extra)
@@ -108,7 +109,7 @@ extension ByteSource {
         while true {
             let count = try buffer.withUnsafeMutableBytes { try read(into: $0) }
             if count == 0 { return result }
-            result.append(contentsOf: buffer[..<count])
+            buffer.withUnsafeBytes { result.append(contentsOf: $0.prefix(count)) }
         }
     }
 }

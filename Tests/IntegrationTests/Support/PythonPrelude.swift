@@ -21,11 +21,11 @@ enum PythonPrelude {
         def put(d, b):
             write(d + '/blobs/sha256/' + sha(b), b)
             return {'digest': 'sha256:' + sha(b), 'size': len(b)}
-        def image(d, layers, suffixes=None, tag='latest'):
+        def image(d, layers, suffixes=None, tag='latest', env=['PATH=/bin']):
             """An OCI layout: uncompressed tars, and '', '+gzip' or '+zstd' for each."""
             suffixes = suffixes or [''] * len(layers)
-            pack = {'': lambda b: b, '+gzip': gzip.compress, '+zstd': zstd}
-            config = {'architecture': 'amd64', 'os': 'linux', 'config': {'Env': ['PATH=/bin']},
+            pack = {'': lambda b: b, '+gzip': lambda b: gzip.compress(b, 1), '+zstd': zstd}
+            config = {'architecture': 'amd64', 'os': 'linux', 'config': {'Env': env},
                       'rootfs': {'type': 'layers', 'diff_ids': ['sha256:' + sha(l) for l in layers]}}
             manifest = {'schemaVersion': 2, 'mediaType': M + 'manifest.v1+json',
                 'config': dict(put(d, json.dumps(config, indent=3).encode()), mediaType=M + 'config.v1+json'),

@@ -41,10 +41,11 @@ final class FileWatch: Sendable {
 
     /// Bytes of the data file that can be read through the map.
     func check() throws(LMDBFailure) -> Int {
+        // In this order: between the two the file may grow, and another thread note that.
+        let before = longest.load(ordering: .acquiring)
         let length = Int64(try status().st_size)
-        let before = longest.load(ordering: .relaxed)
         guard length >= before else { throw LMDBFailure(code: MDB_CORRUPTED, call: "data.mdb was cut off") }
-        if length > before { longest.max(length, ordering: .relaxed) }
+        if length > before { longest.max(length, ordering: .releasing) }
         var lockStatus = stat()
         guard fstat(lock.number, &lockStatus) == 0, Int64(lockStatus.st_size) >= lockBytes else {
             throw LMDBFailure(code: MDB_CORRUPTED, call: "lock.mdb was cut off")

@@ -6,7 +6,7 @@ internal import CLMDB
 /// what it returns points into LMDB's map and lives until `end`.
 final class ReadTransaction {
     /// Commits that may overtake the reading of a snapshot's meta page before that is a sign of damage.
-    private static let tries = 8
+    private static let tries = 64
 
     private let environment: Environment
     private var handle: OpaquePointer?
@@ -53,22 +53,32 @@ final class ReadTransaction {
     }
 
     /// Reads the roots of the snapshot, unless it is the one of last time.
+    ///
+    /// The second commit after a snapshot overwrites its meta page. What was read is sure if the newest meta page still is the snapshot's, or
+    /// if LMDB still hands out the same snapshot afterwards: a commit writes its meta page first and hands its snapshot out then, which
+    /// may be long after on a busy machine, and only then the next one begins.
     private func look() throws(LMDBFailure) {
+        var read: (transaction: UInt64, index: Result<IndexReader, LMDBFailure>)?
         for _ in 0..<Self.tries {
             let transaction = UInt64(truncatingIfNeeded: mdb_txn_id(handle))
             if index?.transaction == transaction { return }
             // The file may have grown since.
             map = try environment.readableMap()
-            // The second commit after a snapshot overwrites its meta page: what was read is sure if the first one has not come yet.
-            do throws(LMDBFailure) {
-                let read = try IndexReader(map, transaction: transaction)
-                if environment.lastTransaction == transaction {
-                    index = read
-                    return
-                }
-            } catch {
-                if environment.lastTransaction == transaction { throw error }
+            if let read, read.transaction == transaction {
+                index = try read.index.get()
+                return
             }
+            let found: Result<IndexReader, LMDBFailure>
+            do throws(LMDBFailure) {
+                found = .success(try IndexReader(map, transaction: transaction))
+            } catch {
+                found = .failure(error)
+            }
+            if environment.lastTransaction == transaction {
+                index = try found.get()
+                return
+            }
+            read = (transaction, found)
             mdb_txn_reset(handle)
             try checked("mdb_txn_renew", mdb_txn_renew(handle))
         }
