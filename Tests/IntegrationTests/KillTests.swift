@@ -15,7 +15,7 @@ import Testing
         let arguments = [
             "push", "oci:\(bench("image")):latest", "acme/app:1", "--l3", bench.l3, "--keyring", bench.keyring,
         ]
-        for round in 0..<12 {
+        for round in 0..<8 {
             if round % 4 == 0 { try await bench.shell("rm -rf l3") }
             try await bench.kill(
                 try bench.start(arguments), onceGrown: bench.l3, by: .random(in: 0...9_000_000, using: &generator))
@@ -45,8 +45,8 @@ import Testing
         let bench = try await Workbench()
         try await bench.python("write('in', noise(4, 12000000))")
         try await bench.push("file:\(bench("in"))", "acme/f:1")
-        for round in 0..<10 {
-            if round == 5 { try await bench.shell("rm -rf l1") }
+        for round in 0..<6 {
+            if round == 3 { try await bench.shell("rm -rf l1") }
             let pull = try bench.start(bench.pullArguments("acme/f:1", "file:\(bench("out"))") + ["--l1", bench.l1])
             try await bench.kill(pull, onceGrown: bench.path, by: .random(in: 0...26_000_000, using: &generator))
             let hasResult = FileManager.default.fileExists(atPath: bench("out"))
@@ -72,7 +72,7 @@ import Testing
         try await bench.push("tar:\(bench("in.tar"))", "acme/f:1")
         let destination = form.replacingOccurrences(
             of: ":", with: ":\(bench.path)/", options: [], range: form.range(of: ":"))
-        for _ in 0..<6 {
+        for _ in 0..<4 {
             try await bench.kill(
                 try bench.start(bench.pullArguments("acme/f:1", destination)), onceGrown: bench.path,
                 by: .random(in: 0...13_000_000, using: &generator))

@@ -48,10 +48,11 @@ import Testing
         var generator = SeededGenerator(UInt64(damage.rawValue.utf8.reduce(7) { $0 * 31 + Int($1) }))
         let bench = try await bench()
         let first = try await bench.pull("acme/f:1", "file:\(bench("0"))", ["--l1", bench.l1])
-        for name in ["data.mdb", "lock.mdb", "use.lock", "open.lock"] {
-            let path = "\(bench.l1)/\(name)"
-            guard FileManager.default.fileExists(atPath: path) else { continue }
-            try damage.apply(bench, path, &generator)
+        for names in [["data.mdb"], ["lock.mdb"], ["use.lock", "open.lock"]] {
+            let name = names.joined(separator: ", ")
+            for path in names.map({ "\(bench.l1)/\($0)" }) where FileManager.default.fileExists(atPath: path) {
+                try damage.apply(bench, path, &generator)
+            }
             let answer = try await bench.pull("acme/f:1", "file:\(bench("out"))", ["--l1", bench.l1])
             #expect(try await bench.same(bench("in"), bench("out")), "\(damage) of \(name)")
             #expect(answer.repaired.l2 == 0)
