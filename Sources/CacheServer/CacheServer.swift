@@ -180,9 +180,11 @@ extension CacheServer {
                 channel.eventLoop.makeCompletedFuture {
                     guard let lane = lanes[ObjectIdentifier(channel.eventLoop)]?.value else { throw ChannelError.eof }
                     // TLS, when it comes, is one more handler in front of these.
+                    let connection = ConnectionHandler(lane: lane)
                     try channel.pipeline.syncOperations.addHandlers([
+                        ArrivalHandler(connection),
                         ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding)),
-                        ConnectionHandler(lane: lane),
+                        connection,
                     ])
                 }
             }

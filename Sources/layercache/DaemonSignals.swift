@@ -6,7 +6,7 @@ import UnixSignals
 
 /// What signals do to the daemon, which has requests to finish where a verb only has to clean up.
 ///
-/// The first SIGTERM lets requests finish, SIGINT ends them; after either, the next of them ends the process at once, with 128 and the
+/// The first SIGTERM lets requests finish, SIGINT and SIGQUIT end them; after either, the next of them ends the process at once, with 128 and the
 /// signal's number. Before requests are served there is nothing to finish, so that any ends it. SIGHUP changes nothing: there is
 /// neither a file of the log to open again nor a configuration that could change under way.
 final class DaemonSignals: Sendable {
@@ -17,7 +17,8 @@ final class DaemonSignals: Sendable {
     func served() { isServing.store(true, ordering: .releasing) }
 
     func run(_ group: ServiceGroup, logger: Logger) async throws {
-        let signals = await UnixSignalsSequence(trapping: [.sigterm, .sigint, .sighup].filter { !$0.isIgnored })
+        let signals = await UnixSignalsSequence(
+            trapping: [.sigterm, .sigint, .sigquit, .sighup].filter { !$0.isIgnored })
         let work = Task { try await group.run() }
         let listener = Task {
             for await signal in signals { await heed(signal, group, work, logger) }
@@ -41,6 +42,7 @@ extension UnixSignal {
         switch self {
         case .sighup: SIGHUP
         case .sigint: SIGINT
+        case .sigquit: SIGQUIT
         default: SIGTERM
         }
     }

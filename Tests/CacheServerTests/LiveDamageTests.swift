@@ -8,7 +8,7 @@ import Testing
 @Suite(.timeLimit(.minutes(10)))
 struct LiveDamageTests {
     enum Damage: String, CaseIterable {
-        case roots, index, everything, noise, shorter, empty, emptyAndLongAgain, removed, replaced
+        case roots, index, everything, noise, shorter, empty, emptyAndLongAgain, removed, replaced, lockCut
     }
 
     @Test(arguments: Damage.allCases) func storeIsOpenedAgain(_ damage: Damage) async throws {
@@ -88,6 +88,7 @@ struct LiveDamageTests {
         case .emptyAndLongAgain:
             ftruncate(descriptor, 0)
             ftruncate(descriptor, off_t(length))
+        case .lockCut: truncate(path.replacing("data.mdb", with: "lock.mdb"), 0)
         case .removed: unlink(path)
         case .replaced:
             let other = open(path + ".new", O_RDWR | O_CREAT, 0o600)

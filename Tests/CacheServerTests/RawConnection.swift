@@ -60,7 +60,9 @@ struct RawConnection: ~Copyable {
     /// The next response; `nil` if the server has closed. `hasBody` is false after a HEAD.
     mutating func response(hasBody: Bool = true) async throws -> Response? {
         while true {
-            if let headBytes = received.withUnsafeReadableBytes(Self.headBytes), let head = received.readString(length: headBytes) {
+            if let headBytes = received.withUnsafeReadableBytes(Self.headBytes),
+                let head = received.readString(length: headBytes)
+            {
                 received.moveReaderIndex(forwardBy: 4)
                 let status = Int(head.split(separator: " ")[1]) ?? 0
                 let length = head.split(separator: "\r\n").lazy.compactMap { line -> Int? in

@@ -110,6 +110,23 @@ struct ServerLimitTests {
         }
     }
 
+    @Test func clientsThatCloseBetweenRequestsHaveNotVanished() async throws {
+        try await TestServer.run { server async throws in
+            for text in ["", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"] {
+                for _ in 0..<5 {
+                    try await RawConnection.open(server.port) { connection async throws in
+                        try await connection.send(text)
+                        if !text.isEmpty { #expect(try await connection.response()?.status == 200) }
+                        connection.finish()
+                        #expect(try await connection.isClosed())
+                    }
+                }
+            }
+            #expect(try await server.metric("layercache_vanished_total") == 0)
+            #expect(try await server.metric("layercache_malformed_total") == 0)
+        }
+    }
+
     @Test func clientsThatVanishInABodyAreNotMalformed() async throws {
         try await TestServer.run { server async throws in
             let put =

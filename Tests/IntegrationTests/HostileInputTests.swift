@@ -220,7 +220,10 @@ import Testing
         for url in ["ftp://x", "s3://", "http://x", "file://host/x", "file:"] {
             try await bench.fail(["ls", "--l3", url])
         }
-        for url in ["127.0.0.1:1", "ftp://x", "http://", "http://:::", "http://a b"] {
+        for url in [
+            "127.0.0.1:1", "ftp://x", "http://", "http://:::", "http://a b", "http://a:99999999999999999999",
+            "http://a:",
+        ] {
             let outcome = try await bench.run(["stats", "--l2", url])
             #expect(outcome.status == 1 && outcome.errorLines.count == 1, "\(url): \(outcome)")
         }

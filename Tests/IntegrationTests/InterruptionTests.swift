@@ -37,7 +37,7 @@ import Testing
         try await bench.shell("head -c 80000000 /dev/urandom > in; tar cf in.tar in")
         try await bench.push(form == "file:" ? "file:\(bench("in"))" : "tar:\(bench("in.tar"))", "acme/a:1")
         try await bench.shell("rm in in.tar")
-        for number in [SIGINT, SIGTERM, SIGHUP] {
+        for number in [SIGINT, SIGTERM, SIGQUIT] {
             try await interrupt(
                 bench, bench.pullArguments("acme/a:1", "\(form)\(bench("here/out"))"), number, below: bench("here"))
             #expect(try FileManager.default.contentsOfDirectory(atPath: bench("here")) == [])

@@ -5,7 +5,8 @@ import Testing
 /// Machines that have little of something: a verb says so in a line, or goes on with less.
 @Suite struct ScarceMachineTests {
     /// For a shell: lets go of what these tests have open, and a child would have too.
-    private static let closing = "for n in /proc/$$/fd/*; do n=${n##*/}; if [ $n -gt 2 ]; then eval \"exec $n>&-\"; fi; done"
+    private static let closing =
+        "for n in /proc/$$/fd/*; do n=${n##*/}; if [ $n -gt 2 ]; then eval \"exec $n>&-\"; fi; done"
 
     private func bench() async throws -> Workbench {
         let bench = try await Workbench()

@@ -58,6 +58,24 @@ import Testing
         #expect(said == "dead.1\ndead.lock\nnone.1\n", "\(said)")
     }
 
+    @Test(.enabled(if: Workbench.isRoot && Workbench.isInstalled("setpriv"))) func oneThatMayNotBeReadHidesNoOther()
+        async throws
+    {
+        let bench = try await Workbench()
+        try await bench.shell("echo x > f; cp '\(Workbench.binary)' lc; chmod 755 . lc")
+        for name in ["a", "b", "c"] { try await bench.push("file:\(bench("f"))", "acme/\(name):1") }
+        for (place, others) in [("l3/refs/acme/b", ["acme/a:1", "acme/c:1"]), ("l3/refs/acme", [])] {
+            let outcome = try await bench.shell(
+                """
+                chmod 0 \(place)
+                setpriv --reuid 4001 --regid 4001 --clear-groups ./lc ls --l3 l3 2>&1 && echo wrong; chmod 755 \(place)
+                """)
+            for other in others { #expect(outcome.contains("\(other) "), "\(outcome)") }
+            #expect(outcome.contains("\(place.dropFirst(3))/") && outcome.contains("Permission denied"), "\(outcome)")
+            #expect(!outcome.contains("wrong"))
+        }
+    }
+
     @Test func oneBadRefHidesNoOther() async throws {
         let bench = try await Workbench()
         try await bench.shell("echo x > f")

@@ -51,7 +51,7 @@ import Testing
         return bench
     }
 
-    @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func pipesWithoutAnotherEnd(_ number: Int32) async throws {
+    @Test(arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT]) func pipesWithoutAnotherEnd(_ number: Int32) async throws {
         let bench = try await bench()
         let common = ["--l3", bench.l3, "--keyring", bench.keyring]
         for arguments in [

@@ -14,13 +14,16 @@ struct L2Address: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// - Throws: `.invalidInput` for anything else, now rather than at each read.
     init(parsing url: String) throws(CacheError) {
         let base = url.hasSuffix("/") ? String(url.dropLast()) : url
+        let authority = String(base.dropFirst("http://".count))
         guard let parts = URLComponents(string: base), parts.scheme == "http", let host = parts.host, !host.isEmpty,
-            (1...65_535).contains(parts.port ?? 80), parts.path.isEmpty, parts.query == nil, parts.user == nil
+            (1...65_535).contains(parts.port ?? 80), parts.path.isEmpty, parts.query == nil, parts.user == nil,
+            // A number that is too large for a port is none to Foundation.
+            parts.port != nil || authority == host
         else { throw CacheError(.invalidInput, "L2 '\(url)' is not of the form http://HOST:PORT") }
         description = base
         self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
         port = parts.port ?? 80
-        authority = String(base.dropFirst("http://".count))
+        self.authority = authority
     }
 
     static func < (one: Self, other: Self) -> Bool { one.description < other.description }

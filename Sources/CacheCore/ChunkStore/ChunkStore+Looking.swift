@@ -26,6 +26,7 @@ extension ChunkStore {
             let state = try IndexCheck.run(data, layout: .standard, mapBytes: StoreBudget.maximumCapacity)
             return (state, try PageFile(descriptor: data).length())
         } catch {
+            if error.isNewer { throw CacheError.newerStore(directory, error) }
             throw CacheError(
                 .corrupt, "chunk store \(directory) is damaged (\(error.reason)): it starts empty when it is used next")
         }

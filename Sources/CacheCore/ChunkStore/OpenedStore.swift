@@ -137,10 +137,7 @@ private struct Opening {
             return nil
         } catch {
             guard error.isNewer else { return error.reason }
-            throw CacheError(
-                .unsupported,
-                "chunk store \(directory.path) was made by a newer layercache (\(error.reason)) and is left as it is: use that one, or another directory"
-            )
+            throw CacheError.newerStore(directory.path, error)
         }
     }
 
@@ -161,5 +158,15 @@ private struct Opening {
             return false
         }
         return state.extentPages == UInt32(truncatingIfNeeded: layout.extentPages)
+    }
+}
+
+extension CacheError {
+    /// What a store is that a later version of this program has written.
+    static func newerStore(_ directory: String, _ found: IndexDamage) -> CacheError {
+        CacheError(
+            .unsupported,
+            "chunk store \(directory) was made by a newer layercache (\(found.reason)) and is left as it is: use that one, or another directory"
+        )
     }
 }

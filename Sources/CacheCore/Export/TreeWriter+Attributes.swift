@@ -11,7 +11,7 @@ extension TreeWriter {
         _ file: Int32, _ node: Int, _ inode: ImageTree.Inode, mode: mode_t?, isOwned: Bool? = nil
     ) throws {
         let wanted = try setOwner(node, inode, isOwned) { fchown(file, inode.uid, inode.gid) }
-        for (name, value) in tree.attributes(of: inode) {
+        for (name, value) in tree.attributes(of: inode) where isOfImages(name, of: node) {
             let result = name.withCString { name in
                 value.withUnsafeBytes { fsetxattr(file, name, $0.baseAddress, $0.count, 0) }
             }
@@ -33,7 +33,7 @@ extension TreeWriter {
             let mode = try setOwner(node, inode) {
                 fchownat(parent.descriptor, name, inode.uid, inode.gid, AT_SYMLINK_NOFOLLOW)
             }
-            for (attribute, value) in tree.attributes(of: inode) {
+            for (attribute, value) in tree.attributes(of: inode) where isOfImages(attribute, of: node) {
                 if setAttribute(attribute, value, of: name, in: parent) != 0 { try omit(attribute, of: node) }
             }
             if inode.kind != .symbolicLink {
@@ -82,6 +82,17 @@ extension TreeWriter {
             }
         }
     }
+
+    /// Labels and lists that only their host understands, and what overlayfs would take for its own, are left out, as by umoci.
+    private func isOfImages(_ attribute: FileName, of node: Int) -> Bool {
+        let isOfHosts =
+            Self.attributesOfHosts.contains(attribute.bytes) || attribute.bytes.starts(with: Self.attributesOfOverlayfs)
+        if isOfHosts { notes.add(.attributeOfHosts, 0, "\(attribute) of '\(tree.shownPath(of: node))'") }
+        return !isOfHosts
+    }
+
+    private static let attributesOfHosts = ["security.selinux", "system.nfs4_acl"].map { Array($0.utf8) }
+    private static let attributesOfOverlayfs = Array("trusted.overlay.".utf8)
 
     /// Notes an attribute that was not set; a disk that fails is an error, and so is what says nothing about the attribute.
     private func omit(_ attribute: FileName, of node: Int) throws {

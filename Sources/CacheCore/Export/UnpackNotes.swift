@@ -9,6 +9,7 @@ final class UnpackNotes: Sendable {
     enum Kind: String, Hashable {
         case device = "device nodes were left out"
         case attribute = "extended attributes were left out"
+        case attributeOfHosts = "extended attributes belong to a host and no image, and were left out"
         case owner = "files have another owner than in the image"
     }
 
@@ -20,7 +21,7 @@ final class UnpackNotes: Sendable {
     private let notes = NIOLockedValueBox<[Note: (count: Int, example: String)]>([:])
 
     /// - Parameters:
-    ///   - number: `errno` of the call that failed.
+    ///   - number: `errno` of the call that failed; 0 if nothing failed.
     ///   - example: what it was about, for the first of its kind.
     func add(_ kind: Kind, _ number: Int32, _ example: @autoclosure () -> String) {
         notes.withLockedValue { notes in
@@ -37,7 +38,8 @@ final class UnpackNotes: Sendable {
     var lines: [String] {
         notes.withLockedValue { notes in
             notes.map { note, found in
-                "\(found.count) \(note.kind.rawValue): \(String(cString: strerror(note.number))), as for \(found.example)"
+                let cause = note.number == 0 ? "" : "\(String(cString: strerror(note.number))), "
+                return "\(found.count) \(note.kind.rawValue): \(cause)as for \(found.example)"
             }.sorted()
         }
     }

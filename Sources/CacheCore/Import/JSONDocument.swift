@@ -10,39 +10,50 @@ package enum JSONDocument {
             throw Limit.documentBytes.exceeded(
                 "\(name) has more than \(Limit.documentBytes.text(limits.documentBytes))")
         }
-        let text = JSONText(bytes, depthLimit: limits.documentDepth)
-        guard !text.isTooDeep else {
-            throw Limit.documentDepth.exceeded("\(name) nests deeper than \(limits.documentDepth) levels")
+        return try parse(type, bytes, name, depth: limits.documentDepth) {
+            Limit.documentDepth.exceeded("\(name) nests deeper than \(limits.documentDepth) levels")
         }
-        return try parse(type, text, name)
     }
 
     /// The same for a document of our own, whose bytes are bounded already and whose depth is known.
     package static func decode<Value: Decodable>(
         _ type: Value.Type, from bytes: [UInt8], name: String, depth: Int
     ) throws -> Value {
-        let text = JSONText(bytes, depthLimit: depth)
-        guard !text.isTooDeep else {
-            throw CacheError(.invalidInput, "\(name) nests deeper than the \(depth) levels that it can have")
+        try parse(type, bytes, name, depth: depth) {
+            CacheError(.invalidInput, "\(name) nests deeper than the \(depth) levels that it can have")
         }
-        return try parse(type, text, name)
     }
 
-    private static func parse<Value: Decodable>(_ type: Value.Type, _ text: JSONText, _ name: String) throws -> Value {
-        guard !text.hasControls else {
+    private static func parse<Value: Decodable>(
+        _ type: Value.Type, _ bytes: [UInt8], _ name: String, depth: Int, tooDeep: () -> CacheError
+    ) throws -> Value {
+        let text: JSONText
+        do throws(JSONText.Fault) {
+            text = try JSONText(bytes, depthLimit: depth)
+        } catch .isTooDeep {
+            throw tooDeep()
+        } catch .hasControls {
             throw CacheError(.invalidInput, "\(name) is not what it should be: a string has a control character in it")
+        } catch .isMalformed(let place) {
+            throw CacheError(.invalidInput, "\(name) is not what it should be: malformed JSON at byte \(place)")
         }
         let decoder = JSONDecoder()
         // Go finds a field of a structure whatever the case of its name.
         decoder.keyDecodingStrategy = .custom { path in
-            guard let key = path.last else { return AnyName("") }
-            return AnyName(fields[key.stringValue.lowercased()] ?? key.stringValue)
+            AnyName(path.last.map { field($0.stringValue) } ?? "")
         }
         do {
             return try decoder.decode(type, from: Data(text.bytes))
         } catch let error as DecodingError {
             throw CacheError(.invalidInput, "\(name) is not what it should be: \(reason(error))")
         }
+    }
+
+    /// The field of that name, in whatever case it is written; the name itself if there is none.
+    static func field(_ name: String) -> String {
+        // Go folds the two letters that are not ASCII and have a case that is; of `K` the lower case is ASCII here, too.
+        let folded = name.lowercased().replacing("\u{17F}", with: "s")
+        return fields[folded] ?? name
     }
 
     /// The fields of an image's documents, by their names in lower case.

@@ -2,7 +2,8 @@ internal import Glibc
 
 /// The files of an OCI layout or docker archive, by their path in it: a directory, or members of a tar.
 ///
-/// A path comes from JSON that a stranger wrote. It can name nothing outside, and in a directory never goes through a symbolic link.
+/// A path comes from JSON that a stranger wrote, and can name nothing outside. In a directory it may lead through symbolic links, as
+/// build tools write them that keep blobs elsewhere: what is read is what its digest says, wherever it lies.
 package enum LayoutFiles: Sendable {
     case directory(OpenFile)
     case archive(ArchiveIndex, name: String)
@@ -49,7 +50,7 @@ package enum LayoutFiles: Sendable {
                 let isLast = index == parts.count - 1
                 let flags = isLast ? O_RDONLY | O_NONBLOCK : O_RDONLY | O_DIRECTORY
                 do {
-                    directory = try directory.openEntry(String(part), flags)
+                    directory = try directory.openEntry(String(part), flags, followingLinks: true)
                 } catch {
                     if faccessat(directory.descriptor, String(part), F_OK, AT_SYMLINK_NOFOLLOW) != 0, errno == ENOENT {
                         return nil
@@ -78,7 +79,7 @@ enum TemporaryFile {
             open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         }
         unlink(path)
-        let file = OpenFile(adopting: descriptor, name: name)
+        let file = OpenFile(adopting: descriptor, name: "the temporary copy of \(name) in \(directory)")
         // With holes: zeros that a few bytes expand to must not fill the disk.
         let output = SparseOutput(file)
         var size = 0

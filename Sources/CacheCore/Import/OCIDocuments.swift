@@ -6,6 +6,8 @@ enum OCIMediaType {
     static let index = "application/vnd.oci.image.index.v1+json"
     static let manifest = "application/vnd.oci.image.manifest.v1+json"
     static let configuration = "application/vnd.oci.image.config.v1+json"
+    /// What stands where an artifact has no configuration.
+    static let empty = "application/vnd.oci.empty.v1+json"
     static let layer = "application/vnd.oci.image.layer.v1.tar"
     static let dockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json"
     static let dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
@@ -71,6 +73,7 @@ struct OCIDocument: Decodable {
     }
 
     var mediaType: String?
+    var artifactType: String?
     var manifests: [OCIDescriptor]?
     var config: OCIDescriptor?
     var layers: [OCIDescriptor]?
@@ -87,7 +90,9 @@ struct OCIDocument: Decodable {
         if types.isEmpty, manifests != nil { return .index }
         if types.isEmpty, config != nil { return .manifest }
         throw CacheError(
-            .unsupported, "\(name) has the media type '\(types.first ?? "none")', which is no image manifest")
+            .unsupported,
+            "\(name) has the media type '\(types.first ?? "none")', which is no image manifest of OCI or of Docker's schema 2: convert it first"
+        )
     }
 
     static func kind(_ type: String) -> Kind? {

@@ -138,15 +138,22 @@ struct OCIImageReader {
         for layer in descriptors {
             if let type = layer.mediaType.nonEmpty, !OCIMediaType.isLayer(type) {
                 throw CacheError(
-                    .unsupported, "\(name) has a layer of type '\(type)', which is no plain image layer")
+                    .unsupported,
+                    "\(name) has a layer of type '\(type)', which is no plain image layer: convert the image to tars, plain or packed with gzip or zstd"
+                )
             }
+        }
+        if let config = manifest.config?.mediaType, config == OCIMediaType.empty {
+            let type = manifest.artifactType.nonEmpty ?? "unknown"
+            throw CacheError(.unsupported, "\(name) is an artifact of type '\(type)' and no image: name another one")
         }
         let (configuration, bytes, configurationName) = try configuration(of: manifest, name: name)
         let diffIDs = try configuration.layerDigests(in: configurationName)
         guard diffIDs.count == descriptors.count else {
+            let type = manifest.artifactType.nonEmpty.map { ": it is an artifact of type '\($0)' and no image" } ?? ""
             throw CacheError(
                 .invalidInput,
-                "\(name) has \(descriptors.count) layers, but its configuration lists \(diffIDs.count)")
+                "\(name) has \(descriptors.count) layers, but its configuration lists \(diffIDs.count)\(type)")
         }
         let layers = try zip(descriptors, diffIDs).map { descriptor, diffID in
             try layer(descriptor, diffID: diffID)
@@ -157,6 +164,10 @@ struct OCIImageReader {
     private func layer(_ descriptor: OCIDescriptor, diffID: SHA256Digest) throws -> LayerSource {
         let digest = try descriptor.sha256(in: files.name)
         let name = "layer sha256:\(digest) of \(files.name)"
+        if descriptor.isForeign, try files.find(Self.path(of: digest)) == nil {
+            throw CacheError(
+                .missing, "\(name) is a foreign layer, which is not in it: fetch the image with its foreign layers")
+        }
         let range = try blob(descriptor, digest: digest, name: name)
         let limits = limits
         return LayerSource(name: name, diffID: diffID, compressedSize: range.size) { readerCompares in
@@ -169,8 +180,10 @@ struct OCIImageReader {
         }
     }
 
+    private static func path(of digest: SHA256Digest) -> String { "blobs/sha256/\(digest)" }
+
     private func blob(_ descriptor: OCIDescriptor, digest: SHA256Digest, name: String) throws -> FileRange {
-        let range = try files.require("blobs/sha256/\(digest)")
+        let range = try files.require(Self.path(of: digest))
         // Where nothing says the size, the digest does for it.
         guard let size = descriptor.size, size != range.size else { return range }
         throw CacheError(
@@ -190,6 +203,11 @@ struct OCIImageReader {
 }
 
 extension OCIDescriptor {
+    /// Kept elsewhere than with the image, as its publisher asks.
+    fileprivate var isForeign: Bool {
+        mediaType.map { $0.contains(".nondistributable.") || $0.contains(".foreign.") } ?? false
+    }
+
     /// What the layout's index calls it.
     fileprivate var name: String? { annotation(OCIAnnotation.referenceName) }
 

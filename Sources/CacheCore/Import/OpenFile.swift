@@ -19,11 +19,11 @@ package final class OpenFile: Sendable {
         return OpenFile(adopting: descriptor, name: path)
     }
 
-    /// Opens one entry of this directory, and never a symbolic link.
-    package func openEntry(_ entry: String, _ flags: Int32) throws -> OpenFile {
+    /// Opens one entry of this directory; what a symbolic link leads to only if that is wanted.
+    package func openEntry(_ entry: String, _ flags: Int32, followingLinks: Bool = false) throws -> OpenFile {
         let path = "\(name)/\(entry)"
         let descriptor = try retryingInterrupts("open \(path)") {
-            openat(self.descriptor, entry, flags | O_NOFOLLOW | O_CLOEXEC)
+            openat(self.descriptor, entry, flags | (followingLinks ? 0 : O_NOFOLLOW) | O_CLOEXEC)
         }
         return OpenFile(adopting: descriptor, name: path)
     }

@@ -70,6 +70,9 @@ enum ReferenceText {
     ) throws -> (path: String, name: String?, digest: SHA256Digest?) {
         let mark = "@sha256:"
         guard rest.utf8.count > mark.utf8.count, let at = rest.lastIndex(of: "@"), rest[at...].hasPrefix(mark) else {
+            if rest.contains("@sha512:") {
+                throw CacheError(.invalidInput, "'\(text)' names a sha512 digest: only sha256 digests are known")
+            }
             let (path, name) = try pathAndName(rest, of: text)
             return (path, name, nil)
         }

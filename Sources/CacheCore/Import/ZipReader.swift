@@ -141,8 +141,10 @@ final class ZipReader {
     private func check(_ status: Int32) throws {
         guard status != ARCHIVE_OK else { return }
         if let error = context.error { throw error }
+        // Some of libarchive's lines end like lines.
         let reason = archive_error_string(archive).map { String(cString: $0) } ?? "it is damaged"
+        let line = reason.prefix { !$0.isNewline }
         let entry = text(archive_entry_pathname).map { ", at '\($0)'" } ?? ""
-        throw CacheError(.invalidInput, "\(name) cannot be read\(entry): \(reason)")
+        throw CacheError(.invalidInput, "\(name) cannot be read\(entry): \(line): pack it anew")
     }
 }

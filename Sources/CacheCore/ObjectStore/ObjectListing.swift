@@ -48,15 +48,12 @@ struct ObjectListing {
                 page.objects.append((key, status.size))
             case .directory:
                 let below = name + "/"
-                guard below.hasPrefix(prefix) || prefix.hasPrefix(below), mayHoldMore(below),
-                    let child = try directories.find(name)
-                else { continue }
+                guard below.hasPrefix(prefix) || prefix.hasPrefix(below), mayHoldMore(below) else { continue }
                 if folding {
-                    guard after.map({ $0 < below }) ?? true, Self.mayHoldObject(child, path: below, directories)
-                    else { continue }
+                    guard after.map({ $0 < below }) ?? true, mayHoldObject(name, path: below) else { continue }
                     guard takePlace(String(below)) else { return false }
                     page.prefixes.append(String(below))
-                } else if try !visit(child, path: below, folding: false) {
+                } else if let child = try directories.find(name), try !visit(child, path: below, folding: false) {
                     return false
                 }
             }
@@ -99,21 +96,18 @@ struct ObjectListing {
 
     /// Whether there is any object below the directory; one that has lost its last object is no prefix any more.
     ///
-    /// One that cannot be looked into may hold some, and so does one with what is no object: whoever lists it is told.
-    private static func mayHoldObject(
-        _ directory: ObjectDirectory, path: Substring, _ directories: ObjectDirectories
-    ) -> Bool {
-        guard let entries = try? sortedEntries(of: directory, path: path) else { return true }
-        if entries.contains(where: { $0.kind != .directory }) { return true }
-        for entry in entries {
-            let name = path + entry.name
-            do {
-                guard let child = try directories.find(name) else { continue }
-                if mayHoldObject(child, path: name + "/", directories) { return true }
-            } catch {
-                return true
-            }
+    /// One that cannot be opened or looked into may hold some, and so does one with what is no object: whoever lists it is told.
+    private func mayHoldObject(_ name: Substring, path: Substring) -> Bool {
+        do {
+            guard let directory = try directories.find(name) else { return false }
+            let entries = try Self.sortedEntries(of: directory, path: path)
+            return entries.contains { $0.kind != .directory }
+                || entries.contains { entry in
+                    let name = path + entry.name
+                    return mayHoldObject(name, path: name + "/")
+                }
+        } catch {
+            return true
         }
-        return false
     }
 }

@@ -33,7 +33,7 @@ struct LayerPusher: Sendable {
         do {
             (slots, counts) = try await writeChunks(of: splitter)
         } catch let error as CacheError
-            where [.invalidInput, .limitExceeded].contains(error.code) && !error.message.hasPrefix(source.name)
+            where [.invalidInput, .limitExceeded].contains(error.code) && !source.isNamed(in: error)
         {
             // The splitter knows bytes and entries, but no file.
             throw CacheError(error.code, "\(source.name): \(error.message)", cause: error.cause)
@@ -42,7 +42,7 @@ struct LayerPusher: Sendable {
         if let promised = source.diffID, promised != summary.diffID {
             throw CacheError(
                 .corrupt,
-                "layer \(source.name) has diffID sha256:\(summary.diffID), but the image promises"
+                "\(source.name) has diffID sha256:\(summary.diffID), but the image promises"
                     + " sha256:\(promised): fetch the image again")
         }
         return try await record(source, summary, slots, counts)
@@ -217,4 +217,11 @@ final class SplitterHandle: Sendable {
 
     /// What was found; complete after the end.
     var summary: LayerSummary { splitter.withLock { $0.summary } }
+}
+
+extension LayerSource {
+    /// Whether an error begins with the name of this source, as those of its own reader do.
+    fileprivate func isNamed(in error: CacheError) -> Bool {
+        [":", ",", " "].contains { error.message.hasPrefix(name + $0) }
+    }
 }

@@ -53,6 +53,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// When the first bytes of a head came that is not complete yet.
     private var headStarted: NIODeadline?
     private var sawPart = false
+    private var sawBytes = false
     private var holdsRead = false
     private var inputClosed = false
     private var outputClosed = false
@@ -117,15 +118,20 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
-    /// The parser says nothing until a head is complete; bytes that came without a part are the beginning of one.
+    /// Bytes are on their way to the parser.
+    func bytesArrived() { sawBytes = true }
+
+    /// The parser says nothing until a head is complete; bytes that came without a part are the beginning of one. The end of the input comes
+    /// without bytes.
     func channelReadComplete(context: ChannelHandlerContext) {
-        if phase == .idle, !sawPart, headStarted == nil {
+        if phase == .idle, sawBytes, !sawPart, headStarted == nil {
             let now = lane.now
             headStarted = now
             deadline = min(deadline, now + TimeAmount(lane.limits.requestTime))
             if standing == .idle { lane.stand(self, as: .unproven, since: now) }
         }
         sawPart = false
+        sawBytes = false
         context.fireChannelReadComplete()
     }
 

@@ -41,6 +41,8 @@ import Testing
         let before = try Data(contentsOf: URL(fileURLWithPath: directory.path + "/data.mdb"))
         let error = #expect(throws: CacheError.self) { try openStore(directory) }
         #expect(error?.code == .unsupported && error?.message.contains(directory.path) == true)
+        let looked = #expect(throws: CacheError.self) { try ChunkStore.look(at: directory.path) }
+        #expect(looked?.message == error?.message)
         #expect(try Data(contentsOf: URL(fileURLWithPath: directory.path + "/data.mdb")) == before)
     }
 

@@ -87,7 +87,8 @@ import Testing
             } catch let error as CacheError {
                 #expect(!error.description.contains("\n"), "\(attack.name)")
                 let left = try fixture.shell(
-                    "cd \(number); ls -d destination .layercache-* 2>/dev/null || true; ls -A destination 2>/dev/null || true")
+                    "cd \(number); ls -d destination .layercache-* 2>/dev/null || true; ls -A destination 2>/dev/null || true"
+                )
                 #expect(left == (intoExisting ? "destination\n" : ""), "\(attack.name)")
             }
             #expect(try state(of: fixture, number) == before, "\(attack.name)")

@@ -132,9 +132,27 @@ import Testing
         "change(of('a'), lambda b: 0, lambda s: '{\"layers\": [], \"config\": {\"x\": [\"}\", {}]},' + s[1:])",
         "change(of('a'), lambda b: 0, lambda s: s.replace('\"size\": ', '\"size\": 1, \"size\" : '))",
         "change(of('a'), lambda b: 0, lambda s: s + '\\n')",
+        // Whatever their case, and however they are written.
+        "change(of('a'), lambda b: 0, lambda s: '{\"LAYERS\": [], \"Config\": {\"digest\": \"\"},' + s[1:])",
+        "change(of('a'), lambda b: 0, lambda s: '{\"l\\\\u0061yers\": [],' + s[1:])",
+        "change(of('a'), lambda b: 0, lambda s: '{\"layers\": [], ' + s[1:].replace('\"layers\"', '\"layer\\\\u017F\"'))",
+        "change(of('a'), lambda b: 0, lambda s: s[:-1] + ', \"x\": [-0.5e-3, 0, true, false, null, \"\\\\u00e9\\\\n\"]}')",
     ])
     func documentsAsGoHasThem(_ manifest: String) throws {
         #expect(try opened("layout('oci', [\(manifest)])") == "a")
+    }
+
+    @Test(arguments: [
+        "lambda s: '\\ufeff' + s", "lambda s: s[:-1] + ',}'", "lambda s: s[:-1] + ', \"x\": 01}'", "lambda s: s[:-1]",
+        "lambda s: s + '{}'", "lambda s: s[:-1] + ', \"x\": [1,]}'", "lambda s: s[:-1] + ', \"x\" 1}'",
+        "lambda s: s[:-1] + ', \"x\": +1}'", "lambda s: s[:-1] + ', \"x\": 1.}'", "lambda s: s[:-1] + ', \"x\": NaN}'",
+        "lambda s: s[:-1] + ', \"x\": \"\\\\q\"}'", "lambda s: s[:-1] + ', x: 1}'",
+        "lambda s: s[:-1] + ', \"x\": [1}]'", "lambda s: ''",
+    ])
+    func whatIsNoJSONIsRefused(_ how: String) throws {
+        let error = cacheError { _ = try opened("layout('oci', [tagged(change(of('a'), lambda b: 0, \(how)), 't')])") }
+        #expect(error?.code == .invalidInput)
+        #expect(error?.message.contains("malformed JSON at byte") == true, "\(how): \(String(describing: error))")
     }
 
     @Test(arguments: [

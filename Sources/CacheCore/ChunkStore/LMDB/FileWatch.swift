@@ -29,7 +29,7 @@ final class FileWatch: Sendable {
 
     /// To be made while the environment is open, and let go after it is closed: closing a descriptor of `lock.mdb` gives up LMDB's locks in it.
     init(_ directory: String, data: Int32) throws(LMDBFailure) {
-        let descriptor = open("\(directory)/lock.mdb", O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        let descriptor = open("\(directory)/lock.mdb", O_RDWR | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { throw LMDBFailure(code: errno, call: "open lock.mdb") }
         self.data = data
         lock = OwnedDescriptor(descriptor)
@@ -48,6 +48,8 @@ final class FileWatch: Sendable {
         if length > before { longest.max(length, ordering: .releasing) }
         var lockStatus = stat()
         guard fstat(lock.number, &lockStatus) == 0, Int64(lockStatus.st_size) >= lockBytes else {
+            // LMDB looks into it once more when it closes its files, and a map without a file ends the process.
+            _ = ftruncate(lock.number, off_t(lockBytes))
             throw LMDBFailure(code: MDB_CORRUPTED, call: "lock.mdb was cut off")
         }
         return Int(length)
