@@ -269,10 +269,12 @@ final class L1Tier: Sendable {
         }
     }
 
-    /// Reading it again tells who lies: if the bytes are what their name says, it is the manifest, and the chunk stays for others.
+    /// Reading it again tells who lies: if the bytes are what their name says, it is the manifest, and the chunk stays for others. If it is gone,
+    /// somebody else has found it damaged, and counted that.
     private static func drops(_ id: ChunkID, _ store: ChunkStore) throws -> Bool {
         do {
-            return try store.read(id, touch: false) == nil
+            _ = try store.read(id, touch: false)
+            return false
         } catch let error as CacheError where error.code == .corrupt {
             return true
         }

@@ -117,7 +117,7 @@ public final class ChunkStore: Sendable {
     /// The sealed bytes of a chunk, copied once and checked against their name; `nil` if it is not here.
     ///
     /// - Parameter touch: count it as a read for eviction.
-    /// - Throws: `.corrupt` if the bytes are damaged; the chunk is being dropped then.
+    /// - Throws: `.corrupt` if the bytes are damaged; the chunk is being dropped then, and until it is, it is not here for the next ones.
     public func read(_ id: ChunkID, touch: Bool = true) throws -> ByteBuffer? {
         let copy = try withSealedPieces(id, touch: touch) { pieces in
             var buffer = ByteBufferAllocator().buffer(capacity: pieces.reduce(0) { $0 + $1.count })
@@ -125,10 +125,7 @@ public final class ChunkStore: Sendable {
             return buffer
         }
         guard let copy else { return nil }
-        if copy.withUnsafeReadableBytes({ ChunkID(ofSealed: $0) }) != id {
-            reportCorrupt(id)
-            throw CacheError(.corrupt, "chunk \(id) in \(directory) is damaged and is dropped; fetch it again")
-        }
+        guard copy.withUnsafeReadableBytes({ ChunkID(ofSealed: $0) }) == id else { return try damaged(id) }
         return copy
     }
 
@@ -149,11 +146,14 @@ public final class ChunkStore: Sendable {
         return result
     }
 
-    /// Drops a chunk whose bytes turned out not to be what its name says, soon, and counts it.
+    /// Drops a chunk whose bytes turned out not to be what its name says, soon, and counts it once.
     public func reportCorrupt(_ id: ChunkID) {
-        // A store that is closed has nothing left to drop from.
-        if let session = try? session() { session.reportCorrupt(id) }
+        // Whoever reports it knows; a store that is closed has nothing left to drop from.
+        _ = try? damaged(id) as Void?
     }
+
+    /// See ``StoreSession/damaged(_:)``. A store that is being opened again has nothing left to drop from.
+    private func damaged<R>(_ id: ChunkID) throws -> R? { try session()?.damaged(id) }
 
     // MARK: Writing
 

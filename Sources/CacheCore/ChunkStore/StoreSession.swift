@@ -92,15 +92,12 @@ final class StoreSession: Sendable {
         return result
     }
 
-    /// Drops a chunk whose bytes turned out not to be what its name says, soon, and counts it.
-    func reportCorrupt(_ id: ChunkID) {
-        // A store that is closed or out of order has nothing left to drop from.
-        try? writer.submit(.drop(id))
-    }
-
-    func corrupt(_ id: ChunkID) -> CacheError {
-        reportCorrupt(id)
-        return CacheError(.corrupt, "chunk \(id) in \(path) is damaged and is dropped; fetch it again")
+    /// Drops a chunk whose bytes turned out not to be what its name says, soon, and counts it once.
+    /// - Returns: `nil` if it is on its way out already, or has gone since it was looked up.
+    /// - Throws: `.corrupt` for the first to say so.
+    func damaged<R>(_ id: ChunkID) throws -> R? {
+        guard try contains(id), writer.drop(id) else { return nil }
+        throw CacheError(.corrupt, "chunk \(id) in \(path) is damaged and is dropped; fetch it again")
     }
 
     /// Runs `body` in a read transaction; `nil` if the files turn out to be damaged, which breaks the session.
@@ -124,7 +121,7 @@ final class StoreSession: Sendable {
 
     private func pieces(_ id: ChunkID, _ transaction: ReadTransaction) throws -> [UnsafeRawBufferPointer]? {
         guard let stored = try record(id, transaction) else { return nil }
-        guard let record = ChunkRecord(stored, layout: layout) else { throw corrupt(id) }
+        guard let record = ChunkRecord(stored, layout: layout) else { return try damaged(id) }
         let length = Int(record.sealedLength)
         let count = layout.extentCount(length)
         var pieces: [UnsafeRawBufferPointer] = []
@@ -133,7 +130,7 @@ final class StoreSession: Sendable {
         for index in 0..<count {
             let number = ExtentKey.number(base: record.base, index: index)
             guard let extent = try transaction.extent(number, following: index > 0), extent.count == layout.extentBytes
-            else { throw corrupt(id) }
+            else { return try damaged(id) }
             let piece = min(rest, extent.count)
             pieces.append(UnsafeRawBufferPointer(rebasing: extent[..<piece]))
             rest -= piece

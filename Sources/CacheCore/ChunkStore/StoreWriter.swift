@@ -115,18 +115,28 @@ final class StoreWriter: Sendable {
             if bytes > 0, queue.bytes + bytes > queueLimit {
                 throw CacheError(.overloaded, "the write queue of the chunk store \(directory.path) is full")
             }
-            if case .drop(let id) = work {
-                guard queue.dropping.count < Self.maximumDrops, queue.dropping.insert(id).inserted else {
-                    return false
-                }
-                counters.corruptDropped.count()
-            }
             queue.bytes += bytes
             queue.work.append(work)
             defer { queue.draining = true }
             return !queue.draining
         }
         if wake { thread.submit { _ in self.drain() } }
+    }
+
+    /// Appends the dropping of a damaged chunk, and counts it.
+    /// - Returns: false if it is on its way out already, and counted.
+    func drop(_ id: ChunkID) -> Bool {
+        let (isFirst, hasRoom) = queue.withLockedValue { queue -> (Bool, Bool) in
+            guard !queue.dropping.contains(id) else { return (false, false) }
+            guard queue.dropping.count < Self.maximumDrops else { return (true, false) }
+            queue.dropping.insert(id)
+            return (true, true)
+        }
+        guard hasRoom else { return isFirst }
+        counters.corruptDropped.count()
+        // A store that is closed or out of order has nothing left to drop from.
+        try? submit(.drop(id))
+        return true
     }
 
     /// Commits what waits, keeps the reads that were counted, closes the environment. The first call does it, others return.
@@ -193,7 +203,6 @@ final class StoreWriter: Sendable {
             while let next = queue.work.first, group.count < Self.maximumGroupCount {
                 if bytes > 0, bytes + next.bytes > limit { break }
                 bytes += next.bytes
-                if case .drop(let id) = next { queue.dropping.remove(id) }
                 group.append(queue.work.removeFirst())
             }
             queue.bytes -= bytes
@@ -347,7 +356,8 @@ final class StoreWriter: Sendable {
     private func answer(_ work: Work, _ result: Result<PutOutcome, any Error>) {
         switch work {
         case .put(_, _, let waiting): waiting?.resume(with: result)
-        case .drop: break
+        // Not before: until the commit a reader can meet it once more.
+        case .drop(let id): queue.withLockedValue { _ = $0.dropping.remove(id) }
         case .flush(let waiting): waiting.resume(with: result.map { _ in })
         }
     }
