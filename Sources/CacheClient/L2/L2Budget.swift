@@ -8,12 +8,16 @@ internal import NIOConcurrencyHelpers
 final class L2Budget: Sendable {
     private struct State {
         var patience: Patience
+        /// What answers that come soon may cost together: many small losses are a large one.
+        var small = Patience(L2Budget.freeAtFirst, share: L2Budget.freeShare)
         /// How long L3 takes lately for a read under as much load as there was.
         var l3: (latency: Duration, at: Duration)?
     }
 
-    /// An answer within that time is at no time a loss: about what a round trip takes on a machine that is busy.
+    /// An answer within that time is no loss, as long as there are not too many: about what a round trip takes on a machine that is busy.
     static let free = Duration.milliseconds(5)
+    private static let freeAtFirst = Duration.milliseconds(100)
+    private static let freeShare = 0.05
     /// What a chunk from any L3 costs at least, when it is not known what this one does: about 500 MB/s.
     static let cheapestChunk = Duration.milliseconds(1)
     /// Nobody asks L3 sooner than that while L2 is trusted.
@@ -64,12 +68,16 @@ final class L2Budget: Sendable {
             let now = time.now()
             let readers = load.readers
             let busy = min(load.machine.factor, Self.busiest)
-            var loss = (duration - Self.free * busy) / readers
+            var loss = duration / readers
             if spared {
                 var l3 = Self.cheapestChunk * busy
                 if let known = state.l3, now - known.at < Self.memory { l3 = max(l3, known.latency / readers) }
                 loss -= l3
             }
+            guard loss > .zero else { return true }
+            let free = min(loss, Self.free * busy / readers, max(state.small.left(now: now), .zero))
+            state.small.spend(free, now: now)
+            loss -= free
             guard loss > .zero else { return true }
             state.patience.spend(loss, now: now)
             return state.patience.left(now: now) > .zero

@@ -6,17 +6,19 @@ struct Patience: Sendable {
     static let share = 0.25
 
     let capacity: Duration
+    private let share: Double
     private var amount: Duration
     private var filledAt: Duration?
 
-    init(_ capacity: Duration) {
+    init(_ capacity: Duration, share: Double = Self.share) {
         self.capacity = capacity
+        self.share = share
         amount = capacity
     }
 
     /// What is left; below zero if a wait took longer than was left when it began.
     mutating func left(now: Duration) -> Duration {
-        if let filledAt, now > filledAt { amount = min(capacity, amount + (now - filledAt) * Self.share) }
+        if let filledAt, now > filledAt { amount = min(capacity, amount + (now - filledAt) * share) }
         filledAt = now
         return amount
     }
