@@ -83,15 +83,13 @@ extension TreeWriter {
         }
     }
 
-    /// Labels and lists that only their host understands, and what overlayfs would take for its own, are left out, as by umoci.
-    private func isOfImages(_ attribute: FileName, of node: Int) -> Bool {
-        let isOfHosts =
-            Self.attributesOfHosts.contains(attribute.bytes) || attribute.bytes.starts(with: Self.attributesOfOverlayfs)
-        if isOfHosts { notes.add(.attributeOfHosts, 0, "\(attribute) of '\(tree.shownPath(of: node))'") }
-        return !isOfHosts
+    /// What overlayfs would take for its own, in a tree that becomes one of its layers, is left out, as by umoci.
+    private func isOfImages(_ name: FileName, of node: Int) -> Bool {
+        guard name.bytes.starts(with: Self.attributesOfOverlayfs) else { return true }
+        notes.add(.attributeOfOverlayfs, 0, "\(name) of '\(tree.shownPath(of: node))'")
+        return false
     }
 
-    private static let attributesOfHosts = ["security.selinux", "system.nfs4_acl"].map { Array($0.utf8) }
     private static let attributesOfOverlayfs = Array("trusted.overlay.".utf8)
 
     /// Notes an attribute that was not set; a disk that fails is an error, and so is what says nothing about the attribute.

@@ -9,7 +9,7 @@ final class UnpackNotes: Sendable {
     enum Kind: String, Hashable {
         case device = "device nodes were left out"
         case attribute = "extended attributes were left out"
-        case attributeOfHosts = "extended attributes belong to a host and no image, and were left out"
+        case attributeOfOverlayfs = "extended attributes are those of overlayfs and were left out"
         case owner = "files have another owner than in the image"
     }
 
