@@ -98,6 +98,25 @@ import Testing
         #expect(health.admit(now: .zero) == (wins ? .first : .no))
     }
 
+    /// One request of ten that is late loses few races, and every time that it is trusted costs a wait.
+    @Test func whoWinsIsTrustedOnceThereIsPatience() {
+        let budget = L2Budget(.milliseconds(400), load: ReadLoad(time: time), time: time)
+        #expect(budget.nextWaitAt == time.now())
+        #expect(!budget.waited(.milliseconds(600), spared: false))
+        let ready = budget.nextWaitAt
+        #expect(ready > time.now() + .milliseconds(400), "what was lost beyond the account is made up for first")
+        var health = L2Health()
+        health.exhausted()
+        for _ in 0..<L2Health.races { #expect(health.admit(now: time.now()) == .race) }
+        for _ in 0..<L2Health.races { health.raced(won: true, patienceAt: ready, now: time.now()) }
+        #expect(health.admit(now: ready - .milliseconds(1)) == .no)
+        clock.advance(by: ready - time.now() + .microseconds(1))
+        #expect(budget.nextWaitAt == time.now() && budget.waitForEnd >= L2Budget.shortestWait)
+        for _ in 0..<L2Health.races { #expect(health.admit(now: time.now()) == .race) }
+        for _ in 0..<L2Health.races { health.raced(won: true, patienceAt: budget.nextWaitAt, now: time.now()) }
+        #expect(health.admit(now: time.now()) == .first)
+    }
+
     @Test func whatIsLostIsSharedByThoseWhoRead() {
         let load = ReadLoad(time: time)
         let budget = L2Budget(.milliseconds(500), load: load, time: time)

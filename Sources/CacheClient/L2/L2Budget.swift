@@ -47,6 +47,11 @@ final class L2Budget: Sendable {
         state.withLockedValue { max($0.patience.left(now: time.now()) / 2, Self.shortestWait) }
     }
 
+    /// When there is patience for a wait again; now or earlier if there is.
+    var nextWaitAt: Duration {
+        state.withLockedValue { $0.patience.time(of: min(Self.shortestWait, capacity), now: time.now()) }
+    }
+
     /// L3 has answered a read.
     func l3Answered(after latency: Duration) {
         state.withLockedValue { state in

@@ -123,7 +123,8 @@ final class L2Client: Sendable {
                 case .wrong, .failed: health.raced(won: false, now: now)
                 case .right, .miss, .unread(isAnswer: true):
                     let l3 = attempt.l3Latency
-                    health.raced(won: l3.map { budget.isAsFast(duration, as: $0) } ?? true, now: now)
+                    let isAsFast = l3.map { budget.isAsFast(duration, as: $0) } ?? true
+                    health.raced(won: isAsFast, patienceAt: budget.nextWaitAt, now: now)
                 }
             } else {
                 switch outcome {

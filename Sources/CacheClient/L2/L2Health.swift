@@ -1,7 +1,8 @@
 /// Whether a daemon is worth asking. A pure value: who asks says what the time is.
 ///
 /// It is *trusted* at first. After failures in a row it *rests*; after it has used up the patience of its readers it must *race*: a few
-/// reads ask it and L3 at the same time, which delays none of them, and tell whether it is as fast. It races after a rest, too.
+/// reads ask it and L3 at the same time, which delays none of them, and tell whether it is as fast. It races after a rest, too, and one that
+/// won is trusted once there is patience for it again.
 struct L2Health: Sendable {
     enum Admission: Equatable {
         /// It is asked before L3 is.
@@ -68,13 +69,15 @@ struct L2Health: Sendable {
         if case .trusted = state { state = .racing(underWay: 0, won: 0, lost: 0) }
     }
 
-    /// - Parameter won: whether it was as fast as L3; `nil` if that was not found out.
-    mutating func raced(won: Bool?, now: Duration) {
+    /// - Parameters:
+    ///   - won: whether it was as fast as L3; `nil` if that was not found out.
+    ///   - patienceAt: when its readers can bear the next loss: one that wins most races may still be late now and then.
+    mutating func raced(won: Bool?, patienceAt: Duration = .zero, now: Duration) {
         guard case .racing(let underWay, var wins, var losses) = state else { return }
         if won == true { wins += 1 }
         if won == false { losses += 1 }
         if wins >= Self.racesToWin {
-            state = .trusted(failures: 0)
+            state = patienceAt <= now ? .trusted(failures: 0) : .resting(until: patienceAt)
             nextRest = Self.rest
         } else if losses > Self.races - Self.racesToWin {
             takeRest(now)

@@ -41,13 +41,13 @@ public struct ImagePuller: Sendable {
         let thread = NIOThreadPool(numberOfThreads: 1)
         thread.start()
         do {
-            let reading = CurrentLayer()
+            let readers = LayerReaders()
             let notes = try await withTaskCancellationHandler {
                 try await thread.runCancellable { [image, limits] in
-                    try Self.write(image, to: destination, limits: limits, progress: progress, reading: reading)
+                    try Self.write(image, to: destination, limits: limits, progress: progress, readers: readers)
                 }
             } onCancel: {
-                reading.cancel()
+                readers.cancel()
             }
             try await thread.shutdownGracefully()
             return notes
@@ -59,15 +59,14 @@ public struct ImagePuller: Sendable {
 
     private static func write(
         _ image: CachedImage, to reference: DestinationReference, limits: ImportLimits, progress: PullProgress,
-        reading: CurrentLayer
+        readers: LayerReaders
     ) throws -> [String] {
         let destination = try ImageDestination.open(reference, limits: limits)
+        var layers = LayersAhead(image.layers, readers)
         for (index, layer) in image.layers.enumerated() {
-            let source = BlockingLayerSource(layer)
-            try reading.set(source.producer)
             try destination.writeLayer(
                 index: index, isFile: layer.kind == .file, diffID: layer.diffID,
-                source: ProgressSource(source, progress))
+                source: ProgressSource(try layers.next(), progress))
         }
         return try destination.finish(configuration: image.configuration)
     }
@@ -86,24 +85,56 @@ public final class PullProgress: Sendable {
     func add(_ bytes: Int) { written.add(bytes, ordering: .relaxed) }
 }
 
-/// What the thread of a pull reads now, so that a pull that is cancelled ends at its next read.
-private final class CurrentLayer: Sendable {
-    private let state = NIOLockedValueBox<(producer: Task<Void, Never>?, isCancelled: Bool)>((nil, false))
+/// The layers of an image one after the other, for the thread of a pull. While one is written the next ones are read already, so that small
+/// layers do not each wait for their first chunk.
+private struct LayersAhead {
+    /// Layers that are read at once.
+    static let depth = 4
+    /// Bytes of each that wait to be written.
+    private static let bytes = 4 << 20
 
-    func set(_ producer: Task<Void, Never>) throws {
+    private let layers: [CachedLayer]
+    private let readers: LayerReaders
+    private var sources: CircularBuffer<BlockingLayerSource> = []
+    private var started = 0
+
+    init(_ layers: [CachedLayer], _ readers: LayerReaders) {
+        self.layers = layers
+        self.readers = readers
+    }
+
+    /// The next layer's bytes. There must be one.
+    mutating func next() throws -> BlockingLayerSource {
+        while started < layers.count, sources.count < Self.depth {
+            let source = BlockingLayerSource(layers[started], aheadBytes: Self.bytes)
+            sources.append(source)
+            try readers.add(source.producer)
+            started += 1
+        }
+        return sources.removeFirst()
+    }
+}
+
+/// The tasks that read layers for the thread of a pull, so that a pull that is cancelled ends at its next read.
+private final class LayerReaders: Sendable {
+    private let state = NIOLockedValueBox<(tasks: CircularBuffer<Task<Void, Never>>, isCancelled: Bool)>(([], false))
+
+    func add(_ task: Task<Void, Never>) throws {
         let isCancelled = state.withLockedValue { state in
-            state.producer = producer
+            // The layer that is written, and those ahead of it.
+            if state.tasks.count > LayersAhead.depth { state.tasks.removeFirst() }
+            state.tasks.append(task)
             return state.isCancelled
         }
         if isCancelled { throw CancellationError() }
     }
 
     func cancel() {
-        let producer = state.withLockedValue { state in
+        let tasks = state.withLockedValue { state in
             state.isCancelled = true
-            return state.producer
+            return state.tasks
         }
-        producer?.cancel()
+        for task in tasks { task.cancel() }
     }
 }
 

@@ -23,6 +23,11 @@ struct Patience: Sendable {
         return amount
     }
 
+    /// When that much is left, if nothing is spent until then.
+    mutating func time(of wanted: Duration, now: Duration) -> Duration {
+        now + max(wanted - left(now: now), .zero) / share
+    }
+
     mutating func spend(_ time: Duration, now: Duration) {
         amount = left(now: now) - max(time, .zero)
     }
