@@ -100,6 +100,7 @@ import Testing
 
     /// One request of ten that is late loses few races, and every time that it is trusted costs a wait.
     @Test func whoWinsIsTrustedOnceThereIsPatience() {
+        let time = self.time
         let budget = L2Budget(.milliseconds(400), load: ReadLoad(time: time), time: time)
         #expect(budget.nextWaitAt == time.now())
         #expect(!budget.waited(.milliseconds(600), spared: false))

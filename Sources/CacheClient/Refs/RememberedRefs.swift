@@ -55,7 +55,8 @@ final class RememberedRefs: Sendable {
             }
         }
         do { return try found?.get() } catch {
-            note(error, hasWarned.exchange(true, ordering: .relaxed) ? .debug : .warning)
+            // Where L1 cannot be used either there is a line already, and mostly one cause.
+            note(error, l1 == nil || hasWarned.exchange(true, ordering: .relaxed) ? .debug : .warning)
             return nil
         }
     }

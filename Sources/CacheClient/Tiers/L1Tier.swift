@@ -69,6 +69,8 @@ final class L1Tier: Sendable {
                 try await pool.runIfActive {
                     var options = ChunkStore.Options(capacity: capacity)
                     options.mappedBytes = mappedBytes
+                    // A fill is worth less than the time of its reader.
+                    options.waitsForReopening = false
                     options.isGivenUp = { isGivenUp.flag.load(ordering: .relaxed) || time.now() >= end }
                     return try open(directory, options, logger)
                 }

@@ -27,6 +27,7 @@ extension ChunkStore {
             return (state, try PageFile(descriptor: data).length())
         } catch {
             if error.isNewer { throw CacheError.newerStore(directory, error) }
+            if let failure = error.failure { throw CacheError.unreadableStore(directory, error, failure) }
             throw CacheError(
                 .corrupt, "chunk store \(directory) is damaged (\(error.reason)): it starts empty when it is used next")
         }

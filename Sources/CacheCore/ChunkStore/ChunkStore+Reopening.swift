@@ -88,6 +88,7 @@ extension ChunkStore {
                     continue
                 }
             }
+            guard options.waitsForReopening else { break }
             await reopening?.wait()
             let isStillOut = phase.withLockedValue {
                 if case .reopening(let now) = $0 { now === reopening } else { false }

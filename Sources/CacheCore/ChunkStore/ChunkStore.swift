@@ -25,6 +25,8 @@ public final class ChunkStore: Sendable {
         public var mappedBytes: Int?
         /// Whether opening, which waits up to 30 s for another process that opens the store at the moment, is to give up now. Asked every 5 ms.
         public var isGivenUp: @Sendable () -> Bool = { false }
+        /// Whether writes wait, up to five seconds, for a store that is out of order and is being opened again; else they are refused meanwhile.
+        public var waitsForReopening = true
         package var layout = StoreLayout.standard
         /// What pauses between attempts to open a damaged store again go by.
         package var clock: any Clock<Duration> = ContinuousClock()

@@ -74,6 +74,7 @@ private struct Opening {
             do throws(IndexDamage) {
                 return try IndexCheck.glance(data.number, mapBytes: budget.mapBytes)
             } catch {
+                if let failure = error.failure { throw CacheError.unreadableStore(directory.path, error, failure) }
                 if left == 0 { throw damaged(error.reason) }
             }
         }
@@ -136,8 +137,10 @@ private struct Opening {
             try IndexCheck.run(descriptor, layout: layout, mapBytes: budget.mapBytes)
             return nil
         } catch {
-            guard error.isNewer else { return error.reason }
-            throw CacheError.newerStore(directory.path, error)
+            if error.isNewer { throw CacheError.newerStore(directory.path, error) }
+            // The disk may be well again tomorrow, and with it what it holds.
+            if let failure = error.failure { throw CacheError.unreadableStore(directory.path, error, failure) }
+            return error.reason
         }
     }
 
@@ -162,6 +165,11 @@ private struct Opening {
 }
 
 extension CacheError {
+    /// What a store is that the disk cannot read.
+    static func unreadableStore(_ directory: String, _ found: IndexDamage, _ failure: Int32) -> CacheError {
+        .system("\(found.reason) of chunk store \(directory): remove it if the disk stays so", failure)
+    }
+
     /// What a store is that a later version of this program has written.
     static func newerStore(_ directory: String, _ found: IndexDamage) -> CacheError {
         CacheError(

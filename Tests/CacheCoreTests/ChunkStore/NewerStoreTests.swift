@@ -16,13 +16,16 @@ import Testing
         await store.close()
     }
 
-    /// Changes a field of four bytes behind each place where `magic` stands, at a distance.
-    private func patch(_ directory: ScratchDirectory, magic: [UInt8], at distance: Int, to value: UInt8) throws {
+    /// Changes a field of four bytes behind the places where `magic` stands, at a distance.
+    /// - Parameter most: how many of them at most.
+    private func patch(
+        _ directory: ScratchDirectory, magic: [UInt8], at distance: Int, to value: UInt8, most: Int = .max
+    ) throws {
         let url = URL(fileURLWithPath: directory.path + "/data.mdb")
         var data = try Data(contentsOf: url)
         var start = data.startIndex
         var count = 0
-        while let found = data.range(of: Data(magic), in: start..<data.endIndex) {
+        while count < most, let found = data.range(of: Data(magic), in: start..<data.endIndex) {
             data[found.lowerBound + distance] = value
             start = found.upperBound
             count += 1
@@ -44,6 +47,16 @@ import Testing
         let looked = #expect(throws: CacheError.self) { try ChunkStore.look(at: directory.path) }
         #expect(looked?.message == error?.message)
         #expect(try Data(contentsOf: URL(fileURLWithPath: directory.path + "/data.mdb")) == before)
+    }
+
+    /// Whoever makes a store writes both of its meta pages.
+    @Test func oneMetaPageOfTwoIsDamage() async throws {
+        let directory = try ScratchDirectory()
+        try await makeStore(directory)
+        try patch(directory, magic: Self.meta, at: 4, to: 176, most: 1)
+        let store = try openStore(directory)
+        #expect(store.statistics.resets == 1)
+        await store.close()
     }
 
     @Test(arguments: [(state, 4), (meta, 4)]) func anImpossibleVersionIsDamage(

@@ -34,8 +34,13 @@ struct MetaPage {
 
     /// The newer of the two. LMDB takes the newer one at open and later the one that the parity of its transaction names.
     static func newest(_ file: PageFile, mapBytes: UInt64) throws(IndexDamage) -> MetaPage {
-        let first = try read(file, 0)
-        let second = try read(file, 1)
+        let first = try readUnlessNewer(file, 0)
+        let second = try readUnlessNewer(file, 1)
+        guard let first, let second else {
+            // Who makes a store writes both.
+            if first == nil, second == nil { _ = try read(file, 0) }
+            throw IndexDamage("the meta pages contradict each other")
+        }
         let newest = first.transaction < second.transaction ? second : first
         guard newest.transaction & 1 == (first.transaction < second.transaction ? 1 : 0) else {
             throw IndexDamage("the meta pages contradict each other")
@@ -48,6 +53,13 @@ struct MetaPage {
             throw IndexDamage("the size of the map is impossible")
         }
         return newest
+    }
+
+    private static func readUnlessNewer(_ file: PageFile, _ number: UInt64) throws(IndexDamage) -> MetaPage? {
+        do { return try read(file, number) } catch {
+            if error.isNewer { return nil }
+            throw error
+        }
     }
 
     private static func read(_ file: PageFile, _ number: UInt64) throws(IndexDamage) -> MetaPage {

@@ -5,10 +5,13 @@ struct IndexDamage: Error {
     let reason: String
     /// Nothing is wrong with it: somebody who knows more than this build has made it.
     let isNewer: Bool
+    /// The error number with which the disk failed to read it, so that nothing is known of it; `nil` if it was read.
+    let failure: Int32?
 
-    init(_ reason: String, isNewer: Bool = false) {
+    init(_ reason: String, isNewer: Bool = false, failure: Int32? = nil) {
         self.reason = reason
         self.isNewer = isNewer
+        self.failure = failure
     }
 }
 
@@ -24,7 +27,8 @@ struct PageFile {
             guard let start = buffer.baseAddress else { return }
             let count = pread(descriptor, start + done, buffer.count - done, offset &+ off_t(done))
             if count < 0, errno == EINTR { continue }
-            if count <= 0 { throw IndexDamage("page \(number) cannot be read") }
+            if count < 0 { throw IndexDamage("page \(number) cannot be read", failure: errno) }
+            if count == 0 { throw IndexDamage("page \(number) is not there") }
             done += count
         }
     }

@@ -14,6 +14,7 @@ final class Environment: @unchecked Sendable {
     let mapBytes: UInt64
     let trap = AssertionTrap()
     private var fileWatch: FileWatch?
+    private let mapGuard = MapGuard()
     /// Whether the reader table had an entry of this process's number before this environment made one: left by a process that is gone, if
     /// opening succeeded, since that takes the number's lock.
     private(set) var foundOwnNumber = false
@@ -35,16 +36,21 @@ final class Environment: @unchecked Sendable {
         // Never MDB_NOSYNC: after a power cut the file would be damaged. Without the sync of the meta page the last commit may be
         // lost, which a cache can bear. No read-ahead: a store is larger than memory and chunks lie anywhere.
         let flags = UInt32(MDB_NOTLS | MDB_NOMETASYNC | MDB_NORDAHEAD)
-        try checked("mdb_env_open", mdb_env_open(handle, directory, flags, 0o600))
-        var dead: Int32 = 0
-        try checked("mdb_reader_check", mdb_reader_check(handle, &dead))
-        var data: Int32 = -1
-        try checked("mdb_env_get_fd", mdb_env_get_fd(handle, &data))
-        fileWatch = try FileWatch(directory, data: data)
-        foundOwnNumber = try hasReader(getpid())
-        try openTables(creating: creating)
-        try locateMap()
-        try watch.note(Int(truncatingIfNeeded: lastTransaction))
+        try mapGuard.mapping { () throws(LMDBFailure) in
+            try checked("mdb_env_open", mdb_env_open(handle, directory, flags, 0o600))
+            try checkMap()
+            var dead: Int32 = 0
+            try checked("mdb_reader_check", mdb_reader_check(handle, &dead))
+            var data: Int32 = -1
+            try checked("mdb_env_get_fd", mdb_env_get_fd(handle, &data))
+            fileWatch = try FileWatch(directory, data: data)
+            foundOwnNumber = try hasReader(getpid())
+            try openTables(creating: creating)
+            try locateMap()
+            try checkMap()
+            try watch.note(Int(truncatingIfNeeded: lastTransaction))
+        }
+        mapGuard.guards(data: .init(start: mapAddress, bytes: UInt(mapBytes)), lock: try watch.lockRegion())
     }
 
     /// Whether a process of this number is in the reader table, which LMDB tells in lines of text.
@@ -71,7 +77,7 @@ final class Environment: @unchecked Sendable {
         guard !closed else { return }
         closed = true
         trap.release(handle)
-        mdb_env_close(handle)
+        mapGuard.mapping { mdb_env_close(handle) }
         fileWatch = nil
     }
 
@@ -83,8 +89,16 @@ final class Environment: @unchecked Sendable {
         }
     }
 
+    /// To be called after anything was read in the map, and before it is believed.
+    /// - Throws: if some of it may have been zeros instead, because the kernel could not give a page. The environment is of no use then.
+    @inline(__always)
+    func checkMap() throws(LMDBFailure) {
+        if mapGuard.isBroken { throw .unreadableMap }
+    }
+
     /// The map, as far as the file reaches now.
     func readableMap() throws(LMDBFailure) -> UnsafeRawBufferPointer {
+        try checkMap()
         let length = min(try watch.check(), Int(clamping: mapBytes))
         return UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: mapAddress), count: length)
     }
@@ -100,20 +114,29 @@ final class Environment: @unchecked Sendable {
         var transaction: OpaquePointer?
         let flags = creating ? 0 : UInt32(MDB_RDONLY)
         try checked("mdb_txn_begin", mdb_txn_begin(handle, nil, flags, &transaction))
+        do throws(LMDBFailure) {
+            try openTables(transaction, creating: creating)
+        } catch {
+            mdb_txn_abort(transaction)
+            throw error
+        }
+        try checked("mdb_txn_commit", mdb_txn_commit(transaction))
+    }
+
+    private func openTables(_ transaction: OpaquePointer?, creating: Bool) throws(LMDBFailure) {
         for table in Table.allCases {
+            // LMDB would follow zeros to where it gives up for good.
+            try checkMap()
             var index = MDB_dbi(0)
             let code = table.name.withUTF8Buffer { name in
                 name.withMemoryRebound(to: CChar.self) { name in
                     mdb_dbi_open(transaction, name.baseAddress, creating ? UInt32(MDB_CREATE) : 0, &index)
                 }
             }
-            if code != MDB_SUCCESS {
-                mdb_txn_abort(transaction)
-                throw LMDBFailure(code: code, call: "mdb_dbi_open")
-            }
+            try checked("mdb_dbi_open", code)
             tables.append(index)
         }
-        try checked("mdb_txn_commit", mdb_txn_commit(transaction))
+        try checkMap()
     }
 
     /// Learns where the map is from the record of a table: the header of its page holds the page's number.

@@ -55,6 +55,28 @@ final class FileWatch: Sendable {
         return Int(length)
     }
 
+    /// Where LMDB has mapped `lock.mdb`, which it does not tell: found by the file's number in the kernel's list; empty if that cannot be read.
+    func lockRegion() throws(LMDBFailure) -> MapGuard.Region {
+        var status = stat()
+        guard fstat(lock.number, &status) == 0 else { throw LMDBFailure(code: errno, call: "fstat lock.mdb") }
+        var region = MapGuard.Region(start: 0, bytes: 0)
+        guard let maps = fopen("/proc/self/maps", "re") else { return region }
+        defer { fclose(maps) }
+        var line: UnsafeMutablePointer<CChar>?
+        var room = 0
+        defer { free(line) }
+        while getline(&line, &room, maps) > 0, let text = line.map({ String(cString: $0) }) {
+            // start-end rights offset device inode path
+            let fields = text.split(whereSeparator: \.isWhitespace)
+            guard fields.count >= 6, fields[4] == "\(status.st_ino)",
+                fields[5...].joined(separator: " ").contains("/lock.mdb")
+            else { continue }
+            let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
+            if ends.count == 2, ends[0] < ends[1] { region = MapGuard.Region(start: ends[0], bytes: ends[1] - ends[0]) }
+        }
+        return region
+    }
+
     /// Whether somebody has written to the data file since the last commit, which was `transaction`, as far as that can be told: others who
     /// share the store may have, and then theirs is a later one.
     func isForeign(after transaction: Int) throws(LMDBFailure) -> Bool {

@@ -6,7 +6,13 @@ struct LMDBFailure: Error, CustomStringConvertible {
     let code: Int32
     let call: StaticString
 
-    var description: String { "\(call): \(String(cString: mdb_strerror(code)))" }
+    /// Not LMDB's: the kernel could not give a page of the map.
+    static let unreadableMap = LMDBFailure(
+        code: .min, call: "data.mdb cannot be read: the disk fails, or it was cut off")
+
+    var description: String {
+        code == Self.unreadableMap.code ? "\(call)" : "\(call): \(String(cString: mdb_strerror(code)))"
+    }
 
     /// No page is free for this transaction; pages that it frees itself become usable two commits later.
     var isMapFull: Bool { code == MDB_MAP_FULL || code == MDB_TXN_FULL }
@@ -21,7 +27,7 @@ struct LMDBFailure: Error, CustomStringConvertible {
         case MDB_PANIC, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CURSOR_FULL,
             MDB_PAGE_FULL, MDB_INCOMPATIBLE, MDB_BAD_VALSIZE, MDB_KEYEXIST, MDB_BAD_DBI, MDB_BAD_TXN, MDB_BAD_RSLOT,
             // The map never grows, and no call is made with arguments that are not valid.
-            MDB_MAP_RESIZED, EINVAL:
+            MDB_MAP_RESIZED, EINVAL, Self.unreadableMap.code:
             return true
         default: return false
         }

@@ -21,7 +21,10 @@ final class ReadPool: @unchecked Sendable {
     func read<R>(_ body: (ReadTransaction) throws -> R) throws -> R {
         let transaction = try takeOne()
         defer { giveBack(transaction) }
-        return try body(transaction)
+        let result = Result { try body(transaction) }
+        // Whatever came of it, if the disk could not be read it came of zeros.
+        try transaction.checkMap()
+        return try result.get()
     }
 
     private func takeOne() throws -> ReadTransaction {

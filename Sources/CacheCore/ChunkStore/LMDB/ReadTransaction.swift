@@ -46,6 +46,9 @@ final class ReadTransaction {
         try look()
     }
 
+    /// See ``Environment/checkMap()``.
+    func checkMap() throws(LMDBFailure) { try environment.checkMap() }
+
     /// Lets go of the snapshot; LMDB may reuse its pages from now on.
     func end() {
         mdb_txn_reset(handle)
@@ -86,8 +89,12 @@ final class ReadTransaction {
     }
 
     func get(_ table: Table, _ key: UnsafeRawBufferPointer) throws(LMDBFailure) -> UnsafeRawBufferPointer? {
-        guard let index, let place = try index.find(key, in: table, map) else { return nil }
-        return try index.value(at: place, map)
+        guard let index else { return nil }
+        let value = try index.find(key, in: table, map).map { (place) throws(LMDBFailure) in
+            try index.value(at: place, map)
+        }
+        try environment.checkMap()
+        return value
     }
 
     /// The extent with this key, or, if `following`, the one after the last that was returned, whose key must be this.

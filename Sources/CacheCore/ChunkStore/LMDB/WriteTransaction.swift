@@ -10,7 +10,7 @@ struct WriteTransaction: ~Copyable {
     /// Waits for the write lock, which other processes may hold for as long as a commit takes.
     init(_ environment: Environment) throws(LMDBFailure) {
         self.environment = environment
-        _ = try environment.watch.check()
+        _ = try environment.readableMap()
         try checked("mdb_txn_begin", mdb_txn_begin(environment.handle, nil, 0, &handle))
         environment.trap.arm(handle)
     }
@@ -25,18 +25,21 @@ struct WriteTransaction: ~Copyable {
     var number: Int { mdb_txn_id(handle) }
 
     consuming func commit() throws(LMDBFailure) {
+        try environment.checkMap()
         // LMDB frees the handle even if the commit fails.
         let committing = handle
         handle = nil
         let code = mdb_txn_commit(committing)
         environment.trap.arm(nil)
         try checked("mdb_txn_commit", code)
+        try environment.checkMap()
     }
 
     func get(_ table: Table, _ key: UnsafeRawBufferPointer) throws(LMDBFailure) -> UnsafeRawBufferPointer? {
         var key = MDB_val(key)
         var value = MDB_val()
         let code = mdb_get(handle, environment.tables[table.rawValue], &key, &value)
+        try environment.checkMap()
         if code == MDB_NOTFOUND { return nil }
         try checked("mdb_get", code)
         return value.bytes
@@ -51,6 +54,7 @@ struct WriteTransaction: ~Copyable {
         var value = MDB_val(mv_size: count, mv_data: nil)
         let flags = UInt32(MDB_RESERVE | (appending ? MDB_APPEND : 0))
         try checked("mdb_put", mdb_put(handle, environment.tables[table.rawValue], &key, &value, flags))
+        try environment.checkMap()
         return UnsafeMutableRawBufferPointer(start: value.mv_data, count: count)
     }
 
@@ -59,6 +63,7 @@ struct WriteTransaction: ~Copyable {
     func delete(_ table: Table, _ key: UnsafeRawBufferPointer) throws(LMDBFailure) -> Bool {
         var key = MDB_val(key)
         let code = mdb_del(handle, environment.tables[table.rawValue], &key, nil)
+        try environment.checkMap()
         if code == MDB_NOTFOUND { return false }
         try checked("mdb_del", code)
         return true
@@ -72,6 +77,7 @@ struct WriteTransaction: ~Copyable {
         var key = MDB_val()
         var value = MDB_val()
         let code = mdb_cursor_get(cursor, &key, &value, MDB_FIRST)
+        try environment.checkMap()
         if code == MDB_NOTFOUND { return nil }
         try checked("mdb_cursor_get", code)
         guard let digest = SHA256Digest(bytes: value.bytes) else {
@@ -90,6 +96,7 @@ struct WriteTransaction: ~Copyable {
             var key = MDB_val(bytes)
             var value = MDB_val()
             let code = mdb_cursor_get(cursor, &key, &value, MDB_SET)
+            try environment.checkMap()
             if code == MDB_NOTFOUND { return }
             try checked("mdb_cursor_get", code)
             try OverflowHeader.repair(before: value.bytes, layout: layout, environment: environment)
