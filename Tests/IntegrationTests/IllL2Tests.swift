@@ -72,7 +72,7 @@ import Testing
     @Test(arguments: Illness.allCases)
     func pullsAreRightBesideIt(_ illness: Illness) async throws {
         let bench = try await Workbench()
-        try await bench.python("write('in', noise(1, 20000000))")
+        try await bench.python("write('in', noise(1, 12000000))")
         try await bench.push("file:\(bench("in"))", "acme/f:1")
         let server = try ChildProcess(
             "python3", ["-c", "import os\n" + PythonPrelude.text + Self.server, illness.rawValue, bench.l3],

@@ -64,7 +64,7 @@ import Testing
     /// Each of 256 directories of chunks could stay open.
     @Test func aSoftLimitIsRaisedAndAHardOneKept() async throws {
         let bench = try await Workbench()
-        try await bench.shell("head -c 160000000 /dev/urandom > g")
+        try await bench.shell("head -c 80000000 /dev/urandom > g")
         for limit in ["ulimit -Sn 64", "ulimit -n 64"] {
             let outcome = try await ChildProcess(
                 "/bin/bash",

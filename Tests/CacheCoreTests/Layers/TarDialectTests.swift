@@ -96,7 +96,9 @@ import Testing
             """
             mkdir tree; cd tree; truncate -s 3000000 few many hole end; truncate -s 1234567 odd
             for at in 0 200 500; do head -c 5000 /dev/urandom | dd of=few bs=4096 seek=$at conv=notrunc status=none; done
-            for at in $(seq 0 7 700); do head -c 4096 /dev/urandom | dd of=many bs=4096 seek=$at conv=notrunc status=none; done
+            python3 -c "import os
+            with open('many', 'r+b') as many:
+                for at in range(0, 701, 7): many.seek(at * 4096); many.write(os.urandom(4096))"
             head -c 600000 /dev/urandom | dd of=end bs=4096 seek=3 conv=notrunc status=none
             printf end | dd of=odd bs=1 seek=1234564 conv=notrunc status=none; printf plain > plain
             """)

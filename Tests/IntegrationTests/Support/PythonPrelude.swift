@@ -1,11 +1,17 @@
 /// Builders of images in Python, whose tarfile and zipfile are other people's writers and so a fair source.
 enum PythonPrelude {
     static let text = #"""
-        import gzip, hashlib, io, json, random, shutil, subprocess, tarfile, zipfile
+        import io
+        class Lazy:
+            """A module that is imported when it is used: most scripts need few of them, and they take longer than Python itself."""
+            def __init__(self, name): self._name = name
+            def __getattr__(self, attribute): return getattr(__import__(self._name), attribute)
+        gzip, hashlib, json, random, shutil, subprocess, tarfile, zipfile = map(
+            Lazy, 'gzip hashlib json random shutil subprocess tarfile zipfile'.split())
         def sha(b): return hashlib.sha256(b).hexdigest()
         def noise(seed, n): return random.Random(seed).randbytes(n)
         def text(seed, n): return (b'%d line of program text that compresses well\n' % seed * (n // 40 + 1))[:n]
-        def tar(files, format=tarfile.PAX_FORMAT):
+        def tar(files, format=None):
             out = io.BytesIO()
             with tarfile.open(fileobj=out, mode='w', format=format) as t:
                 for name, data in files:
