@@ -96,7 +96,7 @@ final class StoreSession: Sendable {
     /// - Returns: `nil` if it is on its way out already, or has gone since it was looked up.
     /// - Throws: `.corrupt` for the first to say so.
     func damaged<R>(_ id: ChunkID) throws -> R? {
-        guard try contains(id), writer.drop(id) else { return nil }
+        guard try writer.drop(id, if: { try contains(id) }) else { return nil }
         throw CacheError(.corrupt, "chunk \(id) in \(path) is damaged and is dropped; fetch it again")
     }
 

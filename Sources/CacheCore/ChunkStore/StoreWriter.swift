@@ -124,8 +124,10 @@ final class StoreWriter: Sendable {
     }
 
     /// Appends the dropping of a damaged chunk, and counts it.
-    /// - Returns: false if it is on its way out already, and counted.
-    func drop(_ id: ChunkID) -> Bool {
+    ///
+    /// - Parameter isHere: looks once more, when no other can have it dropped: since it was read it may have gone.
+    /// - Returns: false if it is on its way out already, and counted, or gone.
+    func drop(_ id: ChunkID, if isHere: () throws -> Bool) rethrows -> Bool {
         let (isFirst, hasRoom) = queue.withLockedValue { queue -> (Bool, Bool) in
             guard !queue.dropping.contains(id) else { return (false, false) }
             guard queue.dropping.count < Self.maximumDrops else { return (true, false) }
@@ -133,6 +135,10 @@ final class StoreWriter: Sendable {
             return (true, true)
         }
         guard hasRoom else { return isFirst }
+        var isDropped = false
+        defer { if !isDropped { _ = queue.withLockedValue { $0.dropping.remove(id) } } }
+        guard try isHere() else { return false }
+        isDropped = true
         counters.corruptDropped.count()
         // A store that is closed or out of order has nothing left to drop from.
         try? submit(.drop(id))
