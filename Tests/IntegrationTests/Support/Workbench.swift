@@ -21,7 +21,9 @@ final class Workbench: Sendable {
         // Trees without permissions are among what is tested.
         var status: Int32 = 0
         var child: pid_t = 0
-        let words = ["/bin/sh", "-c", "rm -rf -- '\(path)' 2>/dev/null || { chmod -R u+rwx '\(path)'; rm -rf -- '\(path)'; }"]
+        let words = [
+            "/bin/sh", "-c", "rm -rf -- '\(path)' 2>/dev/null || { chmod -R u+rwx '\(path)'; rm -rf -- '\(path)'; }",
+        ]
         var pointers = words.map { strdup($0) } + [nil]
         defer { pointers.forEach { free($0) } }
         if posix_spawn(&child, "/bin/sh", nil, nil, &pointers, environ) == 0 {
