@@ -55,10 +55,14 @@ final class FileWatch: Sendable {
         return Int(length)
     }
 
-    /// Where LMDB has mapped `lock.mdb`, which it does not tell: found by the file's number in the kernel's list; empty if that cannot be read.
+    /// Where LMDB has mapped `lock.mdb`, which it does not tell: found by the file's device and number in the kernel's list; empty if
+    /// that cannot be read, or names another device, as some layered file systems do.
     func lockRegion() throws(LMDBFailure) -> MapGuard.Region {
         var status = stat()
         guard fstat(lock.number, &status) == 0 else { throw LMDBFailure(code: errno, call: "fstat lock.mdb") }
+        let device = status.st_dev
+        let major = UInt32(truncatingIfNeeded: (device >> 8 & 0xFFF) | (device >> 32 & ~0xFFF))
+        let minor = UInt32(truncatingIfNeeded: (device & 0xFF) | (device >> 12 & ~0xFF))
         var region = MapGuard.Region(start: 0, bytes: 0)
         guard let maps = fopen("/proc/self/maps", "re") else { return region }
         defer { fclose(maps) }
@@ -66,10 +70,10 @@ final class FileWatch: Sendable {
         var room = 0
         defer { free(line) }
         while getline(&line, &room, maps) > 0, let text = line.map({ String(cString: $0) }) {
-            // start-end rights offset device inode path
-            let fields = text.split(whereSeparator: \.isWhitespace)
-            guard fields.count >= 6, fields[4] == "\(status.st_ino)",
-                fields[5...].joined(separator: " ").contains("/lock.mdb")
+            // start-end rights offset device inode path. Numbers of files begin anew on each tmpfs.
+            let fields = text.split(maxSplits: 5, whereSeparator: \.isWhitespace)
+            guard fields.count == 6, fields[4] == "\(status.st_ino)", fields[5].contains("/lock.mdb"),
+                fields[3].split(separator: ":").map({ UInt32($0, radix: 16) }) == [major, minor]
             else { continue }
             let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
             if ends.count == 2, ends[0] < ends[1] { region = MapGuard.Region(start: ends[0], bytes: ends[1] - ends[0]) }

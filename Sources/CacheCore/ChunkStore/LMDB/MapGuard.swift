@@ -1,5 +1,4 @@
 internal import Glibc
-internal import NIOConcurrencyHelpers
 internal import Synchronization
 
 /// Keeps the process alive when the kernel cannot give a page of a store's mapped files: the disk fails to read it, or the file was cut off.
