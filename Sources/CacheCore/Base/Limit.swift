@@ -35,10 +35,10 @@ public enum Limit: String, CaseIterable, Sendable {
         case .layerBytes: (.bytes, .max, "a layer, uncompressed")
         case .layerEntries: (.count, .max, "entries of a layer")
         case .pathBytes:
-            (.bytes, LayerLimits.largestPath, "a path, and the target of a link; what the format can hold")
+            (.bytes, 64 << 10, "a path, and the target of a link; what the format can hold")
         case .metadataBytes:
             (
-                .bytes, LayerLimits.largestMetadata,
+                .bytes, 1 << 20,
                 "extended headers of one tar entry: long names, attributes, maps of sparse files; what the format can hold"
             )
         case .expansion:

@@ -54,7 +54,7 @@ public final class ChunkOpener {
     private func decrypt(
         _ ref: ChunkRef, _ pieces: some Collection<UnsafeRawBufferPointer>, to text: UnsafeMutableRawBufferPointer
     ) -> ChunkID {
-        cipher.begin(ref.key)
+        cipher.begin(ref.key.secret)
         var hash = SHA256Stream()
         var offset = 0
         for piece in pieces {

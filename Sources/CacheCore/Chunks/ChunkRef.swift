@@ -21,7 +21,7 @@ public struct ChunkRef: Hashable, Sendable {
     /// A chunk whose plaintext is `plainLength` zero bytes.
     public static func zero(plainLength: UInt32) -> ChunkRef {
         ChunkRef(
-            id: ChunkID(.zero), key: ChunkKey(.zero), plainLength: plainLength, sealedLength: 0, codec: .raw)
+            id: ChunkID(.zero), key: ChunkKey(Key256(.zero)), plainLength: plainLength, sealedLength: 0, codec: .raw)
     }
 
     /// Whether the plaintext is all zero bytes, so that no tier holds anything of it.
@@ -29,12 +29,16 @@ public struct ChunkRef: Hashable, Sendable {
 }
 
 /// The AES-256 key of one chunk: 32 bytes. Whoever has it and the sealed bytes can read the chunk.
-public struct ChunkKey: Hashable, Sendable {
-    package let bytes: SHA256Digest
+/// It prints and dumps as nothing but its type.
+public struct ChunkKey: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
+    package let secret: Key256
 
-    package init(_ bytes: SHA256Digest) {
-        self.bytes = bytes
+    package init(_ secret: Key256) {
+        self.secret = secret
     }
+
+    public var description: String { "ChunkKey" }
+    public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// How the plaintext became the bytes that are encrypted. The raw values are part of the format.

@@ -65,14 +65,15 @@ public final class ChunkSealer {
             message[0] = codec.rawValue
             message.storeBytes(of: plainLength.littleEndian, toByteOffset: 1, as: UInt32.self)
             digest.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: message[5...]).copyMemory(from: $0) }
-            return ChunkKey(HMACSHA256.authenticate(key: salt.bytes, UnsafeRawBufferPointer(message)))
+            return ChunkKey(
+                Key256(HMACSHA256.authenticate(key: salt.secret, UnsafeRawBufferPointer(message))))
         }
     }
 
     private func encrypt(
         _ text: UnsafeRawBufferPointer, under key: ChunkKey, into output: UnsafeMutableRawBufferPointer
     ) -> ChunkID {
-        cipher.begin(key)
+        cipher.begin(key.secret)
         var hash = SHA256Stream()
         for start in stride(from: 0, to: text.count, by: Self.pieceBytes) {
             let end = min(start + Self.pieceBytes, text.count)
@@ -104,10 +105,18 @@ public enum ChunkCompression: Sendable, Hashable {
 }
 
 /// The deployment secret of a generation, 32 bytes. With it, whoever has a file can tell whether its chunks exist; without, nobody can.
-public struct GenerationSalt: Sendable {
-    package let bytes: SHA256Digest
+/// It prints and dumps as nothing but its type.
+public struct GenerationSalt: Sendable, CustomStringConvertible, CustomReflectable {
+    package let secret: Key256
+
+    package init(_ secret: Key256) {
+        self.secret = secret
+    }
 
     public init(_ bytes: SHA256Digest) {
-        self.bytes = bytes
+        secret = Key256(bytes)
     }
+
+    public var description: String { "GenerationSalt" }
+    public var customMirror: Mirror { Mirror(self, children: []) }
 }

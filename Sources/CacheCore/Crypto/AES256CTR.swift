@@ -5,6 +5,9 @@ internal import COpenSSL
 /// The zero IV is safe only where a key encrypts one text ever, as the keys of sealed chunks do.
 /// One instance serves one thread, for any number of texts one after the other: `begin`, then `apply` for each piece.
 final class AES256CTR {
+    /// The 16 bytes of the first counter block.
+    private static let zeroIV: (UInt64, UInt64) = (0, 0)
+
     private let context: OpaquePointer
 
     init() {
@@ -15,9 +18,9 @@ final class AES256CTR {
     }
 
     /// Starts a text under `key`.
-    func begin(_ key: ChunkKey) {
-        let status = key.bytes.withUnsafeBytes { key in
-            SHA256Digest.zero.withUnsafeBytes { zeros in
+    func begin(_ key: Key256) {
+        let status = key.withUnsafeBytes { key in
+            withUnsafeBytes(of: Self.zeroIV) { zeros in
                 EVP_EncryptInit_ex(
                     context, nil, nil, key.baseAddress?.assumingMemoryBound(to: UInt8.self),
                     zeros.baseAddress?.assumingMemoryBound(to: UInt8.self))

@@ -11,7 +11,7 @@ package enum AES256GCM {
 
     /// Writes a box of `plain.count + overhead` bytes to the start of `box`, under a fresh random nonce.
     package static func seal(
-        _ plain: UnsafeRawBufferPointer, key: SecretKey, associated: UnsafeRawBufferPointer,
+        _ plain: UnsafeRawBufferPointer, key: Key256, associated: UnsafeRawBufferPointer,
         into box: UnsafeMutableRawBufferPointer
     ) {
         SecureRandom.fill(UnsafeMutableRawBufferPointer(rebasing: box[..<nonceBytes]))
@@ -20,7 +20,7 @@ package enum AES256GCM {
 
     /// As above, under the nonce that is at the start of `box` already.
     package static func seal(
-        _ plain: UnsafeRawBufferPointer, key: SecretKey, nonceIn box: UnsafeMutableRawBufferPointer,
+        _ plain: UnsafeRawBufferPointer, key: Key256, nonceIn box: UnsafeMutableRawBufferPointer,
         associated: UnsafeRawBufferPointer
     ) {
         precondition(box.count >= plain.count + overhead && plain.count <= maximumBytes)
@@ -30,7 +30,7 @@ package enum AES256GCM {
         var written: Int32 = 0
         let text = box.pointer(at: nonceBytes)
         let done =
-            key.bytes.withUnsafeBytes {
+            key.withUnsafeBytes {
                 EVP_EncryptInit_ex(context, EVP_aes_256_gcm(), nil, $0.pointer(at: 0), box.pointer(at: 0))
             } == 1
             && EVP_EncryptUpdate(context, nil, &written, associated.pointer(at: 0), Int32(associated.count)) == 1
@@ -45,7 +45,7 @@ package enum AES256GCM {
     /// Opens a box into the start of `plain`, which has room for `box.count - overhead` bytes.
     /// - Returns: false if the box, the associated data or the key is not what it was made with; `plain` is of no use then.
     package static func open(
-        _ box: UnsafeRawBufferPointer, key: SecretKey, associated: UnsafeRawBufferPointer,
+        _ box: UnsafeRawBufferPointer, key: Key256, associated: UnsafeRawBufferPointer,
         into plain: UnsafeMutableRawBufferPointer
     ) -> Bool {
         let count = box.count - overhead
@@ -57,7 +57,7 @@ package enum AES256GCM {
         let tag = UnsafeMutableRawPointer(mutating: box.baseAddress?.advanced(by: nonceBytes + count))
         // Final writes nothing in this mode, but wants a place that is not null.
         return withUnsafeTemporaryAllocation(byteCount: 16, alignment: 1) { rest in
-            key.bytes.withUnsafeBytes {
+            key.withUnsafeBytes {
                 EVP_DecryptInit_ex(context, EVP_aes_256_gcm(), nil, $0.pointer(at: 0), box.pointer(at: 0))
             } == 1
                 && EVP_DecryptUpdate(context, nil, &written, associated.pointer(at: 0), Int32(associated.count)) == 1

@@ -3,7 +3,7 @@ internal import COpenSSL
 /// HMAC-SHA-256 (RFC 2104) with a 32-byte key.
 package enum HMACSHA256 {
     /// The code of `message`; about 2 us for a short one.
-    package static func authenticate(key: SHA256Digest, _ message: UnsafeRawBufferPointer) -> SHA256Digest {
+    package static func authenticate(key: Key256, _ message: UnsafeRawBufferPointer) -> SHA256Digest {
         var code = SHA256Digest.zero
         var length: UInt32 = 0
         let done = withUnsafeMutableBytes(of: &code) { out in

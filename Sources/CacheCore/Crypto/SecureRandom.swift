@@ -11,9 +11,9 @@ package enum SecureRandom {
     }
 
     /// 32 fresh random bytes.
-    package static func key() -> SecretKey {
-        var bytes = SHA256Digest.zero
-        withUnsafeMutableBytes(of: &bytes) { fill($0) }
-        return SecretKey(bytes)
+    package static func key() -> Key256 {
+        var bits = SHA256Digest.zero
+        withUnsafeMutableBytes(of: &bits) { fill($0) }
+        return Key256(bits)
     }
 }

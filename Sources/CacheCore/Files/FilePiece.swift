@@ -1,5 +1,5 @@
 /// A piece of a sparse file that is stored somewhere.
-struct FilePiece: Sendable {
+package struct FilePiece: Sendable {
     enum Found {
         /// So many bytes from here on are stored, at this place.
         case data(place: Int, count: Int)
@@ -12,6 +12,15 @@ struct FilePiece: Sendable {
     let length: Int
     /// Where it is stored, counted from the first piece.
     let place: Int
+
+    /// Pieces in ascending order that are stored one after the other.
+    package static func consecutive(_ parts: some Sequence<(start: Int, length: Int)>) -> [FilePiece] {
+        var place = 0
+        return parts.map { part in
+            defer { place += part.length }
+            return FilePiece(start: part.start, length: part.length, place: place)
+        }
+    }
 
     /// What is at `position`. The pieces are in ascending order and do not overlap.
     static func find(_ position: Int, in pieces: [FilePiece]) -> Found {

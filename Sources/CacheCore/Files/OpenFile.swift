@@ -81,16 +81,12 @@ package struct FileRange: Sendable {
         pieces = nil
     }
 
-    /// A sparse member: `segments` of it, in ascending order, lie one after the other at `offset`; the rest of it is zero.
-    init(file: OpenFile, offset: Int, size: Int, segments: [LayerEntry.Segment]) {
+    /// A sparse member: `pieces` of it lie at `offset`; the rest of it is zero.
+    package init(file: OpenFile, offset: Int, size: Int, pieces: [FilePiece]) {
         self.file = file
         self.offset = offset
         self.size = size
-        var place = 0
-        pieces = segments.map { segment in
-            defer { place += Int(segment.length) }
-            return FilePiece(start: Int(segment.offset), length: Int(segment.length), place: place)
-        }
+        self.pieces = pieces
     }
 
     /// Reads at `position` of the range; 0 at its end.
@@ -117,10 +113,10 @@ package struct FileRange: Sendable {
     }
 
     /// All bytes of a JSON document of an image.
-    package func readDocument(_ limits: ImportLimits) throws -> [UInt8] {
-        guard size <= limits.documentBytes else {
+    package func readDocument(_ limits: JSONLimits) throws -> [UInt8] {
+        guard size <= limits.bytes else {
             throw Limit.documentBytes.exceeded(
-                "\(file.name) has a document of \(size) bytes, more than \(Limit.documentBytes.text(limits.documentBytes))"
+                "\(file.name) has a document of \(size) bytes, more than \(Limit.documentBytes.text(limits.bytes))"
             )
         }
         return try readAll(atMost: size)

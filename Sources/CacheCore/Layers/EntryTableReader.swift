@@ -105,7 +105,7 @@ public struct EntryTableReader: Sendable {
             throw VarintCursor.Malformed("an unknown kind of entry")
         }
         guard let shared = try record.unsigned(), let rest = try record.text() else { return nil }
-        guard shared <= UInt64(path.count), Int(shared) + rest.count <= LayerLimits.largestPath else {
+        guard shared <= UInt64(path.count), Int(shared) + rest.count <= Limit.pathBytes.maximum else {
             throw VarintCursor.Malformed("an impossible path")
         }
         path.replaceSubrange(Int(shared)..., with: rest)

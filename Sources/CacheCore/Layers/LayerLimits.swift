@@ -6,16 +6,13 @@ public struct LayerLimits: Sendable {
     public var entries = 16 << 20
     /// The most bytes of extended headers (pax records, long names, sparse maps) that one entry may have: 1 MiB, which is also the
     /// most that can be set, as readers of the entry table refuse longer records.
-    public var metadataBytes = LayerLimits.largestMetadata {
-        didSet { metadataBytes = min(metadataBytes, Self.largestMetadata) }
+    public var metadataBytes = Limit.metadataBytes.maximum {
+        didSet { metadataBytes = min(metadataBytes, Limit.metadataBytes.maximum) }
     }
     /// The longest path and the longest link target of an entry: 64 KiB, which is also the most that can be set.
-    public var pathBytes = LayerLimits.largestPath {
-        didSet { pathBytes = min(pathBytes, Self.largestPath) }
+    public var pathBytes = Limit.pathBytes.maximum {
+        didSet { pathBytes = min(pathBytes, Limit.pathBytes.maximum) }
     }
-
-    static let largestMetadata = 1 << 20
-    static let largestPath = 64 << 10
 
     public init() {}
 }

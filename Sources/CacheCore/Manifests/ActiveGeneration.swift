@@ -35,7 +35,7 @@ public struct ActiveGeneration: Sendable {
                 .limitExceeded, "the object store has had all \(Generation.maximum) generations it can have")
         }
         let state = GenerationState.seal(
-            GenerationSalt(SecureRandom.key().bytes), generation: next, status: .active, createdAt: now,
+            GenerationSalt(SecureRandom.key()), generation: next, status: .active, createdAt: now,
             key: deploymentKey)
         _ = try await store.putIfAbsent(L3Layout.state(of: next), state)
         // Read it back even if it is ours: what counts is what the store has.

@@ -53,7 +53,7 @@ struct ChunkTable {
 
     func encode(into body: inout ByteBuffer) {
         for ref in distinct {
-            body.writeDigest(ref.key.bytes)
+            ref.key.secret.withUnsafeBytes { _ = body.writeBytes($0) }
             body.writeLittle(ref.plainLength | UInt32(ref.codec.rawValue) << 24)
         }
         for slot in slots { body.writeLittle(slot) }
@@ -96,7 +96,7 @@ struct ChunkTable {
         table.reserveCapacity(chunks.count)
         var offset = 0
         for chunk in chunks {
-            let key = ChunkKey(entries.loadUnaligned(fromByteOffset: offset, as: SHA256Digest.self))
+            let key = ChunkKey(Key256(entries.loadUnaligned(fromByteOffset: offset, as: SHA256Digest.self)))
             let word = UInt32(
                 littleEndian: entries.loadUnaligned(
                     fromByteOffset: offset + SHA256Digest.byteCount, as: UInt32.self))

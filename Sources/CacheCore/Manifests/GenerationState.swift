@@ -32,7 +32,7 @@ public struct GenerationState: Sendable {
         var buffer = header
         buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: byteCount - headerBytes) { box in
             header.withUnsafeReadableBytes { header in
-                salt.bytes.withUnsafeBytes {
+                salt.secret.withUnsafeBytes {
                     AES256GCM.seal($0, key: key.wrapKey, associated: header, into: box)
                 }
             }
@@ -94,13 +94,12 @@ public struct GenerationState: Sendable {
                     "this keyring's deployment key does not open \(object), which was made with another: use a keyring that has the deployment key of this store (keygen can copy it)"
                 )
             }
-            var salt = SHA256Digest.zero
-            let opened = withUnsafeMutableBytes(of: &salt) { salt in
+            let salt = Key256(writtenBy: {
                 AES256GCM.open(
                     UnsafeRawBufferPointer(rebasing: bytes[headerBytes...]), key: key.wrapKey,
-                    associated: UnsafeRawBufferPointer(rebasing: bytes[..<headerBytes]), into: salt)
-            }
-            guard opened else {
+                    associated: UnsafeRawBufferPointer(rebasing: bytes[..<headerBytes]), into: $0)
+            })
+            guard let salt else {
                 throw CacheError(
                     .corrupt,
                     "object \(object) is damaged, its authentication tag is wrong: restore it from a backup, or push with --repair"

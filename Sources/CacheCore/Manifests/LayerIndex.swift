@@ -73,7 +73,7 @@ public struct LayerIndex: Sendable {
         message.writeLittle(layer.codecPolicy)
         message.writeLittle(layer.kind.rawValue)
         message.writeDigest(layer.diffID)
-        let code = message.withUnsafeReadableBytes { HMACSHA256.authenticate(key: keys.indexKey.bytes, $0) }
+        let code = message.withUnsafeReadableBytes { HMACSHA256.authenticate(key: keys.indexKey, $0) }
         return L3Layout.layer(code, in: generation)
     }
 

@@ -22,7 +22,7 @@ enum ManifestEnvelope {
         }
         sealed.reserveCapacity(total)
         let dataKey = SecureRandom.key()
-        dataKey.bytes.withUnsafeBytes { sealed.writeBox(of: $0, key: keys.wrapKey) }
+        dataKey.withUnsafeBytes { sealed.writeBox(of: $0, key: keys.wrapKey) }
         body.withUnsafeReadableBytes { sealed.writeBox(of: $0, key: dataKey) }
         return (ManifestID(sealed.withUnsafeReadableBytes { SHA256Digest(hashing: $0) }), sealed)
     }
@@ -44,16 +44,15 @@ enum ManifestEnvelope {
             let wrapped = try reader.take(wrappedBytes)
             let associated = UnsafeRawBufferPointer(rebasing: bytes[..<reader.offset])
             let box = try reader.take(reader.remaining)
-            var dataKey = SHA256Digest.zero
-            let unwrapped = withUnsafeMutableBytes(of: &dataKey) {
+            let dataKey = Key256(writtenBy: {
                 AES256GCM.open(wrapped, key: keys.wrapKey, associated: plain, into: $0)
-            }
-            guard unwrapped, box.count >= AES256GCM.overhead else {
+            })
+            guard let dataKey, box.count >= AES256GCM.overhead else {
                 throw reader.malformed("the authentication tag of its key is wrong")
             }
             var body = ByteBufferAllocator().buffer(capacity: box.count)
             let opened = body.withUnsafeMutableWritableBytes {
-                AES256GCM.open(box, key: SecretKey(dataKey), associated: associated, into: $0)
+                AES256GCM.open(box, key: dataKey, associated: associated, into: $0)
             }
             guard opened else { throw reader.malformed("the authentication tag of its body is wrong") }
             body.moveWriterIndex(forwardBy: box.count - AES256GCM.overhead)
@@ -64,7 +63,7 @@ enum ManifestEnvelope {
 
 extension ByteBuffer {
     /// Appends a box that authenticates all that is here already.
-    fileprivate mutating func writeBox(of plain: UnsafeRawBufferPointer, key: SecretKey) {
+    fileprivate mutating func writeBox(of plain: UnsafeRawBufferPointer, key: Key256) {
         let count = readableBytes
         let boxBytes = plain.count + AES256GCM.overhead
         reserveCapacity(minimumWritableBytes: boxBytes)

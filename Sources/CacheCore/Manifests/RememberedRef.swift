@@ -26,7 +26,7 @@ package struct RememberedRef: Hashable, Sendable {
         package init(of reference: ImageReference, keys: TenantKeys) {
             var text = "\(reference)"
             let code = text.withUTF8 {
-                HMACSHA256.authenticate(key: keys.rememberKey.bytes, UnsafeRawBufferPointer($0))
+                HMACSHA256.authenticate(key: keys.rememberKey, UnsafeRawBufferPointer($0))
             }
             (high, low) = code.withUnsafeBytes {
                 ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
@@ -83,7 +83,7 @@ package struct RememberedRef: Hashable, Sendable {
     }
 
     private static func code(_ bytes: UnsafeRawBufferPointer, _ keys: TenantKeys) -> SHA256Digest {
-        HMACSHA256.authenticate(key: keys.rememberKey.bytes, bytes)
+        HMACSHA256.authenticate(key: keys.rememberKey, bytes)
     }
 
     /// Magic, version and the two zeros as they lie in memory: this is looked at for thousands of records in a row.

@@ -36,7 +36,7 @@ public enum StateRepair: Sendable, Hashable {
         } else {
             guard error.code != .key, error.code != .unsupported else { throw error }
             // The newest generation is the active one: one that is retired has a newer one beside it.
-            let salt = GenerationSalt(SecureRandom.key().bytes)
+            let salt = GenerationSalt(SecureRandom.key())
             state = GenerationState.seal(salt, generation: generation, status: .active, createdAt: now, key: key)
             repair = .newSalt
         }

@@ -37,12 +37,6 @@ public protocol ObjectStore: Sendable {
     func list(prefix: String, delimiter: Bool, after: String?, limit: Int) async throws -> ObjectPage
 }
 
-/// What a conditional write found.
-public enum PutOutcome: Sendable, Hashable {
-    case created
-    case alreadyPresent
-}
-
 /// An opaque version of an object: equal for as long as its bytes are.
 public struct ObjectVersion: Hashable, Sendable {
     public let rawValue: String

@@ -47,7 +47,7 @@ extension ChunkStore {
             defer { environment.close() }
             let transaction = try ReadTransaction(environment)
             defer { transaction.close() }
-            guard let value = try transaction.get(.meta, StoreTransaction.stateKey), let state = StoreState(value)
+            guard let value = try transaction.get(.meta, StoreState.key), let state = StoreState(value)
             else {
                 throw CacheError(.unsupported, "chunk store \(directory) is in use by another version: ask that one")
             }

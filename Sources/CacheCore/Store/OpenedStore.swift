@@ -157,7 +157,7 @@ private struct Opening {
     private func isKnown(_ environment: Environment) throws(LMDBFailure) -> Bool {
         let transaction = try ReadTransaction(environment)
         defer { transaction.close() }
-        guard let bytes = try transaction.get(.meta, StoreTransaction.stateKey), let state = StoreState(bytes) else {
+        guard let bytes = try transaction.get(.meta, StoreState.key), let state = StoreState(bytes) else {
             return false
         }
         return state.extentPages == UInt32(truncatingIfNeeded: layout.extentPages)

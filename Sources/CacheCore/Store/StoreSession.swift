@@ -61,7 +61,7 @@ final class StoreSession: Sendable {
 
     /// The totals; `nil` if the files are closed or broken.
     var state: StoreState? {
-        try? reading { try $0.get(.meta, StoreTransaction.stateKey).flatMap(StoreState.init) } ?? nil
+        try? reading { try $0.get(.meta, StoreState.key).flatMap(StoreState.init) } ?? nil
     }
 
     func submit(_ work: StoreWriter.Work) throws {

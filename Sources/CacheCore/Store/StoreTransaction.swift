@@ -15,7 +15,7 @@ struct StoreTransaction: ~Copyable {
     init(_ environment: Environment, layout: StoreLayout, isSuspect: Bool = false) throws(LMDBFailure) {
         let transaction = try WriteTransaction(environment)
         try Self.inspect(environment, transaction.number &- 1, layout, isSuspect)
-        guard let stored = try transaction.get(.meta, Self.stateKey), let state = StoreState(stored) else {
+        guard let stored = try transaction.get(.meta, StoreState.key), let state = StoreState(stored) else {
             throw LMDBFailure(code: MDB_CORRUPTED, call: "store state")
         }
         self.environment = environment
@@ -31,7 +31,8 @@ struct StoreTransaction: ~Copyable {
     ) throws(LMDBFailure) {
         let map = try environment.readableMap()
         let index = try IndexReader(map, transaction: UInt64(truncatingIfNeeded: last))
-        guard let place = try index.find(stateKey, in: .meta, map), StoreState(try index.value(at: place, map)) != nil
+        guard let place = try index.find(StoreState.key, in: .meta, map),
+            StoreState(try index.value(at: place, map)) != nil
         else { throw IndexReader.damage }
         if !isSuspect {
             guard try environment.watch.isForeign(after: last) else { return }
@@ -46,15 +47,10 @@ struct StoreTransaction: ~Copyable {
         try environment.watch.note(last)
     }
 
-    static var stateKey: UnsafeRawBufferPointer {
-        let name: StaticString = "state"
-        return UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-    }
-
     /// Writes the totals and commits.
     consuming func commit() throws(LMDBFailure) {
         state.commits &+= 1
-        let place = try transaction.reserve(.meta, Self.stateKey, StoreState.byteCount)
+        let place = try transaction.reserve(.meta, StoreState.key, StoreState.byteCount)
         place.storeBytes(of: state, as: StoreState.self)
         let number = transaction.number
         try transaction.commit()
@@ -210,7 +206,7 @@ extension StoreTransaction {
     /// Writes the state of an empty store.
     static func createState(_ environment: Environment, _ layout: StoreLayout) throws(LMDBFailure) {
         let transaction = try WriteTransaction(environment)
-        let place = try transaction.reserve(.meta, stateKey, StoreState.byteCount)
+        let place = try transaction.reserve(.meta, StoreState.key, StoreState.byteCount)
         place.storeBytes(of: StoreState(layout: layout), as: StoreState.self)
         try transaction.commit()
     }

@@ -63,7 +63,7 @@ import Testing
             let source: any ByteSource =
                 tool == "gzip"
                 ? GzipByteSource(PiecewiseSource(Array(packed[..<length])), name: "cut")
-                : try ZstdByteSource(PiecewiseSource(Array(packed[..<length])), name: "cut")
+                : try ZstdByteSource(PiecewiseSource(Array(packed[..<length])), name: "cut", window: 128 << 20)
             let error = cacheError { _ = try source.readAll() }
             #expect(error?.code == .corrupt, "\(length) of \(packed.count) bytes")
         }
@@ -82,7 +82,7 @@ import Testing
             let source: any ByteSource =
                 tool == "gzip"
                 ? GzipByteSource(PiecewiseSource(damaged), name: "damaged")
-                : try ZstdByteSource(PiecewiseSource(damaged), name: "damaged")
+                : try ZstdByteSource(PiecewiseSource(damaged), name: "damaged", window: 128 << 20)
             // A match that another one of the same bytes replaces changes nothing.
             var read: [UInt8]?
             let error = cacheError { read = try source.readAll() }

@@ -16,7 +16,7 @@ import Testing
         return box
     }
 
-    private func open(_ box: [UInt8], associated: [UInt8], key: SecretKey = KnownAnswers.master) -> [UInt8]? {
+    private func open(_ box: [UInt8], associated: [UInt8], key: Key256 = KnownAnswers.master) -> [UInt8]? {
         var plain = [UInt8](repeating: 0, count: max(box.count - AES256GCM.overhead, 0))
         let opened = box.withUnsafeBytes { box in
             associated.withUnsafeBytes { associated in
@@ -45,17 +45,17 @@ import Testing
             #expect(open(changed, associated: header) == nil)
         }
         #expect(open(box, associated: Array("Header".utf8)) == nil)
-        #expect(open(box, associated: header, key: SecretKey(.zero)) == nil)
+        #expect(open(box, associated: header, key: Key256(.zero)) == nil)
         for count in 0..<box.count { #expect(open(Array(box.prefix(count)), associated: header) == nil) }
     }
 
     @Test func derivedKeys() throws {
-        #expect(HKDFSHA256.derive(from: KnownAnswers.master, info: "some purpose").bytes.hex == KnownAnswers.hkdf)
+        #expect(HKDFSHA256.derive(from: KnownAnswers.master, info: "some purpose").hex == KnownAnswers.hkdf)
         let keys = TenantKeys(tenant: try TenantName(parsing: "acme"), master: KnownAnswers.master)
-        #expect(keys.wrapKey.bytes.hex == KnownAnswers.wrapKey)
-        #expect(keys.indexKey.bytes.hex == KnownAnswers.indexKey)
+        #expect(keys.wrapKey.hex == KnownAnswers.wrapKey)
+        #expect(keys.indexKey.hex == KnownAnswers.indexKey)
         #expect(keys.id.description == KnownAnswers.tenantID)
-        #expect(KnownAnswers.deployment.wrapKey.bytes.hex == KnownAnswers.saltWrapKey)
+        #expect(KnownAnswers.deployment.wrapKey.hex == KnownAnswers.saltWrapKey)
         #expect(KnownAnswers.deployment.id.description == KnownAnswers.deploymentID)
     }
 
@@ -63,12 +63,12 @@ import Testing
         let secret = KnownAnswers.digest(0..<32)
         let tenant = try TenantName(parsing: "acme")
         let values: [Any] = [
-            SecretKey(secret), ChunkKey(secret), GenerationSalt(secret),
-            TenantKeys(tenant: tenant, master: SecretKey(secret)),
-            DeploymentKey(master: SecretKey(secret)),
-            Keyring(deploymentKey: KnownAnswers.deployment, masterKeys: [tenant: SecretKey(secret)], path: "x"),
+            Key256(secret), ChunkKey(Key256(secret)), GenerationSalt(secret),
+            TenantKeys(tenant: tenant, master: Key256(secret)),
+            DeploymentKey(master: Key256(secret)),
+            Keyring(deploymentKey: KnownAnswers.deployment, masterKeys: [tenant: Key256(secret)], path: "x"),
             ChunkRef(
-                id: ChunkID(.zero), key: ChunkKey(secret), plainLength: 1, sealedLength: 1, codec: .raw),
+                id: ChunkID(.zero), key: ChunkKey(Key256(secret)), plainLength: 1, sealedLength: 1, codec: .raw),
         ]
         let secrets = [secret.hex, KnownAnswers.wrapKey, KnownAnswers.indexKey, KnownAnswers.saltWrapKey]
         for value in values {

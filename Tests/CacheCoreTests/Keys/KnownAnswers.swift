@@ -3,8 +3,8 @@ import NIOCore
 
 /// What Tests/Vectors/keys_manifests.py prints, which shares no code with this project.
 enum KnownAnswers {
-    static let master = SecretKey(digest(0..<32))
-    static let deployment = DeploymentKey(master: SecretKey(digest(100..<132)))
+    static let master = Key256(digest(0..<32))
+    static let deployment = DeploymentKey(master: Key256(digest(100..<132)))
 
     static let gcm = """
         32333435363738393a3b3c3da72f9ba1a657a18219278ee72c8393d9a0734ff1b37e5ee765848c069ed6

@@ -22,11 +22,11 @@ import Testing
         #expect(await failure { try await find(create: false) }?.code == .missing)
         let salts = try await withThrowingTaskGroup { group in
             for _ in 0..<10 { group.addTask { try await find() } }
-            return try await group.reduce(into: [SHA256Digest]()) { $0.append($1.salt.bytes) }
+            return try await group.reduce(into: [Key256]()) { $0.append($1.salt.secret) }
         }
-        #expect(Set(salts).count == 1 && salts[0] != .zero)
+        #expect(Set(salts).count == 1 && salts[0] != Key256(.zero))
         let again = try await find(create: false)
-        #expect(again.salt.bytes == salts[0] && again.generation.name == "000001")
+        #expect(again.salt.secret == salts[0] && again.generation.name == "000001")
         #expect(scratch.names("generations") == ["000001"])
     }
 
@@ -36,7 +36,7 @@ import Testing
         let state = try GenerationState(reading: sealed, object: object)
         #expect(state.generation.number == 7 && state.status == .active && state.createdAt == 1_700_000_000_000)
         let salt = try GenerationState.openSalt(of: sealed, with: KnownAnswers.deployment, object: object)
-        #expect(salt.bytes == KnownAnswers.digest(0xA0..<0xC0))
+        #expect(salt.secret == Key256(KnownAnswers.digest(0xA0..<0xC0)))
         let ours = GenerationState.seal(
             salt, generation: state.generation, status: .active, createdAt: state.createdAt,
             key: KnownAnswers.deployment)
@@ -64,7 +64,7 @@ import Testing
 
     @Test func wrongDeploymentKeySaysWhatToDo() async throws {
         _ = try await find()
-        let error = await failure { try await find(DeploymentKey(master: SecretKey(.zero))) }
+        let error = await failure { try await find(DeploymentKey(master: Key256(.zero))) }
         #expect(error?.code == .key && error?.message.contains("deployment key") == true)
     }
 

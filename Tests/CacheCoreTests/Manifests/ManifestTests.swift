@@ -13,10 +13,10 @@ import Testing
     }
 
     private static let raw = ChunkRef(
-        id: ChunkID(KnownAnswers.digest(0x11)), key: ChunkKey(KnownAnswers.digest(0x33)), plainLength: 1000,
+        id: ChunkID(KnownAnswers.digest(0x11)), key: ChunkKey(Key256(KnownAnswers.digest(0x33))), plainLength: 1000,
         sealedLength: 1000, codec: .raw)
     private static let packed = ChunkRef(
-        id: ChunkID(KnownAnswers.digest(0x22)), key: ChunkKey(KnownAnswers.digest(0x44)), plainLength: 2000,
+        id: ChunkID(KnownAnswers.digest(0x22)), key: ChunkKey(Key256(KnownAnswers.digest(0x44))), plainLength: 2000,
         sealedLength: 700, codec: .zstd)
 
     private func layer(data: [ChunkRef], skeleton: [ChunkRef] = [], entries: [ChunkRef] = []) -> LayerManifest {
@@ -71,7 +71,8 @@ import Testing
         let chunks = (0..<20_480).map { number in
             let digest = withUnsafeBytes(of: number) { SHA256Digest(hashing: $0) }
             return ChunkRef(
-                id: ChunkID(digest), key: ChunkKey(digest), plainLength: 524_288, sealedLength: 200_000, codec: .zstd)
+                id: ChunkID(digest), key: ChunkKey(Key256(digest)), plainLength: 524_288, sealedLength: 200_000,
+                codec: .zstd)
         }
         let manifest = layer(data: chunks, skeleton: Array(chunks.prefix(40)), entries: Array(chunks.suffix(10)))
         let (id, sealed) = try manifest.seal(with: keys)
@@ -81,7 +82,7 @@ import Testing
 
     @Test func anotherKeyIsToldFromDamage() async throws {
         let (id, sealed) = try layer(data: [Self.raw]).seal(with: keys)
-        let stranger = TenantKeys(tenant: keys.tenant, master: SecretKey(.zero))
+        let stranger = TenantKeys(tenant: keys.tenant, master: Key256(.zero))
         let error = await failure { try LayerManifest.open(sealed, expecting: id, keys: stranger) }
         #expect(
             error?.code == .key && error?.message.contains("acme") == true && error?.message.contains(id.hex) == true)

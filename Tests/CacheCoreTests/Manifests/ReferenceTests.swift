@@ -193,7 +193,7 @@ import Testing
             LayerIndex.Layer(kind: .tar, packingVersion: 2, codecPolicy: 0, diffID: layer.diffID),
             LayerIndex.Layer(kind: .tar, packingVersion: 2, codecPolicy: 3, diffID: .zero),
         ] { #expect(try await index.find(changed) == nil) }
-        let stranger = TenantKeys(tenant: keys.tenant, master: SecretKey(.zero))
+        let stranger = TenantKeys(tenant: keys.tenant, master: Key256(.zero))
         #expect(try await LayerIndex(store, generation: generation, keys: stranger).find(layer) == nil)
         try scratch.write(object, [1, 2, 3])
         let error = await failure { try await index.find(layer) }

@@ -43,7 +43,7 @@ import Testing
             #expect(await failure { try decode(Array(record.prefix(count)), name, keys) } != nil)
         }
         #expect(await failure { try decode(record + [0], name, keys) } != nil)
-        let stranger = TenantKeys(tenant: keys.tenant, master: SecretKey(.zero))
+        let stranger = TenantKeys(tenant: keys.tenant, master: Key256(.zero))
         #expect(await failure { try decode(record, name, stranger) } != nil)
         // Of another reference of the same tenant.
         let other = RememberedRef.Name(of: try ImageReference(parsing: "acme/app:v2"), keys: keys)

@@ -33,7 +33,7 @@ import Testing
 
     /// All of the plain part but the time is known from elsewhere, and the tag tells that the guess is right.
     @Test func whatCanBeKnownIsRestored() async throws {
-        let salt = KnownAnswers.digest(0xA0..<0xC0)
+        let salt = Key256(KnownAnswers.digest(0xA0..<0xC0))
         for index in Array(0..<16) + Array(24..<40) {
             for change: UInt8 in [0x01, 0x02, 0x80, 0xFF] {
                 var damaged = whole
@@ -44,7 +44,7 @@ import Testing
                     continue
                 }
                 let active = try await find()
-                #expect(active.repair == .restored && active.salt.bytes == salt && active.generation.number == 7)
+                #expect(active.repair == .restored && active.salt.secret == salt && active.generation.number == 7)
                 #expect(try await stored() == whole)
             }
         }
@@ -63,8 +63,8 @@ import Testing
             let repaired = try await find()
             #expect(repaired.repair == .newSalt && repaired.generation.number == 7)
             let after = try await find()
-            #expect(after.repair == nil && after.salt.bytes == repaired.salt.bytes)
-            #expect(after.salt.bytes != KnownAnswers.digest(0xA0..<0xC0))
+            #expect(after.repair == nil && after.salt.secret == repaired.salt.secret)
+            #expect(after.salt.secret != Key256(KnownAnswers.digest(0xA0..<0xC0)))
         }
     }
 
@@ -72,13 +72,13 @@ import Testing
         try scratch.write("generations/000003/chunks/aa/x", [1])
         let repaired = try await find()
         #expect(repaired.repair == .newSalt && repaired.generation.number == 3)
-        #expect(try await find(repair: false).salt.bytes == repaired.salt.bytes)
+        #expect(try await find(repair: false).salt.secret == repaired.salt.secret)
     }
 
     /// Neither another deployment's state nor one of a newer version is damage.
     @Test func whatIsNoDamageStays() async throws {
         try scratch.write(object, whole)
-        #expect(await failure { try await find(DeploymentKey(master: SecretKey(.zero))) }?.code == .key)
+        #expect(await failure { try await find(DeploymentKey(master: Key256(.zero))) }?.code == .key)
         #expect(try await stored() == whole)
         var newer = whole
         newer[4] = 2

@@ -5,7 +5,7 @@ import Testing
 @Suite struct MemoryCacheTests {
     private func id(_ number: Int, key: SHA256Digest = .zero) -> ChunkRef {
         let name = withUnsafeBytes(of: number) { ChunkID(SHA256Digest(hashing: $0)) }
-        return ChunkRef(id: name, key: ChunkKey(key), plainLength: 100, sealedLength: 100, codec: .raw)
+        return ChunkRef(id: name, key: ChunkKey(Key256(key)), plainLength: 100, sealedLength: 100, codec: .raw)
     }
 
     /// Who names a chunk without its key must neither read it nor replace it for those who have the key.

@@ -4,14 +4,14 @@ internal import FoundationEssentials
 package enum JSONDocument {
     /// Parses `bytes` as `type`; `name` is what messages call the document.
     package static func decode<Value: Decodable>(
-        _ type: Value.Type, from bytes: [UInt8], name: String, limits: ImportLimits
+        _ type: Value.Type, from bytes: [UInt8], name: String, limits: JSONLimits
     ) throws -> Value {
-        guard bytes.count <= limits.documentBytes else {
+        guard bytes.count <= limits.bytes else {
             throw Limit.documentBytes.exceeded(
-                "\(name) has more than \(Limit.documentBytes.text(limits.documentBytes))")
+                "\(name) has more than \(Limit.documentBytes.text(limits.bytes))")
         }
-        return try parse(type, bytes, name, depth: limits.documentDepth) {
-            Limit.documentDepth.exceeded("\(name) nests deeper than \(limits.documentDepth) levels")
+        return try parse(type, bytes, name, depth: limits.depth) {
+            Limit.documentDepth.exceeded("\(name) nests deeper than \(limits.depth) levels")
         }
     }
 

@@ -8,7 +8,7 @@ package final class ZstdByteSource: ByteSource {
     private var frameOpen = false
 
     /// - Parameter window: the largest window that a frame may ask for, which is what a hostile one makes us allocate.
-    package init(_ source: any ByteSource, name: String, window: Int = ImportLimits().zstdWindow) throws {
+    package init(_ source: any ByteSource, name: String, window: Int) throws {
         guard let stream = ZSTD_createDStream() else { throw CacheError(.io, "no memory to decompress \(name)") }
         self.name = name
         self.stream = stream

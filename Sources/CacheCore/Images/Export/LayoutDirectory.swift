@@ -113,7 +113,7 @@ final class LayoutDirectory: LayoutSink {
         let encoded = try JSONDocument.encode(manifest)
         let tag = manifest.annotation(OCIAnnotation.referenceName)
         manifests.removeAll { Self.tag(of: $0) == tag }
-        manifests.append(try JSONDocument.decode(JSONValue.self, from: encoded, name: "index", limits: limits))
+        manifests.append(try JSONDocument.decode(JSONValue.self, from: encoded, name: "index", limits: limits.json))
         index["manifests"] = .array(manifests)
         return .object(index)
     }
@@ -121,9 +121,9 @@ final class LayoutDirectory: LayoutSink {
     /// What `index.json` says; `nil` if there is none.
     private static func index(of directory: OpenFile, limits: ImportLimits) throws -> [String: JSONValue]? {
         guard let range = try LayoutFiles.directory(directory).find("index.json") else { return nil }
-        let bytes = try range.readDocument(limits)
+        let bytes = try range.readDocument(limits.json)
         let index = try JSONDocument.decode(
-            [String: JSONValue].self, from: bytes, name: range.file.name, limits: limits)
+            [String: JSONValue].self, from: bytes, name: range.file.name, limits: limits.json)
         if let version = index["schemaVersion"], version != .integer(2) {
             throw CacheError(
                 .unsupported, "\(range.file.name) has another schema version than 2: name another directory")

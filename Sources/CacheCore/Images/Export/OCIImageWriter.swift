@@ -33,7 +33,8 @@ final class OCIImageWriter: ImageWriter {
     func finish(configuration: [UInt8]?, layers: [SHA256Digest]) throws -> [String] {
         let configuration = try configuration ?? JSONDocument.encode(OCIMinimalConfiguration(layers: layers))
         let name = "the image's configuration"
-        let listed = try JSONDocument.decode(OCIConfiguration.self, from: configuration, name: name, limits: limits)
+        let listed = try JSONDocument.decode(
+            OCIConfiguration.self, from: configuration, name: name, limits: limits.json)
         guard try listed.layerDigests(in: name) == layers else {
             throw CacheError(.corrupt, "\(name) lists other layers than the image has")
         }

@@ -5,10 +5,11 @@ extension OCILayoutMarker {
     /// - Throws: `.unsupported` if it is of a version whose files may mean something else.
     static func check(_ files: LayoutFiles, limits: ImportLimits) throws -> Bool {
         guard let range = try files.find("oci-layout") else { return false }
-        let bytes = try range.readDocument(limits)
+        let bytes = try range.readDocument(limits.json)
         let marker: OCILayoutMarker
         do {
-            marker = try JSONDocument.decode(OCILayoutMarker.self, from: bytes, name: range.file.name, limits: limits)
+            marker = try JSONDocument.decode(
+                OCILayoutMarker.self, from: bytes, name: range.file.name, limits: limits.json)
         } catch let error as CacheError where error.code == .invalidInput {
             return false
         }

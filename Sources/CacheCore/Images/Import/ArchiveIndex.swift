@@ -61,7 +61,8 @@ package struct ArchiveIndex: Sendable {
             throw CacheError(.conflict, "\(range.file.name) changed while '\(path)' was read from it")
         }
         return FileRange(
-            file: range.file, offset: range.offset + found.content, size: Int(found.entry.size), segments: segments)
+            file: range.file, offset: range.offset + found.content, size: Int(found.entry.size),
+            pieces: FilePiece.consecutive(segments.map { (start: Int($0.offset), length: Int($0.length)) }))
     }
 
     /// `path` as seen from a directory, without `.`, `..` and slashes too many; at the root, `..` leads nowhere. As runtimes read names.

@@ -248,7 +248,8 @@ extension LayerSource {
     ) throws -> LayerSource {
         let root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
         return LayerSource(name: path, compressedSize: nil) {
-            LimitedSource(DirectoryTarSource(root, limits: limits, note: note), name: path, limits: limits)
+            LimitedSource(
+                DirectoryTarSource(root, limits: limits, note: note), name: path, limit: limits.expansionLimit)
         }
     }
 }

@@ -33,7 +33,8 @@ struct DockerArchiveReader {
         }
         let name = "manifest.json of \(files.name)"
         let items =
-            try JSONDocument.decode([Item]?.self, from: range.readDocument(limits), name: name, limits: limits) ?? []
+            try JSONDocument.decode(
+                [Item]?.self, from: range.readDocument(limits.json), name: name, limits: limits.json) ?? []
         guard items.count <= limits.indexEntries else {
             throw Limit.indexEntries.exceeded("\(name) lists more than \(limits.indexEntries) images")
         }
@@ -86,7 +87,7 @@ struct DockerArchiveReader {
     private func digest(of item: Item) throws -> SHA256Digest? {
         guard let path = item.configuration.nonEmpty else { return nil }
         if let digest = Self.digest(in: path) { return digest }
-        return try files.find(path)?.readDocument(limits).withUnsafeBytes { SHA256Digest(hashing: $0) }
+        return try files.find(path)?.readDocument(limits.json).withUnsafeBytes { SHA256Digest(hashing: $0) }
     }
 
     private func image(of item: Item, name: String) throws -> ImageSource {
@@ -95,7 +96,7 @@ struct DockerArchiveReader {
         guard let configurationPath = item.configuration.nonEmpty else {
             throw CacheError(.invalidInput, "\(name) lists an image without a configuration")
         }
-        let bytes = try files.require(configurationPath).readDocument(limits)
+        let bytes = try files.require(configurationPath).readDocument(limits.json)
         let configurationName = "\(configurationPath) of \(files.name)"
         if let digest = Self.digest(in: configurationPath),
             bytes.withUnsafeBytes({ SHA256Digest(hashing: $0) }) != digest
@@ -103,7 +104,7 @@ struct DockerArchiveReader {
             throw CacheError(.corrupt, "\(configurationName) is not what its digest says: save the image again")
         }
         let configuration = try JSONDocument.decode(
-            OCIConfiguration.self, from: bytes, name: configurationName, limits: limits)
+            OCIConfiguration.self, from: bytes, name: configurationName, limits: limits.json)
         let diffIDs = try configuration.layerDigests(in: configurationName)
         guard diffIDs.count == paths.count else {
             throw CacheError(
@@ -114,7 +115,7 @@ struct DockerArchiveReader {
             let layerName = "layer \(path) of \(files.name)"
             return LayerSource(name: layerName, diffID: diffID, compressedSize: range.size) { [limits] in
                 try CompressionFormat.decompress(
-                    FileRangeSource(range), name: layerName, compressedSize: range.size, limits: limits)
+                    FileRangeSource(range), name: layerName, compressedSize: range.size, limit: limits.expansionLimit)
             }
         }
         return ImageSource(origin: .dockerArchive, configuration: ByteBuffer(bytes: bytes), layers: layers)

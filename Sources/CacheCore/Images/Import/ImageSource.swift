@@ -69,7 +69,7 @@ extension LayerSource {
     static func tar(_ path: String, limits: ImportLimits) throws -> LayerSource {
         let (size, open) = try bytes(of: path)
         return LayerSource(name: path, compressedSize: size) {
-            try CompressionFormat.decompress(open(), name: path, compressedSize: size, limits: limits)
+            try CompressionFormat.decompress(open(), name: path, compressedSize: size, limit: limits.expansionLimit)
         }
     }
 
@@ -80,7 +80,7 @@ extension LayerSource {
                 "\(path) has \(size) bytes, more than \(Limit.layerBytes.text(limits.layerBytes))")
         }
         return LayerSource(name: path, isFile: true, compressedSize: size) {
-            LimitedSource(try open(), name: path, limits: limits)
+            LimitedSource(try open(), name: path, limit: limits.expansionLimit)
         }
     }
 

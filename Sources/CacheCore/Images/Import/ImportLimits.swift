@@ -33,6 +33,9 @@ public struct ImportLimits: Sendable {
 
     public init() {}
 
+    /// Those of one JSON document.
+    package var json: JSONLimits { JSONLimits(bytes: documentBytes, depth: documentDepth) }
+
     /// Uncompressed bytes of one layer.
     public var layerBytes: Int {
         get { Int(clamping: layer.layerBytes) }
@@ -70,9 +73,8 @@ public struct ImportLimits: Sendable {
         }
     }
 
-    /// How many bytes, blocks of zeros left out, may come out of `compressedSize` bytes.
-    package func uncompressedBytes(from compressedSize: Int) -> Int {
-        let (product, overflow) = compressedSize.multipliedReportingOverflow(by: expansionFactor)
-        return min(layerBytes, overflow ? layerBytes : max(expansionFloor, product))
+    /// Those of what comes out of a decompressor.
+    package var expansionLimit: ExpansionLimit {
+        ExpansionLimit(bytes: layerBytes, factor: expansionFactor, floor: expansionFloor, zstdWindow: zstdWindow)
     }
 }

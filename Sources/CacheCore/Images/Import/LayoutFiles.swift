@@ -23,7 +23,7 @@ package enum LayoutFiles: Sendable {
         case .none: plain = range
         case .gzip, .zstd:
             let source = try CompressionFormat.decompress(
-                FileRangeSource(range), name: path, compressedSize: range.size, limits: limits)
+                FileRangeSource(range), name: path, compressedSize: range.size, limit: limits.expansionLimit)
             plain = try TemporaryFile.spool(source, name: path)
         }
         return .archive(try ArchiveIndex(plain, limits: limits), name: path)

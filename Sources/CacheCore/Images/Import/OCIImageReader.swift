@@ -23,7 +23,8 @@ struct OCIImageReader {
             throw CacheError(.missing, "\(files.name) is not an OCI image layout: it has no index.json")
         }
         let index =
-            try JSONDocument.decode(OCIDocument?.self, from: range.readDocument(limits), name: name, limits: limits)
+            try JSONDocument.decode(
+                OCIDocument?.self, from: range.readDocument(limits.json), name: name, limits: limits.json)
             ?? OCIDocument()
         try checkCount(index, name: name)
         return index
@@ -119,7 +120,7 @@ struct OCIImageReader {
 
     private func document(_ descriptor: OCIDescriptor) throws -> (OCIDocument, name: String) {
         let (bytes, name) = try bytes(of: descriptor, kind: "manifest")
-        return (try JSONDocument.decode(OCIDocument.self, from: bytes, name: name, limits: limits), name)
+        return (try JSONDocument.decode(OCIDocument.self, from: bytes, name: name, limits: limits.json), name)
     }
 
     private func configuration(
@@ -129,7 +130,7 @@ struct OCIImageReader {
             throw CacheError(.invalidInput, "\(name) has no configuration: it is no image")
         }
         let (bytes, own) = try bytes(of: descriptor, kind: "configuration")
-        return (try JSONDocument.decode(OCIConfiguration.self, from: bytes, name: own, limits: limits), bytes, own)
+        return (try JSONDocument.decode(OCIConfiguration.self, from: bytes, name: own, limits: limits.json), bytes, own)
     }
 
     private func image(of manifest: OCIDocument, name: String) throws -> ImageSource {
@@ -173,7 +174,7 @@ struct OCIImageReader {
         return LayerSource(name: name, diffID: diffID, compressedSize: range.size) { readerCompares in
             // Not compressed: blob and layer are the same bytes under the same hash, and once is enough.
             if readerCompares, digest == diffID {
-                return LimitedSource(FileRangeSource(range), name: name, limits: limits)
+                return LimitedSource(FileRangeSource(range), name: name, limit: limits.expansionLimit)
             }
             let blob = VerifiedBlob(range, digest: digest, name: name)
             return try VerifiedLayer(blob: blob, name: name, compressedSize: range.size, limits: limits)
@@ -194,7 +195,7 @@ struct OCIImageReader {
     private func bytes(of descriptor: OCIDescriptor, kind: String) throws -> (bytes: [UInt8], name: String) {
         let digest = try descriptor.sha256(in: files.name)
         let name = "\(kind) sha256:\(digest) of \(files.name)"
-        let bytes = try blob(descriptor, digest: digest, name: name).readDocument(limits)
+        let bytes = try blob(descriptor, digest: digest, name: name).readDocument(limits.json)
         guard bytes.withUnsafeBytes({ SHA256Digest(hashing: $0) }) == digest else {
             throw CacheError(.corrupt, "\(name) is not what its digest says: fetch the image again")
         }

@@ -33,7 +33,8 @@ final class VerifiedLayer: ByteSource {
 
     init(blob: VerifiedBlob, name: String, compressedSize: Int, limits: ImportLimits) throws {
         self.blob = blob
-        layer = try CompressionFormat.decompress(blob, name: name, compressedSize: compressedSize, limits: limits)
+        layer = try CompressionFormat.decompress(
+            blob, name: name, compressedSize: compressedSize, limit: limits.expansionLimit)
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {

@@ -169,7 +169,7 @@ extension LayerSource {
         }
         return LayerSource(name: path, compressedSize: range.size) {
             LimitedSource(
-                try ZipTarSource(range, end, name: path, limits: limits), name: path, limits: limits,
+                try ZipTarSource(range, end, name: path, limits: limits), name: path, limit: limits.expansionLimit,
                 compressedSize: range.size)
         }
     }

@@ -6,9 +6,9 @@ public struct KeyID: Hashable, Sendable, CustomStringConvertible {
     static let byteCount = 16
 
     /// The first 16 bytes of HMAC-SHA-256 of `purpose` under `key`.
-    init(of key: SecretKey, purpose: String) {
+    init(of key: Key256, purpose: String) {
         var purpose = purpose
-        let code = purpose.withUTF8 { HMACSHA256.authenticate(key: key.bytes, UnsafeRawBufferPointer($0)) }
+        let code = purpose.withUTF8 { HMACSHA256.authenticate(key: key, UnsafeRawBufferPointer($0)) }
         (high, low) = code.withUnsafeBytes {
             (
                 UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)),

@@ -83,9 +83,9 @@ extension Keyring {
     /// The text of the file, with a line for each tenant.
     func serialized() throws -> [UInt8] {
         let file = File(
-            version: Self.version, deploymentKey: deploymentKey?.master.bytes.hex,
+            version: Self.version, deploymentKey: deploymentKey?.master.hex,
             tenants: tenants.compactMap { name in
-                masterKeys[name].map { File.Tenant(name: name.rawValue, key: $0.bytes.hex) }
+                masterKeys[name].map { File.Tenant(name: name.rawValue, key: $0.hex) }
             })
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -96,11 +96,11 @@ extension Keyring {
         return text
     }
 
-    private static func key(_ hex: String, what: String, _ path: String) throws -> SecretKey {
+    private static func key(_ hex: String, what: String, _ path: String) throws -> Key256 {
         guard let bytes = SHA256Digest(hex: hex) else {
             throw malformed(path, "\(what) is not 64 hexadecimal digits in lower case")
         }
-        return SecretKey(bytes)
+        return Key256(bytes)
     }
 
     private static func malformed(_ path: String, _ why: String) -> CacheError {

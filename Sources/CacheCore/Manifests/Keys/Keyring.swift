@@ -9,7 +9,7 @@
 public struct Keyring: Sendable {
     /// The key that those who push need; `nil` on a worker.
     public internal(set) var deploymentKey: DeploymentKey?
-    var masterKeys: [TenantName: SecretKey]
+    var masterKeys: [TenantName: Key256]
     /// Where it was read from, for errors.
     let path: String
     /// A name in the file that this build does not know, and would lose if it wrote the file.

@@ -124,7 +124,7 @@ struct IndexCheck {
     }
 
     private mutating func storeState(_ entry: IndexEntry) throws(IndexDamage) {
-        guard entry.flags == 0, entry.key.elementsEqual(StoreTransaction.stateKey) else {
+        guard entry.flags == 0, entry.key.elementsEqual(StoreState.key) else {
             throw IndexDamage("an unknown record")
         }
         if let version = StoreState.newerVersion(entry.value) {

@@ -1,5 +1,5 @@
 /// Where the bytes of a sealed chunk go: as many full extents as it has, then a tail that lives inline in the chunk's record if
-/// it is short and in one more, padded extent if it is not. (A raw chunk of 512 KiB would otherwise need an extent for 128 bytes.)
+/// it is short and in one more, padded extent if it is not. (A raw chunk of 512 KiB would otherwise need an extent for 256 bytes.)
 package struct StoreLayout: Sendable, Equatable {
     package static let pageBytes = 4096
     /// LMDB's header before a value that has pages of its own.

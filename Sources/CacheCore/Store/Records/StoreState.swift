@@ -6,6 +6,11 @@ struct StoreState: Equatable {
     /// Those that may come; any other number is damage.
     private static let newerVersions: ClosedRange<UInt32> = 2...255
 
+    static var key: UnsafeRawBufferPointer {
+        let name: StaticString = "state"
+        return UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+    }
+
     var magic: UInt32 = StoreState.currentMagic
     var version: UInt32 = StoreState.currentVersion
     var extentPages: UInt32

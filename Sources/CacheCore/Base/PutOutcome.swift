@@ -1,0 +1,5 @@
+/// What a conditional write found.
+public enum PutOutcome: Sendable, Hashable {
+    case created
+    case alreadyPresent
+}
