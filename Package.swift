@@ -24,6 +24,12 @@ let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "as
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 
+/// A room of CacheCore: module CacheNAME in Sources/CacheCore/NAME.
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(
+        name: "Cache\(name)", dependencies: dependencies, path: "Sources/CacheCore/\(name)", swiftSettings: settings)
+}
+
 let package = Package(
     name: "layercache",
     platforms: [.macOS(.v15)],
@@ -51,19 +57,40 @@ let package = Package(
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+        // The rooms of CacheCore, from the ground up. Each may use those that it names and no other.
+        room("Base", [nioCore, nioPosix, nioConcurrency]),
+        room("Crypto", ["COpenSSL"]),
+        room("Files", ["CacheBase", "CacheCrypto", "CLinux", nioCore, nioPosix, nioConcurrency, logging]),
+        room("Chunks", ["CacheBase", "CacheCrypto", "CZstd", nioPosix]),
+        room(
+            "Store",
+            [
+                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CLMDB", "CLinux", nioCore, nioPosix,
+                nioConcurrency, logging,
+            ]),
+        room("ObjectStore", ["CacheBase", "CacheCrypto", "CacheFiles", nioCore, nioPosix, nioConcurrency]),
+        room("Manifests", ["CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheObjectStore", nioCore]),
+        room("Layers", ["CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", nioCore, nioConcurrency]),
+        room(
+            "Images",
+            [
+                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheManifests", "CacheLayers", "CArchive",
+                "CISAL", "CZstd", "CLinux", nioCore, nioConcurrency,
+            ]),
+        // Push, and what users import: all rooms at once.
         .target(
             name: "CacheCore",
             dependencies: [
-                "CLMDB", "CZstd", "COpenSSL", "CArchive", "CISAL", "CLinux", nioCore, nioPosix, nioConcurrency,
-                logging,
+                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheStore", "CacheObjectStore",
+                "CacheManifests", "CacheLayers", "CacheImages", nioCore, nioPosix, nioConcurrency,
             ],
-            swiftSettings: settings
-        ),
+            path: "Sources/CacheCore/Core", swiftSettings: settings),
         .target(
             name: "CacheServer",
             dependencies: [
-                "CLinux", "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, httpTypes, logging, lifecycle,
-                hummingbird,
+                // Neither keys nor manifests, layers or images.
+                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheStore", "CLinux", nioCore, nioPosix,
+                nioHTTP1, nioConcurrency, httpTypes, logging, lifecycle, hummingbird,
             ],
             swiftSettings: settings
         ),
@@ -93,7 +120,10 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "CacheCoreTests",
-            dependencies: ["CacheCore", "CZstd", "store-exerciser", "object-exerciser", nioCore, nioPosix, logging],
+            dependencies: [
+                "CacheCore", "CacheFiles", "CacheStore", "CacheObjectStore", "CacheManifests", "CZstd",
+                "store-exerciser", "object-exerciser", nioCore, nioPosix, logging,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "CacheServerTests",

@@ -1,4 +1,5 @@
-internal import CacheCore
+internal import CacheBase
+internal import CacheStore
 public import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOCore

@@ -1,4 +1,4 @@
-internal import CacheCore
+internal import CacheBase
 
 /// What a daemon needs to know to start.
 public struct ServerConfiguration: Sendable, Hashable {

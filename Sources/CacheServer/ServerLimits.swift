@@ -1,4 +1,5 @@
-internal import CacheCore
+internal import CacheChunks
+internal import CacheCrypto
 internal import NIOCore
 
 /// Every bound that the daemon keeps towards its clients, and what one sees who goes beyond it.

@@ -1,3 +1,6 @@
+public import CacheBase
+internal import CacheCrypto
+
 /// Checks, decrypts and decompresses sealed chunks. One instance serves one thread; ``current`` is the calling thread's own.
 public final class ChunkOpener {
     private let cipher = AES256CTR()

@@ -1,3 +1,5 @@
+package import CacheCrypto
+
 /// What a manifest keeps of one chunk: all that is needed to fetch, check and open it.
 public struct ChunkRef: Hashable, Sendable {
     /// The name of the sealed bytes; all zero bits for a zero chunk, which is stored nowhere.

@@ -1,4 +1,5 @@
-internal import COpenSSL
+internal import CacheBase
+public import CacheCrypto
 
 /// Turns plaintext chunks into sealed chunks: compress, derive the key from the compressed bytes, encrypt, name.
 ///
@@ -96,7 +97,7 @@ public enum ChunkCompression: Sendable, Hashable {
     public static let standard = ChunkCompression.zstd(level: 1)
 
     /// The codec policy of manifests and of the layer index: 0 for none, else the level.
-    var policy: UInt8 {
+    package var policy: UInt8 {
         switch self {
         case .none: 0
         case .zstd(let level): UInt8(clamping: level)

@@ -4,13 +4,13 @@ internal import COpenSSL
 ///
 /// The zero IV is safe only where a key encrypts one text ever, as the keys of sealed chunks do.
 /// One instance serves one thread, for any number of texts one after the other: `begin`, then `apply` for each piece.
-final class AES256CTR {
+package final class AES256CTR {
     /// The 16 bytes of the first counter block.
     private static let zeroIV: (UInt64, UInt64) = (0, 0)
 
     private let context: OpaquePointer
 
-    init() {
+    package init() {
         guard let context = EVP_CIPHER_CTX_new(),
             EVP_EncryptInit_ex(context, EVP_aes_256_ctr(), nil, nil, nil) == 1
         else { preconditionFailure("libcrypto has no AES-256-CTR or no memory is left") }
@@ -18,7 +18,7 @@ final class AES256CTR {
     }
 
     /// Starts a text under `key`.
-    func begin(_ key: Key256) {
+    package func begin(_ key: Key256) {
         let status = key.withUnsafeBytes { key in
             withUnsafeBytes(of: Self.zeroIV) { zeros in
                 EVP_EncryptInit_ex(
@@ -30,7 +30,7 @@ final class AES256CTR {
     }
 
     /// Encrypts or decrypts the next piece (counter mode does the same for both); `output` has room for it and may be the input itself.
-    func apply(_ input: UnsafeRawBufferPointer, to output: UnsafeMutableRawBufferPointer) {
+    package func apply(_ input: UnsafeRawBufferPointer, to output: UnsafeMutableRawBufferPointer) {
         guard !input.isEmpty else { return }
         precondition(output.count >= input.count && input.count <= Int(Int32.max))
         var written: Int32 = 0

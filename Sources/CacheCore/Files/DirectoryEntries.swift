@@ -1,14 +1,15 @@
+internal import CacheBase
 internal import Glibc
 
 /// The names in a directory, as the system gives them.
-enum DirectoryEntries {
-    struct Entry {
-        let name: String
-        let kind: FileStatus.Kind
+package enum DirectoryEntries {
+    package struct Entry {
+        package let name: String
+        package let kind: FileStatus.Kind
     }
 
     /// All entries but `.` and `..`, in no order; those whose name is no UTF-8 are left out. Memory grows with their number.
-    static func read(_ directory: OwnedDescriptor) throws -> [Entry] {
+    package static func read(_ directory: OwnedDescriptor) throws -> [Entry] {
         // A description of its own, because the place that has been read to belongs to the description.
         let number = openat(directory.number, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard number >= 0 else { throw CacheError.system("open a directory to list it") }

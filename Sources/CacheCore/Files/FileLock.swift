@@ -1,3 +1,4 @@
+internal import CacheBase
 internal import Glibc
 
 /// An advisory lock (`flock`) on an open file; the system gives it back when its holder dies, however that happens.

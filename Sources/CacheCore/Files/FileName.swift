@@ -1,3 +1,4 @@
+internal import CacheBase
 package import Glibc
 
 /// A file name or path as the kernel has it: bytes, whatever their encoding.

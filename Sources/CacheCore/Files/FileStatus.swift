@@ -1,19 +1,20 @@
+package import CacheBase
 internal import Glibc
 
 /// What the system tells of a file of a store, as far as the store needs it.
-struct FileStatus {
-    enum Kind { case regular, directory, other }
+package struct FileStatus {
+    package enum Kind { case regular, directory, other }
 
-    let kind: Kind
-    let size: Int
+    package let kind: Kind
+    package let size: Int
     /// When its status changed last (a new name is a change), in nanoseconds since 1970.
-    let changed: Int64
-    let identity: Identity
+    package let changed: Int64
+    package let identity: Identity
     /// Who may do what with it.
-    let permissions: UInt32
+    package let permissions: UInt32
 
     /// Two files with the same one are one file.
-    struct Identity: Equatable {
+    package struct Identity: Equatable {
         let device: UInt64
         let inode: UInt64
     }
@@ -32,21 +33,21 @@ struct FileStatus {
     }
 
     /// The status of an open file; throws with `errno` in words.
-    init(of descriptor: borrowing OwnedDescriptor) throws {
+    package init(of descriptor: borrowing OwnedDescriptor) throws {
         var status = stat()
         guard fstat(descriptor.number, &status) == 0 else { throw CacheError.system("fstat") }
         self.init(status)
     }
 
     /// The status of `name` itself, not of what it may point to; `nil` with `errno` set if there is none.
-    init?(of name: String, in directory: OwnedDescriptor) {
+    package init?(of name: String, in directory: OwnedDescriptor) {
         var status = stat()
         guard fstatat(directory.number, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
         self.init(status)
     }
 
     /// As above, for a path; links are followed.
-    init?(path: String) {
+    package init?(path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         self.init(status)
@@ -55,7 +56,7 @@ struct FileStatus {
 
 extension CacheError {
     /// Something that no store has put where it is.
-    static func foreign(_ path: some StringProtocol) -> CacheError {
+    package static func foreign(_ path: some StringProtocol) -> CacheError {
         CacheError(
             .io,
             "\(path) is a symbolic link or a special file, which a file store never follows: move it out of the store")

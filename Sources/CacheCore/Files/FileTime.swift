@@ -1,9 +1,9 @@
 internal import Glibc
 
 /// Clocks, in nanoseconds.
-enum FileTime {
+package enum FileTime {
     /// Now, in nanoseconds since 1970.
-    static func now() -> Int64 {
+    package static func now() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return nanoseconds(time)

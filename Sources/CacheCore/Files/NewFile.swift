@@ -1,14 +1,15 @@
+internal import CacheBase
 internal import Glibc
 
 /// A file that appears under its name only when it is complete: written beside it, then renamed.
 ///
 /// A device or pipe (`/dev/stdout`) is written directly. There is no `fsync`: what was pulled can be pulled again.
-final class NewFile {
-    let file: OpenFile
+package final class NewFile {
+    package let file: OpenFile
     private let path: String
     private var temporary: String?
 
-    init(_ path: String) throws {
+    package init(_ path: String) throws {
         self.path = path
         var status = stat()
         if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
@@ -24,7 +25,7 @@ final class NewFile {
     }
 
     /// Gives the file its name.
-    func commit() throws {
+    package func commit() throws {
         guard let temporary else { return }
         try retryingInterrupts("rename to \(path)") { rename(temporary, path) }
         self.temporary = nil

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import CacheBase
 internal import Glibc
 
 // Extended attributes of an open file or directory.

@@ -1,3 +1,4 @@
+internal import CacheBase
 internal import Glibc
 
 // Files at whose other end is somebody: pipes, terminals. Nobody may wait for that one in a way that cannot be called off, so such files are

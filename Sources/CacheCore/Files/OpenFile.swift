@@ -1,3 +1,4 @@
+package import CacheBase
 package import Glibc
 
 /// A file descriptor, with the name that messages call it by; closed when the last one lets go of it.

@@ -1,3 +1,4 @@
+internal import CacheBase
 internal import Glibc
 
 /// What can only be read once: a pipe, a terminal, standard input.

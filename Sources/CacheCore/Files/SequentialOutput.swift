@@ -5,10 +5,10 @@ internal import Glibc
 /// otherwise hand out page by page takes half the time for a write (ext4: 37 instead of 63 ms for 400 MB).
 ///
 /// Where room cannot be set aside (pipes, other filesystems, an almost full disk) it just writes.
-final class SequentialOutput {
+package final class SequentialOutput {
     let file: OpenFile
     /// Bytes written so far.
-    private(set) var position = 0
+    package private(set) var position = 0
     private var reserved = 0
     private var canReserve = true
 
@@ -16,9 +16,9 @@ final class SequentialOutput {
     private static let firstReservation = 4 << 20
     private static let reservation = 64 << 20
 
-    init(_ file: OpenFile) { self.file = file }
+    package init(_ file: OpenFile) { self.file = file }
 
-    func write(_ bytes: UnsafeRawBufferPointer) throws {
+    package func write(_ bytes: UnsafeRawBufferPointer) throws {
         if canReserve, position + bytes.count > max(reserved, Self.firstReservation) { reserve(bytes.count) }
         try file.write(bytes)
         position += bytes.count
@@ -32,7 +32,7 @@ final class SequentialOutput {
     }
 
     /// Gives back the room that was not used.
-    func finish() throws {
+    package func finish() throws {
         guard reserved > position else { return }
         reserved = position
         try retryingInterrupts("set the size of \(file.name)") { ftruncate(file.descriptor, off_t(position)) }

@@ -1,16 +1,17 @@
+internal import CacheBase
 internal import Glibc
 
 /// A new file that is written from front to back, with holes where its bytes are zeros: what was sparse before it became a tar is again.
-final class SparseOutput {
+package final class SparseOutput {
     private static let block = 4096
     private let file: OpenFile
     /// Where the file ends, as far as it was written; what comes behind is a hole still.
-    private(set) var end = 0
+    package private(set) var end = 0
 
-    init(_ file: OpenFile) { self.file = file }
+    package init(_ file: OpenFile) { self.file = file }
 
     /// Writes `bytes` at `offset`, which is never before what was written already.
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
         var position = 0
         while position < bytes.count {
             var (next, isZero) = block(of: bytes, position, offset)

@@ -1,14 +1,15 @@
+internal import CacheBase
 internal import Glibc
 
 /// Symbolic links in paths that the user gave, for what replaces a file: the file that the link leads to, never the link.
 ///
 /// `realpath` will not do: it makes the whole path anew, with names above it that need not be UTF-8.
-enum SymbolicLink {
+package enum SymbolicLink {
     private static let mostLinks = 40
 
     /// The path of what `path` leads to, itself if it is no link; what is there need not exist, unless a link leads to it.
     /// - Throws: ``CacheError`` that names the link: it leads nowhere, in a circle, or to a name that is not UTF-8.
-    static func resolve(_ path: String) throws -> String {
+    package static func resolve(_ path: String) throws -> String {
         var current = path
         for _ in 0..<mostLinks {
             var status = stat()

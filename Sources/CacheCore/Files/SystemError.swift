@@ -1,3 +1,4 @@
+package import CacheBase
 import Glibc
 
 extension CacheError {

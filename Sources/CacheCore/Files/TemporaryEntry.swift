@@ -1,8 +1,10 @@
+internal import CacheBase
+internal import CacheCrypto
 internal import Glibc
 
 /// Names under which something is filled before it gets its own.
-enum TemporaryName {
-    static let prefix = ".layercache-"
+package enum TemporaryName {
+    package static let prefix = ".layercache-"
 
     /// What all temporary names for an entry called `name` begin with: whoever writes it next finds what a killed one left, and nobody else's.
     static func prefix(for name: some Collection<UInt8>) -> String {
@@ -11,9 +13,9 @@ enum TemporaryName {
     }
 
     /// For what is made inside a directory that is a destination itself.
-    static let insidePrefix = prefix(for: ".".utf8)
+    package static let insidePrefix = prefix(for: ".".utf8)
 
-    static func unique(_ prefix: String) -> String {
+    package static func unique(_ prefix: String) -> String {
         prefix + String(UInt64.random(in: 0 ... .max), radix: 36)
     }
 
@@ -49,18 +51,18 @@ package struct TemporaryEntry: Sendable {
     }
 
     /// A new directory beside `path`, after what others left there for it was removed.
-    static func directory(for path: String) throws -> TemporaryEntry {
+    package static func directory(for path: String) throws -> TemporaryEntry {
         removeAbandoned(for: path)
         return try makeDirectory(in: AT_FDCWD, path: path) { TemporaryName.beside(path) }
     }
 
-    static func file(in directory: OpenFile, for name: String, mode: UInt32) throws -> TemporaryEntry {
+    package static func file(in directory: OpenFile, for name: String, mode: UInt32) throws -> TemporaryEntry {
         try makeFile(in: directory.descriptor, mode: mode, path: "\(directory.name)/\(name)") {
             TemporaryName.unique(TemporaryName.insidePrefix)
         }
     }
 
-    static func directory(in directory: OpenFile) throws -> TemporaryEntry {
+    package static func directory(in directory: OpenFile) throws -> TemporaryEntry {
         try makeDirectory(in: directory.descriptor, path: directory.name) {
             TemporaryName.unique(TemporaryName.insidePrefix)
         }
@@ -124,7 +126,7 @@ package struct TemporaryEntry: Sendable {
     /// Removes the entries of `directory` that begin with `prefix` and that nobody fills any more.
     ///
     /// Best effort: what cannot be listed, opened, locked or removed stays.
-    static func removeAbandoned(in directory: OpenFile, prefix: String) {
+    package static func removeAbandoned(in directory: OpenFile, prefix: String) {
         var names: [FileName] = []
         var examined = 0
         try? directory.forEachEntry { name, _ in

@@ -1,3 +1,4 @@
+internal import CacheBase
 internal import Glibc
 internal import NIOCore
 

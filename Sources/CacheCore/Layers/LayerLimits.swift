@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// What a splitter takes from one layer before it gives up with ``CacheError/Code/limitExceeded``. Input is hostile until parsed.
 public struct LayerLimits: Sendable {
     /// The longest layer, uncompressed: 256 GiB.

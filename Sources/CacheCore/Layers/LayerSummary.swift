@@ -1,3 +1,6 @@
+public import CacheChunks
+public import CacheCrypto
+
 /// What a splitter knows once it has seen the last byte.
 public struct LayerSummary: Sendable, Equatable {
     /// SHA-256 of all bytes of the source: OCI's `diffID` for a tar.

@@ -1,3 +1,4 @@
+public import CacheChunks
 public import NIOCore
 
 /// One chunk of a layer before sealing.

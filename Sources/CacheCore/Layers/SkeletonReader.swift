@@ -1,3 +1,4 @@
+internal import CacheBase
 public import NIOCore
 
 /// Turns the plaintext of a skeleton back into the tar: literal bytes, and runs of the data region between them.

@@ -1,3 +1,9 @@
+internal import CacheBase
+public import CacheChunks
+internal import CacheCrypto
+internal import CacheFiles
+public import CacheObjectStore
+
 /// The generation that new chunks go to, and its salt: what a push works with.
 public struct ActiveGeneration: Sendable {
     public let generation: Generation

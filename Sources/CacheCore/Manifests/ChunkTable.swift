@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheChunks
+internal import CacheCrypto
 internal import NIOCore
 
 /// The streams of a layer as a table of distinct chunks and, for each place in a stream, a slot of 4 bytes.

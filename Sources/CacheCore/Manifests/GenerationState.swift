@@ -1,3 +1,7 @@
+internal import CacheBase
+internal import CacheChunks
+internal import CacheCrypto
+public import CacheObjectStore
 public import NIOCore
 
 /// The state of a generation, as its object says: whether it takes new chunks, and its salt, which only a deployment key opens.

@@ -1,3 +1,5 @@
+internal import CacheBase
+public import CacheCrypto
 public import NIOCore
 
 /// The description of an image: its layers in order, its configuration, and what it was made from.

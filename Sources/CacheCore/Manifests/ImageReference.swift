@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// `tenant/name:tag`: a mutable name for an image.
 ///
 /// The first component is the tenant. The name that follows is one or more components, joined by `/`, of lower-case letters and digits,

@@ -1,3 +1,7 @@
+public import CacheChunks
+internal import CacheCrypto
+public import CacheObjectStore
+
 /// The names of all objects in L3, made in this one place.
 ///
 ///     generations/<g>/state

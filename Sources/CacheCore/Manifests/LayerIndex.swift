@@ -1,3 +1,7 @@
+internal import CacheBase
+public import CacheChunks
+public import CacheCrypto
+public import CacheObjectStore
 internal import NIOCore
 
 /// Finds the layers that a tenant has pushed to a generation before, so that none is converted twice.

@@ -1,3 +1,6 @@
+internal import CacheBase
+public import CacheChunks
+package import CacheObjectStore
 internal import NIOCore
 
 extension LayerManifest {

@@ -1,3 +1,5 @@
+public import CacheChunks
+public import CacheCrypto
 public import NIOCore
 
 /// The description of a layer: three streams of chunks and what they are.

@@ -1,3 +1,5 @@
+internal import CacheBase
+internal import CacheCrypto
 internal import NIOCore
 
 /// How a manifest is sealed: plain part, then a fresh data key wrapped by the tenant's, then the encrypted part.

@@ -1,3 +1,6 @@
+internal import CacheBase
+public import CacheChunks
+internal import CacheCrypto
 public import NIOCore
 
 /// The plain part of a manifest: what can be read without any key, and is enough to collect garbage.
@@ -33,7 +36,7 @@ public struct ManifestHeader: Sendable {
 
     static let magic: StaticString = "LCMF"
     static let version: UInt16 = 1
-    static let fixedBytes = 36
+    package static let fixedBytes = 36
     static let chunkBytes = 36
 
     /// Reads the plain part of the manifest of that name.
@@ -44,7 +47,7 @@ public struct ManifestHeader: Sendable {
     }
 
     /// Which tenant key opens the manifest that begins with `start`, going by its word alone; `nil` if it is none that this build knows.
-    static func tenantKeyID(_ start: ByteBuffer) -> KeyID? {
+    package static func tenantKeyID(_ start: ByteBuffer) -> KeyID? {
         start.withUnsafeReadableBytes { bytes in
             var reader = RecordReader(bytes, what: "manifest")
             guard (try? reader.magic(magic, version: version)) != nil, (try? reader.take(2 + 8)) != nil else {

@@ -1,3 +1,5 @@
+public import CacheCrypto
+
 /// The name of a sealed manifest: SHA-256 of its bytes.
 public struct ManifestID: Hashable, Sendable, Comparable, CustomStringConvertible {
     public let digest: SHA256Digest

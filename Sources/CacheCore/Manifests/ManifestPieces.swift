@@ -1,3 +1,4 @@
+package import CacheChunks
 package import NIOCore
 
 /// How manifests that are longer than a chunk are cut, so that L1 and L2 keep them as they keep chunks: pieces of 512 KiB, each named by

@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheCrypto
+
 /// Reads little-endian fields from bytes that nobody vouches for, front to back; throws instead of reading past their end.
 struct RecordReader {
     private let bytes: UnsafeRawBufferPointer

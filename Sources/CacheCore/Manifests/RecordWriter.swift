@@ -1,3 +1,4 @@
+internal import CacheCrypto
 internal import NIOCore
 
 extension ByteBuffer {

@@ -1,3 +1,4 @@
+internal import CacheObjectStore
 internal import NIOCore
 
 /// What a reference names: a manifest of an image, in a generation.

@@ -1,3 +1,7 @@
+public import CacheBase
+internal import CacheFiles
+internal import CacheObjectStore
+
 extension RefStore {
     /// One name among the references of a store, and what it names or why it cannot be said.
     public struct Listed: Sendable {

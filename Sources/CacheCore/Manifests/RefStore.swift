@@ -1,3 +1,6 @@
+internal import CacheBase
+public import CacheObjectStore
+
 /// The references of all tenants, as small objects that change by compare-and-swap.
 public struct RefStore: Sendable {
     let store: any ObjectStore

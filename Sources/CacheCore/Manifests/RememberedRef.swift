@@ -1,3 +1,5 @@
+package import CacheChunks
+internal import CacheCrypto
 package import NIOCore
 
 /// What a host keeps of a reference that it read from L3, for the time when L3 is away: a record of 128 bytes.

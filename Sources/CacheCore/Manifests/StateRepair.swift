@@ -1,3 +1,7 @@
+internal import CacheBase
+internal import CacheChunks
+internal import CacheCrypto
+internal import CacheObjectStore
 internal import NIOCore
 
 /// What became of a generation's state that was damaged or gone.
@@ -10,7 +14,7 @@ public enum StateRepair: Sendable, Hashable {
     case newSalt
 
     /// A line for the one who pushed.
-    func note(on generation: Generation) -> String {
+    package func note(on generation: Generation) -> String {
         let object = L3Layout.state(of: generation)
         return switch self {
         case .restored: "object \(object) was damaged and is what it was again"

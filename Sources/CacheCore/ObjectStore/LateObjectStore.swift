@@ -1,3 +1,4 @@
+public import CacheBase
 internal import NIOConcurrencyHelpers
 public import NIOCore
 internal import NIOPosix

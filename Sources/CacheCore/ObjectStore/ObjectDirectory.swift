@@ -1,3 +1,4 @@
+internal import CacheFiles
 internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import Synchronization

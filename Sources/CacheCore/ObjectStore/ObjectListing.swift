@@ -1,3 +1,4 @@
+internal import CacheFiles
 internal import Glibc
 
 /// Makes one page of a listing of a directory tree, in the byte order of whole keys.

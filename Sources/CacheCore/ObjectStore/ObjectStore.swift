@@ -1,3 +1,4 @@
+public import CacheBase
 public import NIOCore
 
 /// What L3 must be able to do: the part of S3's semantics that this project stands on, and no more.

@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// Where L3 is, as the command line and the configuration name it.
 public enum ObjectStoreLocation: Sendable, Hashable {
     /// A directory: `file:///path`, or a bare path, absolute or relative.

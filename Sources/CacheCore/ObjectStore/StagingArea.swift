@@ -1,3 +1,5 @@
+internal import CacheBase
+internal import CacheFiles
 internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import NIOCore

@@ -1,4 +1,5 @@
 internal import CLMDB
+internal import CacheBase
 
 extension ChunkStore {
     /// What the store in `directory` holds: its chunks, bytes and capacity; the other numbers are of a process that has it open.

@@ -1,3 +1,4 @@
+internal import CacheBase
 internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOPosix

@@ -1,3 +1,5 @@
+public import CacheBase
+public import CacheChunks
 public import Logging
 internal import NIOConcurrencyHelpers
 public import NIOCore

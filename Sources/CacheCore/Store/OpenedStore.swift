@@ -1,4 +1,6 @@
 internal import CLMDB
+internal import CacheBase
+internal import CacheFiles
 internal import Glibc
 internal import Logging
 

@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheChunks
+internal import CacheCrypto
 internal import Logging
 internal import NIOCore
 

@@ -1,4 +1,6 @@
 internal import CLMDB
+internal import CacheChunks
+internal import CacheCrypto
 
 /// One write transaction on the store: the chunks, their extents, their places in the queues and the totals change together.
 struct StoreTransaction: ~Copyable {

@@ -1,4 +1,7 @@
 internal import CLMDB
+internal import CacheBase
+internal import CacheChunks
+internal import CacheFiles
 internal import Glibc
 internal import Logging
 internal import NIOConcurrencyHelpers

@@ -1,4 +1,3 @@
-internal import CacheCore
 internal import HTTPTypes
 internal import Hummingbird
 internal import Logging

@@ -1,4 +1,4 @@
-internal import CacheCore
+internal import CacheStore
 internal import FoundationEssentials
 internal import NIOConcurrencyHelpers
 internal import NIOCore

@@ -1,4 +1,5 @@
-internal import CacheCore
+internal import CacheChunks
+internal import CacheCrypto
 internal import NIOCore
 internal import NIOHTTP1
 

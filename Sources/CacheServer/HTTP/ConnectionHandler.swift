@@ -1,4 +1,3 @@
-internal import CacheCore
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1

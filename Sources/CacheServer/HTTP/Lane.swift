@@ -1,4 +1,4 @@
-internal import CacheCore
+internal import CacheChunks
 internal import Logging
 internal import NIOCore
 internal import Synchronization

@@ -1,4 +1,4 @@
-internal import CacheCore
+internal import CacheBase
 internal import NIOHTTP1
 
 /// An answer that says no: a status and one line for people.

@@ -1,4 +1,5 @@
-internal import CacheCore
+internal import CacheChunks
+internal import CacheCrypto
 internal import NIOHTTP1
 
 /// What is to be done about a request, decided from its head alone and before any of its body is read.

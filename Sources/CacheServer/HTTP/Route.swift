@@ -1,4 +1,4 @@
-internal import CacheCore
+internal import CacheChunks
 
 /// Where a request target leads. Targets are compared byte by byte and never decoded, so there is one way to name a chunk.
 enum Route: Hashable {

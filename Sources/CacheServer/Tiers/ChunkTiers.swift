@@ -1,4 +1,7 @@
-internal import CacheCore
+internal import CacheBase
+internal import CacheChunks
+internal import CacheCrypto
+internal import CacheStore
 internal import Glibc
 internal import NIOCore
 internal import NIOPosix

@@ -1,4 +1,5 @@
-internal import CacheCore
+internal import CacheChunks
+internal import CacheStore
 internal import NIOCore
 internal import Synchronization
 

@@ -2,7 +2,7 @@ import CacheCore
 import NIOCore
 import Testing
 
-@testable import CacheCore
+@testable import CacheStore
 @testable import store_exerciser
 
 /// Oldest out first, whatever was read: what S3-FIFO is measured against.

@@ -1,8 +1,9 @@
+import CacheCore
 import Glibc
 import NIOCore
 import Testing
 
-@testable import CacheCore
+@testable import CacheStore
 
 /// What the kernel cannot give of LMDB's maps ends no process: a file that is cut off in the middle of a read is like a disk that fails then.
 @Suite struct UnreadableMapTests {

@@ -1,9 +1,10 @@
+import CacheCore
 import Foundation
 import NIOConcurrencyHelpers
 import NIOPosix
 import Testing
 
-@testable import CacheCore
+@testable import CacheFiles
 
 @Suite struct FileLockTests {
     private let scratch: ObjectScratch

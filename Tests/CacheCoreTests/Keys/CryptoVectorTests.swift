@@ -1,7 +1,8 @@
+import CacheCore
 import NIOCore
 import Testing
 
-@testable import CacheCore
+@testable import CacheManifests
 
 @Suite struct CryptoVectorTests {
     private func seal(_ plain: [UInt8], nonce: [UInt8], associated: [UInt8]) -> [UInt8] {

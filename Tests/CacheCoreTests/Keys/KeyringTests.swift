@@ -1,7 +1,8 @@
+import CacheCore
 import Foundation
 import Testing
 
-@testable import CacheCore
+@testable import CacheManifests
 
 @Suite struct KeyringTests {
     private let scratch: ObjectScratch

@@ -1,7 +1,8 @@
+import CacheCore
 import NIOCore
 import Testing
 
-@testable import CacheCore
+@testable import CacheManifests
 
 @Suite struct ManifestPiecesTests {
     private func id(_ number: Int) -> ManifestID { ManifestID(KnownAnswers.digest(UInt8(number))) }

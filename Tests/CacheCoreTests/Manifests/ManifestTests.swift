@@ -1,7 +1,8 @@
+import CacheCore
 import NIOCore
 import Testing
 
-@testable import CacheCore
+@testable import CacheManifests
 
 @Suite struct ManifestTests {
     private let keys: TenantKeys

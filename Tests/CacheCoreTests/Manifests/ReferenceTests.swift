@@ -1,9 +1,10 @@
+import CacheCore
 import Foundation
 import NIOCore
 import Synchronization
 import Testing
 
-@testable import CacheCore
+@testable import CacheManifests
 
 @Suite struct ReferenceTests {
     private let scratch: ObjectScratch

@@ -1,7 +1,8 @@
+import CacheCore
 import NIOCore
 import Testing
 
-@testable import CacheCore
+@testable import CacheManifests
 
 /// What `push --repair` makes of a generation's state that is damaged or gone.
 @Suite struct StateRepairTests {

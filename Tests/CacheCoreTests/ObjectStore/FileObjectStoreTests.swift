@@ -1,9 +1,10 @@
+import CacheCore
 import Foundation
 import Glibc
 import NIOCore
 import Testing
 
-@testable import CacheCore
+@testable import CacheObjectStore
 
 @Suite struct FileObjectStoreTests {
     private let scratch: ObjectScratch

@@ -73,7 +73,7 @@ package enum JSONDocument {
     }
 
     /// The same bytes for the same value on every machine: sorted keys, no white space.
-    static func encode(_ value: some Encodable) throws -> [UInt8] {
+    package static func encode(_ value: some Encodable) throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return try [UInt8](encoder.encode(value))

@@ -1,3 +1,7 @@
+internal import CacheBase
+internal import CacheChunks
+internal import CacheManifests
+internal import CacheObjectStore
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix

@@ -1,3 +1,8 @@
+internal import CacheBase
+internal import CacheChunks
+public import CacheImages
+public import CacheManifests
+public import CacheObjectStore
 internal import Glibc
 internal import NIOCore
 internal import NIOPosix

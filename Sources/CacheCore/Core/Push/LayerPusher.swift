@@ -1,3 +1,10 @@
+internal import CacheBase
+internal import CacheChunks
+internal import CacheCrypto
+internal import CacheImages
+internal import CacheLayers
+internal import CacheManifests
+internal import CacheObjectStore
 internal import NIOCore
 internal import NIOPosix
 internal import Synchronization

@@ -1,3 +1,6 @@
+public import CacheChunks
+public import CacheImages
+
 /// How an image is converted.
 public struct PushOptions: Sendable {
     /// Whether and how hard chunks are compressed.

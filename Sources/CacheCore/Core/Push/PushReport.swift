@@ -1,3 +1,5 @@
+public import CacheCrypto
+public import CacheManifests
 internal import Synchronization
 
 /// What a push did.

@@ -1,3 +1,4 @@
+internal import CacheChunks
 internal import NIOConcurrencyHelpers
 
 /// The sealers of one push: as many as threads ever sealed at once.

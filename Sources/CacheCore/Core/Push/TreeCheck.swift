@@ -1,3 +1,8 @@
+internal import CacheBase
+internal import CacheChunks
+internal import CacheLayers
+internal import CacheManifests
+internal import CacheObjectStore
 internal import NIOCore
 internal import NIOPosix
 

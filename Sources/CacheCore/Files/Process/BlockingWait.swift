@@ -1,3 +1,4 @@
+internal import CacheBase
 internal import Glibc
 
 /// How a thread waits for what the system does not announce or not within a deadline: it looks again and again, with pauses that grow from

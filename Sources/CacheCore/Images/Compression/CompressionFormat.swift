@@ -1,3 +1,5 @@
+package import CacheFiles
+
 /// How a stream is compressed, told by its first bytes: media types and file names lie.
 package enum CompressionFormat: Sendable {
     case none

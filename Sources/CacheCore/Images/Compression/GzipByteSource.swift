@@ -1,4 +1,6 @@
 internal import CISAL
+internal import CacheBase
+package import CacheFiles
 
 /// Uncompressed bytes of a gzip stream (RFC 1952), by ISA-L: any number of members, each with its checksum and length checked.
 ///

@@ -1,4 +1,6 @@
 internal import CZstd
+internal import CacheBase
+package import CacheFiles
 
 /// Uncompressed bytes of a zstd stream (RFC 8878): any number of frames, windows up to 128 MiB.
 package final class ZstdByteSource: ByteSource {

@@ -1,4 +1,6 @@
 internal import CLinux
+internal import CacheFiles
+internal import CacheLayers
 internal import Glibc
 
 /// What a new entry of a directory is like before anything is done to it: then only what differs needs a call of its own.

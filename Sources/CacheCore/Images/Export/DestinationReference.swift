@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// Where a pull writes to, written as `skopeo` writes it: `oci:DIR:TAG`, `tar:FILE`, ...
 public enum DestinationReference: Sendable, Equatable {
     /// An OCI image layout in a directory, new or existing; an image of the same tag is replaced, others stay.

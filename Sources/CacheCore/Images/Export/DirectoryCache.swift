@@ -1,3 +1,5 @@
+internal import CacheFiles
+internal import CacheLayers
 internal import Glibc
 
 /// Open directories of a tree that is being written, the last ones used: below one of them, a name is made by one call, and no path is

@@ -1,3 +1,6 @@
+internal import CacheBase
+public import CacheCrypto
+public import CacheFiles
 public import NIOCore
 
 /// Where a pull writes the bytes of an image's layers to, one after the other, lowest first, then ``finish(configuration:)``. (The files in

@@ -1,3 +1,7 @@
+internal import CacheBase
+internal import CacheCrypto
+internal import CacheFiles
+internal import CacheLayers
 internal import Glibc
 
 /// An OCI layout as a tar: blobs in the order in which they come, each header written when the size of its blob is known.

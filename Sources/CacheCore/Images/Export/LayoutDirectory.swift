@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheCrypto
+internal import CacheFiles
 internal import Glibc
 
 /// An OCI layout in a directory, new or existing: blobs are renamed into place, `index.json` is replaced last.

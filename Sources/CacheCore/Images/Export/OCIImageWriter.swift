@@ -1,3 +1,7 @@
+internal import CacheBase
+internal import CacheCrypto
+internal import CacheFiles
+
 /// Where the files of an OCI layout are put: a directory, or a tar.
 protocol LayoutSink: AnyObject {
     /// Writes a blob; returns its size. It must be read to its end, which throws if it is not what `digest` says.

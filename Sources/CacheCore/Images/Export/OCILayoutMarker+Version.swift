@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheFiles
+
 extension OCILayoutMarker {
     static let current = OCILayoutMarker(imageLayoutVersion: "1.0.0")
 

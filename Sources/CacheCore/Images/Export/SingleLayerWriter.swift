@@ -1,3 +1,7 @@
+internal import CacheBase
+internal import CacheCrypto
+internal import CacheFiles
+
 /// `tar:FILE` and `file:FILE`: the bytes of one layer, as they are.
 final class SingleLayerWriter: ImageWriter {
     let takesFile: Bool

@@ -1,4 +1,7 @@
 internal import CLinux
+internal import CacheBase
+internal import CacheFiles
+internal import CacheLayers
 internal import Glibc
 
 // What files are like. The owner first: changing it takes set-id bits and capabilities away. The time last.

@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheFiles
+package import CacheLayers
 internal import Glibc
 internal import NIOConcurrencyHelpers
 

@@ -1,3 +1,5 @@
+package import CacheFiles
+internal import CacheLayers
 internal import Glibc
 
 // What directories are like, once nothing is written any more.

@@ -1,4 +1,7 @@
 internal import CLinux
+internal import CacheBase
+package import CacheFiles
+package import CacheLayers
 internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import Synchronization

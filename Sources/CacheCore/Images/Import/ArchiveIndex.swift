@@ -1,3 +1,8 @@
+internal import CacheBase
+internal import CacheCrypto
+package import CacheFiles
+internal import CacheLayers
+
 /// Where the members of an OCI or docker archive lie in its tar, so that each can be read without the others.
 ///
 /// One pass over the headers; file contents are skipped, not read. Members may come in any order; the last of one name counts, as with

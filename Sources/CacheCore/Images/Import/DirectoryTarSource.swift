@@ -1,4 +1,7 @@
 internal import CLinux
+internal import CacheBase
+internal import CacheFiles
+internal import CacheLayers
 internal import Glibc
 
 /// A directory tree as a tar: the same bytes for the same tree, its names in byte order.

@@ -1,3 +1,7 @@
+internal import CacheBase
+internal import CacheCrypto
+internal import CacheFiles
+internal import CacheManifests
 internal import NIOCore
 
 /// Reads one image of what `docker save` writes: `manifest.json`, which names a configuration and layers by their path in the archive.

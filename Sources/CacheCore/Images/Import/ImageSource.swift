@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheFiles
+public import CacheManifests
 internal import Glibc
 public import NIOCore
 

@@ -1,3 +1,6 @@
+public import CacheBase
+public import CacheLayers
+
 /// How much of what comes from outside an import accepts before it gives up.
 ///
 /// Every limit is there to bound time, memory or disk under hostile input; no honest image that we know of comes near one. ``Limit`` has

@@ -1,3 +1,7 @@
+public import CacheChunks
+public import CacheCrypto
+public import CacheFiles
+
 /// One layer of what is pushed: uncompressed tar bytes, or one raw file.
 public struct LayerSource: Sendable {
     /// What messages and progress lines call it.

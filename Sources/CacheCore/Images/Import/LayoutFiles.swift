@@ -1,3 +1,5 @@
+internal import CacheBase
+package import CacheFiles
 internal import Glibc
 
 /// The files of an OCI layout or docker archive, by their path in it: a directory, or members of a tar.

@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheCrypto
+
 // The parts of the OCI image specification 1.1 (and of docker's manifest schema 2, which it grew from) that an import or export touches.
 //
 // Most of these documents are written by Go, which writes what is empty as `null`, or not at all, and reads all three alike: so does this.

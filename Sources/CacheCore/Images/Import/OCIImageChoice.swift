@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// Which image of an index it is: the only one, or the only one for this machine. Several that fit are an error that lists them, as any of
 /// them could be meant.
 struct OCIImageChoice {

@@ -1,3 +1,7 @@
+internal import CacheBase
+internal import CacheCrypto
+internal import CacheFiles
+internal import CacheManifests
 internal import NIOCore
 
 /// Reads one image of an OCI layout (image specification 1.1), or one that docker's media types describe.

@@ -1,3 +1,6 @@
+internal import CacheBase
+public import CacheCrypto
+
 /// What a push reads, written as `skopeo` writes it: `oci:DIR:TAG`, `tar:FILE`, ...
 public enum SourceReference: Sendable, Equatable {
     /// An OCI image layout in a directory; `tag` and `digest`, of a manifest or an index, may be absent where the layout holds one image.

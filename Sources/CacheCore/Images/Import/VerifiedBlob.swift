@@ -1,3 +1,7 @@
+internal import CacheBase
+internal import CacheCrypto
+internal import CacheFiles
+
 /// A blob from front to back, that ends with an error instead of its end when its bytes are not what its digest says.
 final class VerifiedBlob: ByteSource {
     private let source: any ByteSource

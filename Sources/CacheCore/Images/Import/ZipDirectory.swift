@@ -1,4 +1,6 @@
 internal import CISAL
+internal import CacheBase
+internal import CacheFiles
 internal import Glibc
 
 /// A ZIP's directory, which says what its entries are called: the headers before their contents may say something else, and what a

@@ -1,3 +1,5 @@
+internal import CacheFiles
+
 /// The record at the end of a ZIP, as far as it finds and counts entries. (PKWARE APPNOTE 6.3.10, 4.3.14 to 4.3.16.)
 struct ZipEndRecord {
     private static let byteCount = 22

@@ -1,4 +1,6 @@
 internal import CArchive
+internal import CacheBase
+internal import CacheFiles
 internal import Glibc
 
 /// libarchive, reading a ZIP entry by entry, in the order of its directory.

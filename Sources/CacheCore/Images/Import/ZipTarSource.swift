@@ -1,4 +1,7 @@
 internal import CArchive
+internal import CacheBase
+internal import CacheFiles
+internal import CacheLayers
 internal import Glibc
 
 /// The entries of a ZIP as a tar, in the order in which they lie in the file.

@@ -1,3 +1,5 @@
+internal import CacheChunks
+
 /// Writes the entry table of a layer: about 30 bytes an entry.
 struct EntryTableWriter {
     private var stream = StreamWriter(.entries, magic: EntryRecord.magic)

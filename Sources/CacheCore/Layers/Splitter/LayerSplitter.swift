@@ -1,3 +1,7 @@
+package import CacheBase
+public import CacheChunks
+public import CacheFiles
+
 /// Turns the bytes of a layer into the plaintext chunks of its data region, skeleton and entry table.
 ///
 /// It pulls from its source no more than the next chunk needs, on the thread of the caller, and holds less than 4 MiB whatever the size

@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// The three streams of a layer under construction, and the chunks of them that are complete.
 struct LayerWriter {
     private var region: RegionPlacer

@@ -1,3 +1,5 @@
+internal import CacheBase
+internal import CacheChunks
 internal import NIOCore
 
 /// `packing 1` (``LayerManifest/packingVersion``): where contents go in the data region, and the chunks that come of it.
@@ -10,9 +12,9 @@ internal import NIOCore
 /// of them, and would spoil the packs of all that does not differ. It also keeps what a program reads away from what it does not.
 ///
 /// Memory: the open packs and one chunk of a big content.
-struct RegionPlacer {
+package struct RegionPlacer {
     /// The version of the packing, as manifests keep it.
-    static let version: UInt16 = 1
+    package static let version: UInt16 = 1
 
     /// Which pack a small content goes to.
     enum Group: Int, CaseIterable {

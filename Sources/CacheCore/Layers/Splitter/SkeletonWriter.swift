@@ -1,3 +1,5 @@
+internal import CacheChunks
+
 /// Writes all of a tar that is not a file's content.
 struct SkeletonWriter {
     private var stream = StreamWriter(.skeleton, magic: SkeletonOperation.magic)

@@ -1,3 +1,7 @@
+internal import CacheBase
+internal import CacheCrypto
+internal import CacheFiles
+
 /// The source of a layer as the splitter reads it: hashed and counted as it comes, peeked into, and copied straight into chunks.
 final class SplitterInput {
     private let source: any ByteSource

@@ -1,3 +1,4 @@
+internal import CacheChunks
 internal import NIOCore
 
 /// Cuts the skeleton or the entry table into chunks while it is written. An untouched stream has no chunk at all.

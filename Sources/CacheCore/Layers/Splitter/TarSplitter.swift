@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// Says of each byte of a tar whether it is content, metadata or something odd that is kept as it is.
 ///
 /// Whatever the ``TarReader`` makes of an archive, the bytes that come back are the same.

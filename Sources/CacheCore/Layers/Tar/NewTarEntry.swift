@@ -1,3 +1,5 @@
+package import CacheFiles
+
 /// A member of a tar that is made here: POSIX ustar, with a pax header where ustar has no room.
 ///
 /// The bytes are a function of the fields alone, and so are the chunks that come of them: no writer's version, locale or clock takes part.

@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// What the extended headers before an entry say about it, and how that and its own header become an entry.
 ///
 /// As with Go's reader, and GNU's where both agree: of several pax headers (`x`) the last one counts alone; a long name (`L`, `K`) goes before

@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// What is wrong with a tar; the reader adds the entry and the place.
 struct TarFault: Error {
     let code: CacheError.Code

@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// An entry of a tar, and how much of the archive its content takes.
 struct TarEntry {
     /// The path as the archive has it, also of what is no entry.

@@ -1,11 +1,14 @@
+internal import CacheBase
+package import CacheFiles
+
 /// The entries of a tar in a file, one after the other; what it holds of their contents is passed over, not read.
-struct TarScan {
-    struct Found {
-        let entry: LayerEntry
+package struct TarScan {
+    package struct Found {
+        package let entry: LayerEntry
         /// Where its first header is, extended ones included.
-        let header: Int
+        package let header: Int
         /// Where its content is.
-        let content: Int
+        package let content: Int
     }
 
     private let range: FileRange
@@ -14,14 +17,14 @@ struct TarScan {
     private var block = [UInt8](repeating: 0, count: TarBlock.byteCount)
 
     /// - Parameter position: where an entry begins.
-    init(_ range: FileRange, from position: Int = 0, limits: LayerLimits) {
+    package init(_ range: FileRange, from position: Int = 0, limits: LayerLimits) {
         self.range = range
         self.position = position
         reader = TarReader(limits: limits)
     }
 
     /// The next file, directory, link or device; `nil` at the end.
-    mutating func next() throws -> Found? {
+    package mutating func next() throws -> Found? {
         do {
             while true {
                 let header = position

@@ -1,3 +1,5 @@
+package import CacheBase
+
 /// In which chunks of the layers the bytes of a tree's files are: so that whoever writes the files opens each chunk once, in order, and
 /// leaves out those that no file needs any more.
 package struct ContentPlan: Sendable {
@@ -77,7 +79,7 @@ package struct ContentPlan: Sendable {
     }
 
     /// How many chunks the bytes of an inode lie in.
-    static func chunkCount(of inode: ImageTree.Inode) -> Int {
+    package static func chunkCount(of inode: ImageTree.Inode) -> Int {
         guard inode.storedBytes > 0 else { return 0 }
         let last = RegionAddress(rawValue: inode.address.rawValue + inode.storedBytes - 1)
         return Int(last.slot - inode.address.slot) + 1

@@ -1,3 +1,5 @@
+package import CacheFiles
+
 /// The files of an image: the entry tables of its layers, applied over one another.
 ///
 /// It says what each path is, which names are one file, and where that file's bytes are; it holds no bytes itself, reads and asks nothing,
@@ -58,7 +60,7 @@ package struct ImageTree: Sendable {
     package func name(of node: Int) -> FileName { FileName(bytes: bytes(nodes[node].name)) }
 
     /// The name as the kernel takes it.
-    func withName<Result>(of node: Int, _ body: (UnsafePointer<CChar>) throws -> Result) rethrows -> Result {
+    package func withName<Result>(of node: Int, _ body: (UnsafePointer<CChar>) throws -> Result) rethrows -> Result {
         try withCString(nodes[node].name, body)
     }
 
@@ -94,7 +96,7 @@ package struct ImageTree: Sendable {
     /// Where a symbolic link points to; empty for anything else.
     package func linkTarget(of inode: Inode) -> FileName { FileName(bytes: bytes(inode.target)) }
 
-    func withLinkTarget<Result>(
+    package func withLinkTarget<Result>(
         of inode: Inode, _ body: (UnsafePointer<CChar>) throws -> Result
     ) rethrows -> Result {
         try withCString(inode.target, body)

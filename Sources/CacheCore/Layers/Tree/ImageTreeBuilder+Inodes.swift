@@ -1,3 +1,5 @@
+internal import CacheBase
+
 // What entries say of files.
 extension ImageTreeBuilder {
     mutating func makeDirectory() -> UInt32 {

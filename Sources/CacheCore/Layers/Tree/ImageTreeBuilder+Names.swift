@@ -1,3 +1,5 @@
+internal import CacheBase
+
 // Names, and what they stand for.
 extension ImageTreeBuilder {
     /// The inode of the directory that a name stands for; `nil` if that is none.

@@ -1,3 +1,5 @@
+package import CacheBase
+
 /// Applies the entries of an image's layers, lowest layer first, in the order of each layer's archive, and makes an ``ImageTree`` of them.
 ///
 /// It does what `umoci unpack` does on a disk (and containerd and Docker, where these agree), without a disk:

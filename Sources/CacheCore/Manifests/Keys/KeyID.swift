@@ -1,3 +1,5 @@
+internal import CacheCrypto
+
 /// Tells keys apart without giving anything of them away: 16 bytes of an HMAC under the key. A wrong key is so told from corruption.
 public struct KeyID: Hashable, Sendable, CustomStringConvertible {
     package let high: UInt64

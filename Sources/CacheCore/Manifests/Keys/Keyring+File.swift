@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheCrypto
+internal import CacheFiles
 internal import Glibc
 internal import NIOCore
 

@@ -1,3 +1,5 @@
+internal import CacheBase
+internal import CacheCrypto
 internal import FoundationEssentials
 
 extension Keyring {

@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheCrypto
+
 /// The keys that one host holds: of the tenants whose images it runs, and the deployment key if it pushes.
 ///
 /// Kept in a JSON file that only its owner may read:

@@ -1,3 +1,5 @@
+package import CacheCrypto
+
 /// What a tenant's master key opens: the keys derived from it, each for one purpose (HKDF-SHA-256; docs/FORMAT.md, "Keys").
 public struct TenantKeys: Sendable {
     public let tenant: TenantName

@@ -1,3 +1,5 @@
+internal import CacheBase
+
 /// The name of a tenant: 1 to 63 lower-case letters, digits and `. _ -`, of which a letter or digit comes first.
 public struct TenantName: Hashable, Sendable, Comparable, CustomStringConvertible {
     public let rawValue: String

@@ -1,3 +1,5 @@
+internal import CacheCrypto
+
 /// Checks the index of a store before LMDB sees it. LMDB trusts its pages and crashes, or worse, on damaged ones.
 ///
 /// The walk reads with `pread` into memory of its own, loads nothing outside a page, follows each page once, and computes only with

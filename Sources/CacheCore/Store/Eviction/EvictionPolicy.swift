@@ -1,3 +1,5 @@
+package import CacheChunks
+
 /// Decides which chunks a full store gives up. Pure decisions: the queues themselves are kept by the store, in LMDB, in FIFO
 /// order, so that all processes that share a store see the same ones.
 package protocol EvictionPolicy: Sendable {

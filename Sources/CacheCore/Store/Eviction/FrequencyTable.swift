@@ -1,3 +1,4 @@
+internal import CacheChunks
 internal import Synchronization
 
 /// How often chunks were read since the store's records last took note, for all chunks in bounded memory and without locks.

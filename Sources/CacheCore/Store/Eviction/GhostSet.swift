@@ -1,3 +1,6 @@
+package import CacheChunks
+internal import CacheCrypto
+
 /// Fingerprints of the chunks that were evicted last from the small queue, in bounded memory: a table of buckets whose entries
 /// carry the count of insertions at their time, as the S3-FIFO paper proposes, so that old ones need no removal.
 struct GhostSet: Sendable {
@@ -59,7 +62,7 @@ struct GhostSet: Sendable {
 
 extension ChunkID {
     /// 64 bits of the name, which is a hash already.
-    var hashWord: UInt64 {
+    package var hashWord: UInt64 {
         digest.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) }
     }
 }

@@ -1,3 +1,5 @@
+package import CacheChunks
+
 /// S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): new chunks go through a small queue; only
 /// those that are read again in time reach the main queue. A scan passes through the small queue and leaves the main one alone.
 package struct S3FIFO: EvictionPolicy {

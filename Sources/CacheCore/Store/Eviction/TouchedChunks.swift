@@ -1,3 +1,4 @@
+internal import CacheChunks
 internal import NIOConcurrencyHelpers
 
 /// Names of chunks whose reads were counted and are not yet in their records. Bounded: what does not fit stays in the

@@ -1,4 +1,5 @@
 internal import CLMDB
+internal import CacheFiles
 internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import Synchronization

@@ -1,3 +1,4 @@
+internal import CacheBase
 internal import NIOConcurrencyHelpers
 
 /// Hands out read transactions, keeps some idle ones, and knows when the last one has come back.

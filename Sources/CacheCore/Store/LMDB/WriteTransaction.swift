@@ -1,4 +1,6 @@
 internal import CLMDB
+internal import CacheChunks
+internal import CacheCrypto
 
 /// A write transaction: committed, or aborted when it goes out of scope. For the writer's thread only.
 ///

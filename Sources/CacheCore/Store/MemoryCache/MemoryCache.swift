@@ -1,3 +1,5 @@
+public import CacheChunks
+internal import CacheCrypto
 internal import NIOConcurrencyHelpers
 package import NIOCore
 

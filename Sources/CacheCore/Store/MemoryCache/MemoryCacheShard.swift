@@ -1,3 +1,4 @@
+internal import CacheChunks
 internal import NIOCore
 
 /// One shard of ``MemoryCache``: the eviction policy of the chunk store, over queues in memory.

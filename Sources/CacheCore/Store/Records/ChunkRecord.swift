@@ -1,3 +1,5 @@
+internal import CacheChunks
+
 /// The key of one extent: the chunk's number, so that a chunk's extents are neighbours, and its place in the chunk.
 enum ExtentKey {
     static let indexBits: UInt64 = 8

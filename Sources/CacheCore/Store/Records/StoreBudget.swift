@@ -1,3 +1,6 @@
+internal import CacheBase
+internal import CacheChunks
+
 /// How a capacity in bytes on disk is divided. A pure function of the capacity, so that all processes that share a store agree.
 struct StoreBudget: Sendable, Equatable {
     static let minimumCapacity: UInt64 = 4 << 20
