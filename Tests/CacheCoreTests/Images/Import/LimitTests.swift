@@ -5,8 +5,9 @@ import Testing
 @Suite struct LimitTests {
     /// docs/OPERATIONS.md has the table of ``Limit``, row by row.
     @Test func theDocumentListsThemAll() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../..")
-        let document = try String(contentsOf: root.appendingPathComponent("docs/OPERATIONS.md"), encoding: .utf8)
+        // Wherever in the package this file stands.
+        let root = try #require(#filePath.ranges(of: "/Tests/").last.map { #filePath[..<$0.lowerBound] })
+        let document = try String(contentsOfFile: "\(root)/docs/OPERATIONS.md", encoding: .utf8)
         let lines = document.split(separator: "\n", omittingEmptySubsequences: false)
         let start = try #require(lines.firstIndex(of: "| limit | default | of what |")) + 2
         let rows = lines[start...].prefix { $0.hasPrefix("|") }.map(String.init)
