@@ -2,72 +2,54 @@ internal import CacheCore
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 
-/// Puts chunks that a lower tier delivered into the tiers above it, beside the reader and bounded by bytes for each tier.
+/// Backfill: puts chunks that a lower tier delivered into the tiers above it, beside the reader and bounded by bytes for each tier.
 ///
-/// A fill that fails or is dropped costs nothing but the next hit. Readers wait for a tier that takes chunks more slowly than they come
-/// only for as long as they have patience with it; so does the end of a pull.
-final class FillQueue: Sendable {
-    private let l1: (tier: L1Tier, lane: FillLane)?
-    private let l2: (budget: L2Budget, lane: FillLane)?
+/// A fill that fails or is dropped costs the next hit and nothing else. Readers wait for a tier that takes chunks more slowly than they
+/// come only within that tier's budget; so does the end of a pull.
+final class Backfill: Sendable {
+    private let l1: TierBackfill?
+    private let l2: TierBackfill?
     private let load: ReadLoad
-    private let time: TimeSource
     private let buffers: BufferPool
 
     /// - Parameters:
     ///   - bytes: that may be on their way to each tier.
     ///   - buffers: what a chunk that was filled, or needs no fill, gives its memory back to.
     init(l1: L1Tier?, l2: L2Client?, bytes: Int, load: ReadLoad, deadlines: Deadlines, buffers: BufferPool) {
-        // Nothing but a cancellation is thrown, and then nobody waits any more.
-        self.l1 = l1.map { l1 in
-            (l1, FillLane("fills of L1", bytes: bytes, deadlines: deadlines) { try? await l1.put($0, $1) })
-        }
-        self.l2 = l2.map { l2 in
-            (l2.budget, FillLane("fills of L2", bytes: bytes, deadlines: deadlines) { try? await l2.put($0, $1) })
-        }
+        self.l1 = l1.map { TierBackfill("fills of L1", into: $0, bytes: bytes, load: load, deadlines: deadlines) }
+        self.l2 = l2.map { TierBackfill("fills of L2", into: $0, bytes: bytes, load: load, deadlines: deadlines) }
         self.load = load
-        time = deadlines.time
         self.buffers = buffers
     }
 
     /// Fills that were dropped so far, by tier.
-    var dropped: (l1: Int, l2: Int) { (l1?.lane.droppedCount ?? 0, l2?.lane.droppedCount ?? 0) }
+    var dropped: (l1: Int, l2: Int) { (l1?.droppedCount ?? 0, l2?.droppedCount ?? 0) }
 
     /// Starts to fill L1, and L2 too if `l2` says so. Waits only while too many bytes are on their way already.
-    /// - Parameter isAhead: nobody waits for the chunk yet.
+    /// - Parameter isAhead: no reader waits for the chunk yet.
     func fill(_ id: ChunkID, _ sealed: ByteBuffer, l2 fillsL2: Bool, isAhead: Bool = false) async {
-        let users = Users(sealed, (l1 == nil ? 0 : 1) + (fillsL2 && l2 != nil ? 1 : 0), buffers)
+        let l2 = fillsL2 ? l2 : nil
+        let users = Users(sealed, (l1 == nil ? 0 : 1) + (l2 == nil ? 0 : 1), buffers)
         load.began(isAhead: isAhead)
         defer { load.ended(isAhead: isAhead) }
-        if let (tier, lane) = l1 {
-            let before = load.waited
-            let isAtOnce = await lane.start(id, sealed, waitingAtMost: { tier.waitForFills }, done: users.leave)
-            if !isAtOnce { tier.waitedForFills(load.waited - before, readers: load.readers) }
-        }
-        if fillsL2, let (budget, lane) = l2 {
-            let before = load.waited
-            let isAtOnce = await lane.start(id, sealed, waitingAtMost: { budget.waitForRoom }, done: users.leave)
-            if !isAtOnce { budget.waitedForRoom(load.waited - before) }
-        }
+        await l1?.start(id, sealed, done: users.leave)
+        await l2?.start(id, sealed, done: users.leave)
     }
 
     /// Waits for the fills that are under way, each bounded by its tier's deadline.
     func drain() async {
-        await l1?.lane.drain()
-        await l2?.lane.drain()
+        await l1?.drain()
+        await l2?.drain()
     }
 
-    /// The end of all reads: waits for no tier longer than there is patience left with it, and drops the rest.
+    /// The end of all reads: waits for each tier within its budget, and drops the rest.
     func close() async {
-        async let drained: Void? = l2?.lane.drain(within: l2?.budget.waitForEnd ?? .zero)
-        if let (tier, lane) = l1 {
-            let began = time.now()
-            await lane.drain(within: tier.waitForFills)
-            tier.waitedForFills(time.now() - began, readers: 1)
-        }
+        async let drained: Void? = l2?.close()
+        await l1?.close()
         _ = await drained
     }
 
-    /// Those who still hold the memory of a chunk; the last one gives it back.
+    /// The fills that still hold the memory of a chunk; the last one gives it back.
     private final class Users: Sendable {
         private let state: NIOLockedValueBox<(count: Int, sealed: ByteBuffer)>
         private let buffers: BufferPool
@@ -86,7 +68,7 @@ final class FillQueue: Sendable {
             if isLast { buffers.give(take()) }
         }
 
-        /// What was still held here would be copied by whoever uses the memory next.
+        /// A buffer that was still held here would be copied by its next user.
         private func take() -> ByteBuffer {
             state.withLockedValue { state in
                 defer { state.sealed = ByteBuffer() }
