@@ -72,7 +72,7 @@ class Disturbances:
                 self.soak.stop.wait(generator.uniform(1, 12))
 
     def push(self, _):
-        """A ref that moves: whoever pulls it meanwhile gets what it was or what it is."""
+        """A ref that moves: a pull meanwhile gets its old image or its new one."""
         number = self.soak.counts["pushes"] % 2
         source = self.soak.variants[number]
         self.soak.run("push", source.source, "acme/moving:1")
