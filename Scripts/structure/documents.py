@@ -82,7 +82,8 @@ class _Code:
 def names(project, documents, files, modules):
     """Lines for `Folder/Type`, `Type`, `Type.member` and `Type+Aspect` that Sources does not have.
 
-    A single capitalised word may be anything (`Authorization`), so only words with two capitals are taken for types.
+    A single capitalised word may be anything (`Authorization`), so only words with two capitals are taken for types; in the
+    walk through the files (docs/ARCHITECTURE.md) every capitalised word is one.
     """
     code = _Code(files, project)
     code.modules |= set(modules)
@@ -96,7 +97,8 @@ def names(project, documents, files, modules):
                 elif path and (quoted[0].isupper() or path.group(2)) and not (project / quoted).exists():
                     if not code.has_path(path.group(1), path.group(2)):
                         yield f"{document}:{number}: `{quoted}` is nowhere in Sources; write its new name or place"
-                elif name and (name.group(2) or "+" in quoted or _WORD_OF_A_TYPE.match(quoted)):
+                elif name and (document.endswith("ARCHITECTURE.md") or name.group(2) or "+" in quoted
+                               or _WORD_OF_A_TYPE.match(quoted)):
                     if not code.has_name(*name.groups()):
                         yield f"{document}:{number}: `{quoted}` is declared nowhere in Sources; write its new name"
     for name in sorted(unused):

@@ -71,6 +71,8 @@ FAULTS = [
      r'SelfTest.swift:1: docs/FORMAT.md has no section "Self test"'),
     ("a type that is not there", _edited("docs/ARCHITECTURE.md", r"\n\n", "\n\n`Layers/SelfTest` and `SelfTestType`.\n\n"),
      r"ARCHITECTURE.md:\d+: `Layers/SelfTest` is nowhere"),
+    ("a word that is no type in the walk", _edited("docs/ARCHITECTURE.md", r"\n\n", "\n\n`Selftest` is there.\n\n"),
+     r"ARCHITECTURE.md:\d+: `Selftest` is declared nowhere"),
     ("a link to nothing", _edited("README.md", r"\n\n", "\n\n[here](docs/self-test.md)\n\n"), r"README.md:\d+: link to docs/self-test.md"),
     ("an edge too many", _edited("docs/ARCHITECTURE.md", r"```mermaid\n[^\n]*\n", r"\g<0>    CacheBase --> CacheStore\n"),
      r"ARCHITECTURE.md:\d+: the graph has CacheBase --> CacheStore"),
