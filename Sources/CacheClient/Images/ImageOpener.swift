@@ -11,7 +11,7 @@ struct ImageOpener: Sendable {
 
     func open(_ reference: ImageReference, _ keys: TenantKeys, _ counter: ReadCounter) async throws -> CachedImage {
         let refReader = RefReader(
-            l3: reader.l3, refs: refs, configuration: reader.configuration, deadlines: reader.deadlines)
+            l3: reader.l3.store, refs: refs, configuration: reader.configuration, deadlines: reader.deadlines)
         let ref = try await refReader.read(reference, keys)
         do {
             // What L3 does not say in its time may still be had from L2.

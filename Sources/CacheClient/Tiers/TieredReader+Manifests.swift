@@ -16,7 +16,7 @@ extension TieredReader {
         if let cut = known.cuts[id] {
             if let sealed = try await assemble(id, cut, counter, insisting: false) { return (sealed, cut) }
             do {
-                let whole = try await manifest(id, generation)
+                let whole = try await l3.manifest(id, in: generation)
                 try await check(whole, id)
                 return (whole, try await keepInPieces(whole, counter))
             } catch let error as CacheError {
@@ -27,7 +27,7 @@ extension TieredReader {
         let name = ChunkID(id.digest)
         if let sealed = try await fromL1(name, counter) { return (sealed, nil) }
         let found = try await lower.read(name, counter, countsFailures: false) {
-            try await self.manifest(id, generation)
+            try await self.l3.manifest(id, in: generation)
         } open: { sealed, _ in
             try await self.check(sealed, id)
         }
@@ -60,19 +60,6 @@ extension TieredReader {
     }
 
     // MARK: Whole manifests
-
-    /// L3's copy, not checked.
-    private func manifest(_ id: ManifestID, _ generation: Generation) async throws -> ByteBuffer {
-        let object = L3Layout.manifest(id, in: generation)
-        // Reading a range spares the store a hash; one byte more than any manifest has tells one that is too long.
-        let sealed = try await deadlines.run(configuration.l3Deadline, "L3 object \(object)") { [l3] in
-            try await l3.get(object, range: 0..<ManifestHeader.maximumBytes + 1)
-        }
-        guard let sealed else {
-            throw CacheError(.missing, "L3 object \(object) is gone: push the image again")
-        }
-        return sealed
-    }
 
     private func check(_ sealed: ByteBuffer, _ id: ManifestID) async throws {
         guard try await pool.runIfActive({ Self.isNamed(sealed, id.digest) }) else {

@@ -14,12 +14,11 @@ final class TieredReader: Sendable {
     let lower: LowerTiers
     let load: ReadLoad
     private let hasWarned = Atomic<Bool>(false)
-    let l3: any ObjectStore
+    let l3: L3Tier
     let pool: NIOThreadPool
     let fills: FillQueue
     /// Memory of sealed chunks on their way through, and of plaintext that is streamed.
     let buffers: BufferPool
-    private let l3Limit: AsyncLimiter
     let configuration: CacheConfiguration
     let logger: Logger
     let deadlines: Deadlines
@@ -33,7 +32,7 @@ final class TieredReader: Sendable {
         self.l1 = l1
         lower = LowerTiers(l2: l2, load: load, deadlines: deadlines, buffers: buffers)
         self.load = load
-        self.l3 = configuration.l3
+        l3 = L3Tier(configuration, deadlines: deadlines)
         self.pool = pool
         self.buffers = buffers
         self.deadlines = deadlines
@@ -41,12 +40,10 @@ final class TieredReader: Sendable {
         self.logger = logger
         fills = FillQueue(
             l1: l1, l2: l2, bytes: configuration.fillBytes, load: load, deadlines: deadlines, buffers: buffers)
-        l3Limit = AsyncLimiter(
-            "reads of L3", capacity: configuration.l3Concurrency, maximumWaiters: configuration.l3Queue)
     }
 
     /// Whether L3 is so busy that a new image should not be opened now.
-    var isOverloaded: Bool { l3Limit.waiting >= configuration.l3Queue }
+    var isOverloaded: Bool { l3.isOverloaded }
 
     var memoryUsage: (chunks: Int, bytes: Int) {
         let usage = memory.usage
@@ -130,31 +127,13 @@ final class TieredReader: Sendable {
             }
         }
         let found = try await lower.read(ref.id, counter, isAhead: isAhead) {
-            try await self.fromL3(ref, generation: generation)
+            try await self.l3.chunk(ref.id, in: generation)
         } open: { sealed, tier in
             try await self.open(ref, sealed, from: tier, generation, buffers, delivery)
         }
         counter.delivered(by: found.tier, bytes: found.sealed.readableBytes)
         await fills.fill(ref.id, found.sealed, l2: found.isMissingInL2, isAhead: isAhead)
         return found.value
-    }
-
-    private func fromL3(_ ref: ChunkRef, generation: Generation) async throws -> ByteBuffer {
-        let key = L3Layout.chunk(ref.id, in: generation)
-        let deadline = configuration.l3Deadline
-        // The first deadline bounds the wait in line; the second gives the permit back when a read hangs or its reader is gone.
-        let sealed = try await deadlines.run(deadline, "L3 object \(key)") { [l3, l3Limit, deadlines] in
-            try await l3Limit.withPermit {
-                try await deadlines.run(deadline, "L3 object \(key)") {
-                    // One byte more than any chunk has tells an object that is too long; reading a range spares the store a hash.
-                    try await l3.get(key, range: 0..<ChunkLimits.sealedBytes + 1)
-                }
-            }
-        }
-        guard let sealed else {
-            throw CacheError(.missing, "L3 object \(key) is gone: push the image again with --repair to restore it")
-        }
-        return sealed
     }
 
     private func open(

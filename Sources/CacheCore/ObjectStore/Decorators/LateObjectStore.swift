@@ -1,13 +1,12 @@
-public import CacheBase
+internal import CacheBase
 internal import NIOConcurrencyHelpers
-public import NIOCore
 internal import NIOPosix
 
-/// An object store that is opened by the first call, and by the next one if that failed: for those who can do without it for a while.
+/// An object store that is opened by the first call, and by the next one if that failed.
 ///
-/// A store whose directory is gone, or hangs, is an error of each call and no error of the program's start. Opening blocks a thread of this
-/// store's own and no caller's: callers bound it with their deadlines like any call.
-public final class LateObjectStore: ObjectStore {
+/// For programs that can do without the store for a while: a directory that is gone, or hangs, fails the calls and not the start of the
+/// program. Opening blocks a thread of this store's own and no caller's; callers bound it with their deadlines like any call.
+package final class LateObjectStore: ObjectStoreDecorator {
     private enum State {
         case closed
         case opening(Task<any ObjectStore, any Error>)
@@ -19,7 +18,7 @@ public final class LateObjectStore: ObjectStore {
     private let thread = NIOThreadPool(numberOfThreads: 1)
 
     /// - Parameter open: opens the store; may block.
-    public init(_ open: @escaping @Sendable () throws -> any ObjectStore) {
+    package init(_ open: @escaping @Sendable () throws -> any ObjectStore) {
         self.open = open
         thread.start()
     }
@@ -28,11 +27,11 @@ public final class LateObjectStore: ObjectStore {
         thread.shutdownGracefully { _ in }
     }
 
-    /// The store, opened if need be; however many ask at the same time, it is opened once.
+    /// The store, opened if need be: once, however many calls ask at the same time.
     private func store() async throws -> any ObjectStore {
         let state = state.withLockedValue { state in
             if case .closed = state {
-                // Its end takes this lock, so what it sets comes after what is set here.
+                // The task takes this lock at its end, so it changes the state only after it was set here.
                 state = .opening(Task { try await self.openNow() })
             }
             return state
@@ -51,39 +50,15 @@ public final class LateObjectStore: ObjectStore {
             return store
         } catch {
             state.withLockedValue { $0 = .closed }
-            // Of a call, `missing` would mean that an object is.
+            // A call that fails with `missing` would say that its object is missing, not the store.
             guard let error = error as? CacheError, error.code == .missing else { throw error }
             throw CacheError(.io, error.message, cause: error.cause)
         }
     }
 
-    public func get(_ key: ObjectKey, limit: Int) async throws -> StoredObject? {
-        try await store().get(key, limit: limit)
-    }
-
-    public func get(_ key: ObjectKey, range: Range<Int>) async throws -> ByteBuffer? {
-        try await store().get(key, range: range)
-    }
-
-    public func head(_ key: ObjectKey) async throws -> ObjectInfo? {
-        try await store().head(key)
-    }
-
-    public func putIfAbsent(_ key: ObjectKey, _ body: ByteBuffer) async throws -> PutOutcome {
-        try await store().putIfAbsent(key, body)
-    }
-
-    public func replace(
-        _ key: ObjectKey, _ body: ByteBuffer, expecting expected: ObjectVersion?
-    ) async throws -> ObjectVersion? {
-        try await store().replace(key, body, expecting: expected)
-    }
-
-    public func delete(_ key: ObjectKey) async throws {
-        try await store().delete(key)
-    }
-
-    public func list(prefix: String, delimiter: Bool, after: String?, limit: Int) async throws -> ObjectPage {
-        try await store().list(prefix: prefix, delimiter: delimiter, after: after, limit: limit)
+    package func perform<Result: Sendable>(
+        _ call: ObjectCall, _ body: @escaping @Sendable (any ObjectStore) async throws -> Result
+    ) async throws -> Result {
+        try await body(store())
     }
 }
