@@ -11,11 +11,6 @@ import Testing
 
     init() throws { scratch = try ObjectScratch() }
 
-    @Test(arguments: ObjectStoreConformance.allCases)
-    func conforms(_ requirement: ObjectStoreConformance) async throws {
-        try await requirement.check(scratch.store())
-    }
-
     @Test func leavesNoTemporaryFilesAndCleansUpAfterOthers() async throws {
         try scratch.write(".tmp/dead.lock", [])
         try scratch.write(".tmp/dead.1", [1, 2, 3])

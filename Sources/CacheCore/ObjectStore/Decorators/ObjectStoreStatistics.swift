@@ -16,6 +16,7 @@ public struct ObjectStoreStatistics: Sendable, Hashable {
         public init() {}
     }
 
+    /// Without operations of which all numbers are zero, so that equal statistics are equal values.
     private var counts: [ObjectOperation: Counts] = [:]
 
     public init() {}
@@ -23,6 +24,6 @@ public struct ObjectStoreStatistics: Sendable, Hashable {
     /// The calls of one operation; all zero if there was none.
     public subscript(operation: ObjectOperation) -> Counts {
         get { counts[operation] ?? Counts() }
-        set { counts[operation] = newValue }
+        set { counts[operation] = newValue == Counts() ? nil : newValue }
     }
 }
