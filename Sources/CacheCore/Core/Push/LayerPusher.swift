@@ -34,15 +34,16 @@ struct LayerPusher: Sendable {
         let splitter = try await pool.runCancellable { [options, buffers] in
             SplitterHandle(
                 LayerSplitter(
-                    try source.openToCompare(), kind: source.kind, limits: options.limits.layer, buffers: buffers))
+                    LayerReading(try source.openToCompare()), kind: source.kind, limits: options.limits.layer,
+                    buffers: buffers))
         }
         let (slots, counts): (LayerSlots, LayerPushReport)
         do {
             (slots, counts) = try await writeChunks(of: splitter)
-        } catch let error as CacheError
-            where [.invalidInput, .limitExceeded].contains(error.code) && !source.isNamed(in: error)
-        {
-            // The splitter knows bytes and entries, but no file.
+        } catch let failure as LayerReading.Failure {
+            throw failure.error
+        } catch let error as CacheError where [.invalidInput, .limitExceeded].contains(error.code) {
+            // Of the splitter, which knows no file.
             throw CacheError(error.code, "\(source.name): \(error.message)", cause: error.cause)
         }
         let summary = splitter.summary
@@ -224,11 +225,4 @@ final class SplitterHandle: Sendable {
 
     /// What was found; complete after the end.
     var summary: LayerSummary { splitter.withLock { $0.summary } }
-}
-
-extension LayerSource {
-    /// Whether an error begins with the name of this source, as those of its own reader do.
-    fileprivate func isNamed(in error: CacheError) -> Bool {
-        [":", ",", " "].contains { error.message.hasPrefix(name + $0) }
-    }
 }
