@@ -123,7 +123,7 @@ import Testing
         #expect(calls.withLockedValue { $0 } == 3)
     }
 
-    /// The object is there and whole, whoever is said to have put it.
+    /// The object is there and whole, though the caller is told that another writer put it.
     @Test func aPutWhoseAnswerWasLostFindsItsObject() async throws {
         let (retrying, _, _) = retrying("put", failures: 1, moment: .after)
         #expect(try await retrying.putIfAbsent(key("a"), body) == .alreadyPresent)
