@@ -115,6 +115,9 @@ public final class LayerCache: Sendable {
     /// Numbers of L1; `nil` without one.
     public var l1Statistics: ChunkStoreStatistics? { l1?.statistics }
 
+    /// Calls of L3 so far, by operation.
+    public var l3Statistics: ObjectStoreStatistics { reader.l3.store.statistics }
+
     /// Repairs of L1 as a whole: how often its index was found damaged and it started empty.
     public var l1Resets: Int { l1.map { Int(clamping: $0.statistics.resets) } ?? 0 }
 

@@ -44,7 +44,7 @@ public struct ActiveGeneration: Sendable {
             GenerationSalt(SecureRandom.key()), generation: next, status: .active, createdAt: now,
             key: deploymentKey)
         _ = try await store.putIfAbsent(L3Layout.state(of: next), state)
-        // Read it back even if it is ours: what counts is what the store has.
+        // Read back, since another push may have created the same generation first: what the store has counts.
         guard let active = try await open(next, in: store, deploymentKey) else {
             throw CacheError(.conflict, "generation \(next) was created and retired just now: try again")
         }
@@ -57,7 +57,7 @@ public struct ActiveGeneration: Sendable {
         var after: String?
         repeat {
             let page = try await store.list(prefix: L3Layout.generations, delimiter: true, after: after, limit: 1000)
-            // It may be a generation that somebody moved elsewhere, and without it another one would be taken for the newest.
+            // It may be a link to a generation that was moved elsewhere; if it were passed over, an older one would be taken for the newest.
             if let foreign = page.foreign.first { throw CacheError.foreign(foreign) }
             found += page.prefixes.compactMap { prefix in
                 Generation(name: prefix.dropFirst(L3Layout.generations.count).dropLast())

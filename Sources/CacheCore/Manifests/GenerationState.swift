@@ -12,7 +12,7 @@ public struct GenerationState: Sendable {
         case active = 1
         /// Takes none; what is still used is being copied to the active one.
         case retired = 2
-        /// Nobody should read from it any more; about to be deleted.
+        /// Not to be read from any more; about to be deleted.
         case expired = 3
     }
 
@@ -113,9 +113,10 @@ public struct GenerationState: Sendable {
         }
     }
 
-    /// The state that `damaged` was, if what is damaged can be known from elsewhere: all of the plain part but its time.
+    /// The state as it was before it was damaged; `nil` if the damage is in the time of creation, or in the sealed salt.
     ///
-    /// The tag of the salt covers the plain part, so a guess that opens is right for certain.
+    /// The rest of the plain part is known from elsewhere, but for the status, of which all three are tried.
+    /// The authentication tag of the salt covers the plain part, so a candidate that opens is right for certain.
     static func restored(_ damaged: ByteBuffer, _ generation: Generation, key: DeploymentKey) -> ByteBuffer? {
         let start = damaged.readerIndex
         guard
@@ -126,7 +127,7 @@ public struct GenerationState: Sendable {
             var candidate = header(generation, status, createdAt: createdAt, key)
             candidate.writeImmutableBuffer(box)
             let object = L3Layout.state(of: generation)
-            // Only the tag can be wrong here: that this guess is none.
+            // The only possible failure is a wrong tag, which says that the status was another one.
             if (try? openSalt(of: candidate, with: key, object: object)) != nil { return candidate }
         }
         return nil

@@ -13,8 +13,8 @@ public struct ImageManifest: Sendable, Equatable {
         case directory = 5
         case file = 6
 
-        /// Whether names that begin with `.wh.` stand for what a layer removes. In what was a directory or a ZIP they are names like others; a
-        /// tar may be a layer that somebody exported.
+        /// Whether names that begin with `.wh.` stand for what a layer removes. In a directory or a ZIP they are names like any
+        /// other; a tar may be a layer that was exported from an image.
         package var hasWhiteouts: Bool { self != .directory && self != .zip }
     }
 

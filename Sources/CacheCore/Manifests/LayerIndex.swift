@@ -6,7 +6,7 @@ internal import NIOCore
 
 /// Finds the layers that a tenant has pushed to a generation before, so that none is converted twice.
 ///
-/// The name of an index object is an HMAC under the tenant's index key; it tells nobody else anything.
+/// The name of an index object is an HMAC under the tenant's index key: without that key it does not tell which layer it stands for.
 public struct LayerIndex: Sendable {
     private let store: any ObjectStore
     private let generation: Generation
@@ -16,7 +16,7 @@ public struct LayerIndex: Sendable {
     public struct Layer: Hashable, Sendable {
         public let kind: LayerKind
         public let packingVersion: UInt16
-        /// A number for how chunks are compressed; others than equal ones are never mixed up.
+        /// A number for how chunks are compressed; layers of different policies are different layers.
         public let codecPolicy: UInt8
         /// SHA-256 of the uncompressed tar, or of the file.
         public let diffID: SHA256Digest
@@ -42,7 +42,7 @@ public struct LayerIndex: Sendable {
 
     /// The manifest of a layer that was pushed before; `nil` if it was not. One read.
     ///
-    /// Whether the manifest itself is there and whole is for the caller to see.
+    /// The manifest itself is not looked at: it may be gone or damaged.
     /// - Throws: `.corrupt` or `.unsupported` that names the index object.
     public func find(_ layer: Layer) async throws -> ManifestID? {
         let object = object(of: layer)
@@ -53,7 +53,7 @@ public struct LayerIndex: Sendable {
     ///
     /// - Parameter stale: what ``find(_:)`` gave and turned out not to be usable; only that is replaced.
     /// A damaged index object is replaced like a stale one: pushing again is the way out of it.
-    /// - Returns: the manifest that the index names now: another one if somebody else was faster.
+    /// - Returns: the manifest that the index names now: not `manifest` if another push was faster.
     public func record(
         _ layer: Layer, as manifest: ManifestID, replacing stale: ManifestID? = nil
     ) async throws -> ManifestID {

@@ -2,7 +2,7 @@ package import CacheChunks
 package import NIOCore
 
 /// How manifests that are longer than a chunk are cut, so that L1 and L2 keep them as they keep chunks: pieces of 512 KiB, each named by
-/// its SHA-256, as the list itself is. Whoever has the name of the list has all of it.
+/// its SHA-256, as the list itself is: from the list's name the list can be had, and from it the manifests.
 package struct ManifestPieces: Sendable, Equatable {
     /// One manifest: its length and its pieces in order.
     package struct Cut: Sendable, Equatable {

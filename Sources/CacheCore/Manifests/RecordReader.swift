@@ -1,7 +1,7 @@
 internal import CacheBase
 internal import CacheCrypto
 
-/// Reads little-endian fields from bytes that nobody vouches for, front to back; throws instead of reading past their end.
+/// Reads little-endian fields from untrusted bytes, front to back; throws instead of reading past their end.
 struct RecordReader {
     private let bytes: UnsafeRawBufferPointer
     private(set) var offset = 0

@@ -18,7 +18,7 @@ public struct RefRecord: Hashable, Sendable {
         self.setAt = setAt
     }
 
-    /// 64 bytes (docs/FORMAT.md, "Reference").
+    /// 64 bytes (docs/FORMAT.md, "Ref").
     func encoded() -> ByteBuffer {
         var buffer = ByteBuffer()
         buffer.writeMagic(Self.magic, version: Self.version)
@@ -30,7 +30,7 @@ public struct RefRecord: Hashable, Sendable {
         return buffer
     }
 
-    /// What ``newerVersion(_:)`` must see.
+    /// How many bytes of a record ``newerVersion(_:)`` needs: magic and version.
     static let versionedBytes = 6
 
     /// The version of a record that begins with `start`, if it is one that this build does not know yet.

@@ -26,7 +26,7 @@ public struct RefStore: Sendable {
         let object = L3Layout.ref(reference)
         for _ in 0..<Self.maximumTries {
             let version = try await store.head(object)?.version
-            // Read after its version: what somebody writes from here on, `replace` refuses to replace.
+            // Read after its version: if another writer changes it from here on, `replace` finds another version and refuses.
             try await refuseNewer(reference)
             if try await store.replace(object, record.encoded(), expecting: version) != nil { return }
         }

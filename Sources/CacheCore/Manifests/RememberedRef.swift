@@ -4,8 +4,8 @@ package import NIOCore
 
 /// What a host keeps of a reference that it read from L3, for the time when L3 is away: a record of 128 bytes.
 ///
-/// A code under a key of the tenant's covers it, name included. Who can write to the host's disk can bring an older record of the same
-/// reference back, and no more.
+/// An HMAC under a key of the tenant's covers it, name included. An attacker who can write to the host's disk can put an older record of the
+/// same reference back, and nothing else.
 package struct RememberedRef: Hashable, Sendable {
     /// What L3 said.
     package let record: RefRecord
@@ -20,7 +20,9 @@ package struct RememberedRef: Hashable, Sendable {
         self.seenAt = seenAt
     }
 
-    /// Names the record of a reference to those who have the tenant's key, and tells nobody else anything: 128 bits of a code of its text.
+    /// The name of a reference's record: the first 128 bits of HMAC-SHA-256(remembered ref key, text of the reference).
+    ///
+    /// Without the tenant's key it cannot be computed, and says nothing about the reference.
     package struct Name: Hashable, Sendable {
         fileprivate let high: UInt64
         fileprivate let low: UInt64
@@ -88,7 +90,7 @@ package struct RememberedRef: Hashable, Sendable {
         HMACSHA256.authenticate(key: keys.rememberKey, bytes)
     }
 
-    /// Magic, version and the two zeros as they lie in memory: this is looked at for thousands of records in a row.
+    /// Magic, version and the two zeros as one word in memory order, to compare quickly: thousands of records are looked at in a row.
     private static let head: UInt64 = {
         var buffer = ByteBuffer()
         buffer.writeMagic(magic, version: version)

@@ -97,7 +97,7 @@ struct ObjectListing {
 
     /// Whether there is any object below the directory; one that has lost its last object is no prefix any more.
     ///
-    /// One that cannot be opened or looked into may hold some, and so does one with what is no object: whoever lists it is told.
+    /// True as well for one that cannot be read, and for one with something that is no object: a listing of it reports these.
     private func mayHoldObject(_ name: Substring, path: Substring) -> Bool {
         do {
             guard let directory = try directories.find(name) else { return false }

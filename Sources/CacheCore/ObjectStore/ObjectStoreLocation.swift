@@ -48,16 +48,24 @@ public enum ObjectStoreLocation: Sendable, Hashable {
         }
     }
 
-    /// Opens the store. Blocks for some file operations.
+    /// What a store of this kind needs around it.
+    public var resilience: ResiliencePolicy {
+        switch self {
+        // A call of the file system that failed fails again, and the store bounds its calls itself.
+        case .directory: .none
+        }
+    }
+
+    /// Opens the store, with ``resilience`` around it. Blocks for some file operations.
     ///
     /// - Parameter create: makes a directory that is missing: for those who push.
     public func open(create: Bool) throws -> any ObjectStore {
         switch self {
-        case .directory(let path): try FileObjectStore(root: path, create: create)
+        case .directory(let path): try FileObjectStore(root: path, create: create).resilient(resilience)
         }
     }
 
-    /// The store, opened by the first call: for those who read, and have what they need elsewhere while it is away.
+    /// The store, opened by the first call: for readers that have what they need elsewhere while it is away.
     public func openLate() -> any ObjectStore {
         LateObjectStore { try open(create: false) }
     }

@@ -89,7 +89,7 @@ import Testing
         #expect(try await stored() == newer)
     }
 
-    /// Of the generations below the active one nobody asks.
+    /// The states of generations below the active one are not read.
     @Test func onlyTheNewestIsRepaired() async throws {
         let retired = GenerationState.seal(
             GenerationSalt(.zero), generation: try #require(Generation(8)), status: .retired, createdAt: 1,

@@ -15,7 +15,7 @@ struct SealedChunk: Sendable {
     let sealed: ByteBuffer
 }
 
-/// Seals plaintext chunks and makes sure that L3 has each, once, whoever brought it there.
+/// Seals plaintext chunks and makes sure that L3 has each of them. A chunk that L3 has already, or that is on its way there, is not sent.
 final class ChunkWriter: Sendable {
     /// What became of one chunk.
     struct Outcome: Sendable {
@@ -37,12 +37,12 @@ final class ChunkWriter: Sendable {
     private struct State {
         /// Chunks that are being brought to L3 now; the same chunk from elsewhere waits for that.
         var underWay: [ChunkID: Task<Bool, any Error>] = [:]
-        /// Chunks that L3 is known to have. Only spares questions to L3, so it may forget.
+        /// Chunks that L3 is known to have. It spares L3 the question whether it has them, so entries may be dropped at any time.
         var settled: Set<ChunkID> = []
     }
 
-    /// 2 MiB of names, whatever the size of the image.
-    private static let mostSettled = 1 << 16
+    /// How many IDs ``State/settled`` holds at most: 2 MiB of them, whatever the size of the image.
+    private static let maximumSettled = 1 << 16
 
     init(
         store: any ObjectStore, generation: ActiveGeneration, options: PushOptions, pool: NIOThreadPool,
@@ -130,7 +130,7 @@ final class ChunkWriter: Sendable {
         state.withLockedValue { state in
             state.underWay[ref.id] = nil
             guard case .success = result else { return }
-            if state.settled.count >= Self.mostSettled { state.settled.removeAll(keepingCapacity: true) }
+            if state.settled.count >= Self.maximumSettled { state.settled.removeAll(keepingCapacity: true) }
             state.settled.insert(ref.id)
         }
         return try result.get()
@@ -141,11 +141,11 @@ final class ChunkWriter: Sendable {
         case .good: return false
         case .none: return try await store.putIfAbsent(key, sealed) == .created
         case .damaged:
-            // In one step, so that nobody finds it gone in between.
+            // In one step, so that no reader finds it gone in between.
             if let damaged = try await store.head(key) {
                 guard try await store.replace(key, sealed, expecting: damaged.version) == nil else { return true }
             }
-            // Somebody else was at it; if that was another repair, it is done.
+            // Another push changed or removed it meanwhile; if that was another repair, the chunk is there.
             return try await store.putIfAbsent(key, sealed) == .created
         }
     }

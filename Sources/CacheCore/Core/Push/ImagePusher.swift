@@ -92,7 +92,7 @@ public struct ImagePusher: Sendable {
     private static func millisecondsSince1970() -> UInt64 {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        // A clock that nobody has set yet may be before 1970.
+        // The clock of a host that was never set may be before 1970.
         return UInt64(max(now.tv_sec, 0)) * 1000 + UInt64(now.tv_nsec) / 1_000_000
     }
 

@@ -7,7 +7,6 @@ internal import CacheManifests
 internal import CacheObjectStore
 internal import NIOCore
 internal import NIOPosix
-internal import Synchronization
 
 /// Brings one layer into L3: read, split, seal, store, and its manifest last.
 struct LayerPusher: Sendable {
@@ -34,15 +33,16 @@ struct LayerPusher: Sendable {
         let splitter = try await pool.runCancellable { [options, buffers] in
             SplitterHandle(
                 LayerSplitter(
-                    try source.openToCompare(), kind: source.kind, limits: options.limits.layer, buffers: buffers))
+                    LayerReading(try source.openToCompare()), kind: source.kind, limits: options.limits.layer,
+                    buffers: buffers))
         }
         let (slots, counts): (LayerSlots, LayerPushReport)
         do {
             (slots, counts) = try await writeChunks(of: splitter)
-        } catch let error as CacheError
-            where [.invalidInput, .limitExceeded].contains(error.code) && !source.isNamed(in: error)
-        {
-            // The splitter knows bytes and entries, but no file.
+        } catch let failure as LayerReading.Failure {
+            throw failure.error
+        } catch let error as CacheError where [.invalidInput, .limitExceeded].contains(error.code) {
+            // Of the splitter, which knows no file.
             throw CacheError(error.code, "\(source.name): \(error.message)", cause: error.cause)
         }
         let summary = splitter.summary
@@ -79,7 +79,7 @@ struct LayerPusher: Sendable {
             guard manifest.diffID == layer.diffID, manifest.kind == layer.kind else { return (nil, id, false) }
             return ((id, manifest), nil, false)
         } catch let error as CacheError where [.corrupt, .missing, .key, .unsupported].contains(error.code) {
-            // Of another tenant, or of a version that is not ours: whoever wrote the index object, it leads nowhere here.
+            // The index names a manifest that is gone, damaged, sealed for another tenant or of another version: it is of no use here.
             return (nil, id, error.code == .unsupported)
         }
     }
@@ -177,58 +177,5 @@ struct LayerPusher: Sendable {
 extension LayerManifest {
     fileprivate func hasSameChunks(as other: LayerManifest) -> Bool {
         data == other.data && skeleton == other.skeleton && entries == other.entries
-    }
-}
-
-/// One chunk and its place in the layer.
-struct PlacedChunk: Sendable {
-    let stream: LayerStream
-    let slot: Int
-    let outcome: ChunkWriter.Outcome
-}
-
-/// The references of a layer by stream and slot, in whatever order they arrive.
-struct LayerSlots: Sendable {
-    private var streams: [LayerStream: [ChunkRef?]] = [:]
-
-    mutating func place(_ chunk: PlacedChunk) {
-        var refs = streams[chunk.stream, default: []]
-        streams[chunk.stream] = []
-        if refs.count <= chunk.slot { refs.append(contentsOf: repeatElement(nil, count: chunk.slot + 1 - refs.count)) }
-        refs[chunk.slot] = chunk.outcome.ref
-        streams[chunk.stream] = refs
-    }
-
-    /// All slots of a stream. Throws if one was never filled, which a correct splitter excludes.
-    func refs(_ stream: LayerStream) throws -> [ChunkRef] {
-        try streams[stream, default: []].enumerated().map { slot, ref in
-            guard let ref else {
-                throw CacheError(.corrupt, "slot \(slot) of a layer's \(stream) stream was never filled")
-            }
-            return ref
-        }
-    }
-}
-
-/// Hands a splitter, which belongs to one thread at a time, from one thread of the pool to the next.
-final class SplitterHandle: Sendable {
-    private let splitter: Mutex<LayerSplitter>
-
-    init(_ splitter: sending LayerSplitter) {
-        self.splitter = Mutex(splitter)
-    }
-
-    func next() throws -> PlainChunk? {
-        try splitter.withLock { try $0.next() }
-    }
-
-    /// What was found; complete after the end.
-    var summary: LayerSummary { splitter.withLock { $0.summary } }
-}
-
-extension LayerSource {
-    /// Whether an error begins with the name of this source, as those of its own reader do.
-    fileprivate func isNamed(in error: CacheError) -> Bool {
-        [":", ",", " "].contains { error.message.hasPrefix(name + $0) }
     }
 }

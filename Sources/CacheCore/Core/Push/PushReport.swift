@@ -1,6 +1,5 @@
 public import CacheCrypto
 public import CacheManifests
-internal import Synchronization
 
 /// What a push did.
 public struct PushReport: Sendable {
@@ -10,7 +9,7 @@ public struct PushReport: Sendable {
     public let manifest: ManifestID
     /// From the bottom up; a layer that occurs twice is here twice.
     public let layers: [LayerPushReport]
-    /// What the one who pushed should know besides, a line each.
+    /// Remarks for the person who pushed, a line each.
     public var notes: [String] = []
 
     /// Chunks of all layers and their streams.
@@ -29,7 +28,7 @@ public struct PushReport: Sendable {
 
 /// What a push did with one layer.
 public struct LayerPushReport: Sendable {
-    /// What the source calls the layer: a stranger's text, for people.
+    /// What the source calls the layer. Untrusted text from the image, to be shown to people only.
     public var name: String
     /// SHA-256 of the uncompressed tar or raw file.
     public var diffID: SHA256Digest
@@ -51,20 +50,4 @@ public struct LayerPushReport: Sendable {
     public var sharedBytes: Int { storedBytes - uploadedBytes }
     /// Whether the layer was in L3 already, so that nothing was converted.
     public var wasKnown = false
-}
-
-/// How far a push is; counts up while it runs. Safe to read from any thread.
-public final class PushProgress: Sendable {
-    private let read = Atomic<Int>(0)
-    private let uploaded = Atomic<Int>(0)
-
-    public init() {}
-
-    /// Bytes of layers read so far, uncompressed, known layers included.
-    public var bytesRead: Int { read.load(ordering: .relaxed) }
-    /// Sealed bytes brought to L3 so far.
-    public var bytesUploaded: Int { uploaded.load(ordering: .relaxed) }
-
-    func add(read bytes: Int) { read.add(bytes, ordering: .relaxed) }
-    func add(uploaded bytes: Int) { uploaded.add(bytes, ordering: .relaxed) }
 }

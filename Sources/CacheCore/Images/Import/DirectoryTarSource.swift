@@ -79,9 +79,16 @@ final class DirectoryTarSource: ByteSource {
             case .start:
                 try enter(root, path: [])
                 phase = .entries
-            case .entries: try nextEntry()
+            case .entries: try namingTree { try nextEntry() }
             case .ended: return 0
             }
+        }
+    }
+
+    /// Puts the name of the tree before an error that says which entry below its root is beyond a limit.
+    private func namingTree(_ body: () throws -> Void) throws {
+        do { try body() } catch let error as CacheError where [.invalidInput, .limitExceeded].contains(error.code) {
+            throw CacheError(error.code, "\(root.name): \(error.message)", cause: error.cause)
         }
     }
 

@@ -109,6 +109,7 @@ final class ZipReader {
         return entry
     }
 
+    /// Whether the warning is about a name's encoding. Only libarchive's text tells: its code is the one of contradictory fields, too.
     private var isAboutEncoding: Bool {
         guard let message = archive_error_string(archive) else { return false }
         return String(cString: message).contains("be converted from")

@@ -22,7 +22,7 @@ extension Keyring {
         var version: Int
     }
 
-    /// The names that a version 1 has, at both levels; any other is of somebody who knows more.
+    /// The first field name, at either level, that version 1 does not have: a newer program wrote it.
     private struct Names: Decodable {
         struct Key: CodingKey {
             let stringValue: String

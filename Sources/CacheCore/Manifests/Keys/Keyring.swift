@@ -8,7 +8,7 @@ internal import CacheCrypto
 ///     {"version": 1, "deploymentKey": "64 hexadecimal digits",
 ///      "tenants": [{"name": "acme", "key": "64 hexadecimal digits"}]}
 ///
-/// `deploymentKey` is left out on a worker. Whoever loses this file loses what it opens: there is no other copy.
+/// `deploymentKey` is left out on a worker. There is no other copy of these keys: without the file, what they open is lost.
 public struct Keyring: Sendable {
     /// The key that those who push need; `nil` on a worker.
     public internal(set) var deploymentKey: DeploymentKey?

@@ -78,7 +78,7 @@ struct PushFixture {
     }
 }
 
-/// What happens to a file on a disk that nobody looks after.
+/// What a failing disk does to a file.
 enum Damage: CaseIterable, Sendable {
     case flipped, truncated, emptied, lengthened, removed
 

@@ -101,6 +101,36 @@ import Testing
         #expect(error?.code == .invalidInput && error?.message.hasPrefix("some.tar: ") == true)
     }
 
+    /// A source names its file itself; what it says is told as it is.
+    @Test func errorsOfASourceAreToldAsTheyAre() async throws {
+        let layer = LayerSource(name: "some.tar", compressedSize: nil) {
+            FailingSource(CacheError(.invalidInput, "blob of some.tar is broken"))
+        }
+        let error = await failure { try await fixture.push([layer]) }
+        #expect(error?.code == .invalidInput && error?.message == "blob of some.tar is broken")
+    }
+
+    /// Whatever goes beyond a limit below the root of a tree is named with the tree.
+    @Test func errorsOfADirectoryNameTheTree() async throws {
+        for name in ["d/1", "d/2", "3"] { try fixture.scratch.write("tree/\(name)", [1]) }
+        let path = fixture.scratch.path + "/tree"
+        var limits = ImportLimits()
+        for (entries, message) in [(1, "\(path) has more than 1 entries"), (2, nil)] {
+            limits.directoryEntries = entries
+            let layers = try ImageSource.open(.directory(path), limits: limits).layers
+            guard let message else {
+                try await fixture.push(layers)
+                continue
+            }
+            let error = await failure { try await fixture.push(layers) }
+            #expect(error?.code == .limitExceeded && error?.message.hasPrefix(message) == true)
+        }
+        limits.directoryDepth = 1
+        let deep = try ImageSource.open(.directory(path), limits: limits).layers
+        let error = await failure { try await fixture.push(deep) }
+        #expect(error?.message.hasPrefix("\(path): \(path)/d is more than 1 directories deep") == true)
+    }
+
     /// A push that dies before or after any of its calls to the store leaves nothing that the next one cannot finish.
     @Test(arguments: [true, false]) func aPushThatDiesAnywhereIsFinishedByTheNext(_ before: Bool) async throws {
         let layers = [PushFixture.file(content, diffID: SHA256Digest(of: content)), PushFixture.file([1, 2, 3])]
@@ -178,6 +208,15 @@ import Testing
         #expect(report.logicalBytes == size && report.newChunks == size / chunk)
         #expect(stored.withLockedValue { $0.most } <= (PushOptions().chunksInFlight + 8) * chunk)
     }
+}
+
+/// A source that cannot be read.
+private final class FailingSource: ByteSource {
+    private let error: CacheError
+
+    init(_ error: CacheError) { self.error = error }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int { throw error }
 }
 
 /// A long source without a file: blocks of zeros, each of which begins with its number.
