@@ -17,9 +17,9 @@ final class StoreSession: Sendable {
     private let reads: ReadPool
     private let mapped: MappedPages
     private let writer: StoreWriter
+    private let broken = BreakLatch()
     private let frequencies: FrequencyTable
     private let touched: TouchedChunks
-    private let counters: StoreCounters
 
     /// Opens the files in `path`, checking them first. Blocks.
     ///
@@ -34,18 +34,18 @@ final class StoreSession: Sendable {
         self.path = path
         layout = options.layout
         capacity = opened.budget.capacity
-        self.counters = counters
         reads = ReadPool(opened.environment)
         mapped = MappedPages(opened.environment, limit: options.mappedBytes)
         frequencies = FrequencyTable(
             slots: Int(opened.budget.capacity >> 15), intervalSeconds: options.touchIntervalSeconds)
         touched = TouchedChunks()
+        let committer = GroupCommitter(
+            opened, layout: options.layout, frequencies: frequencies, touched: touched, counters: counters,
+            logger: logger)
         writer = StoreWriter(
-            directory: opened.directory, environment: opened.environment, mapped: mapped, layout: options.layout,
-            budget: opened.budget,
-            queueLimit: max(options.writeQueueBytes, ChunkLimits.sealedBytes), frequencies: frequencies,
-            touched: touched, counters: counters, logger: logger)
-        writer.whenBroken { [weak self] reason in
+            opened, committer: committer, mapped: mapped, broken: broken,
+            queueLimit: max(options.writeQueueBytes, ChunkLimits.sealedBytes), counters: counters, logger: logger)
+        broken.whenSet { [weak self] reason in
             if let self { onBreak(self, reason) }
         }
     }
@@ -59,7 +59,7 @@ final class StoreSession: Sendable {
         await withCheckedContinuation { done in writer.close(reads) { done.resume() } }
     }
 
-    var isBroken: Bool { writer.isBroken }
+    var isBroken: Bool { broken.isSet }
     var queuedBytes: Int { writer.queuedBytes }
 
     /// The totals; `nil` if the files are closed or broken.
@@ -67,8 +67,8 @@ final class StoreSession: Sendable {
         try? reading { try $0.get(.meta, StoreState.key).flatMap(StoreState.init) } ?? nil
     }
 
-    func submit(_ work: StoreWriter.Work) throws {
-        try writer.submit(work)
+    func submit(_ write: QueuedWrite) throws {
+        try writer.submit(write)
     }
 
     // MARK: Reading
@@ -113,7 +113,7 @@ final class StoreSession: Sendable {
                 let code: CacheError.Code = failure.isReadersFull ? .overloaded : .io
                 throw CacheError(code, "read from the chunk store \(path)", cause: failure)
             }
-            writer.breakDown("\(failure)")
+            broken.set("\(failure)")
             return nil
         }
     }
