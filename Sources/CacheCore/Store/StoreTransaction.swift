@@ -116,7 +116,7 @@ struct StoreTransaction: ~Copyable {
 
     /// Gives up one chunk, as `policy` chooses; false if the store is empty.
     mutating func evictOne(
-        _ policy: inout some EvictionPolicy, _ frequencies: FrequencyTable
+        _ policy: inout S3FIFO, _ frequencies: FrequencyTable
     ) throws(LMDBFailure) -> Bool {
         var kept = 0
         while true {
