@@ -226,7 +226,7 @@ public final class ChunkStore: Sendable {
         statistics.capacity = options.capacity
         guard let session = try? session() else { return statistics }
         statistics.capacity = session.capacity
-        statistics.queuedBytes = UInt64(session.queuedBytes)
+        statistics.writes.queuedBytes = UInt64(session.queuedBytes)
         // A store that is broken holds nothing.
         if let state = session.state {
             statistics.chunks = state.chunks

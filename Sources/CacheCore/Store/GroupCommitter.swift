@@ -153,7 +153,7 @@ final class GroupCommitter: Sendable {
 
     /// Halves the groups after a slow commit and lets them grow by an eighth after a fast one.
     private func adapt(to nanoseconds: UInt64) {
-        counters.committed(nanoseconds: nanoseconds)
+        counters.commits.add(nanoseconds: nanoseconds)
         let current = groupBytes
         if nanoseconds > Self.slowCommitNanoseconds {
             limit.store(max(current / 2, Self.smallestGroupBytes), ordering: .relaxed)

@@ -28,7 +28,7 @@ import Testing
         let large = chunks.bytes(1, length: ChunkLimits.sealedBytes)
         let refusal = await #expect(throws: CacheError.self) { try await store.put(SampleChunks.id(large), large) }
         #expect(refusal?.code == .io && refusal?.message.contains(directory.path) == true)
-        #expect(store.statistics.writesRefused == 1)
+        #expect(store.statistics.writes.refused == 1)
         if let found = try store.read(SampleChunks.id(first)) { #expect(found == first) }
         unlink("\(directory.path)/ballast")
         #expect(try await store.put(SampleChunks.id(large), large) == .created)

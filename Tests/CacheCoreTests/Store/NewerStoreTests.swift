@@ -55,7 +55,7 @@ import Testing
         try await makeStore(directory)
         try patch(directory, magic: Self.meta, at: 4, to: 176, most: 1)
         let store = try openStore(directory)
-        #expect(store.statistics.resets == 1)
+        #expect(store.statistics.faults.resets == 1)
         await store.close()
     }
 
@@ -66,7 +66,7 @@ import Testing
         try await makeStore(directory)
         try patch(directory, magic: magic, at: distance, to: 0)
         let store = try openStore(directory)
-        #expect(store.statistics.resets == 1 && store.statistics.chunks == 0)
+        #expect(store.statistics.faults.resets == 1 && store.statistics.chunks == 0)
         await store.close()
     }
 }
