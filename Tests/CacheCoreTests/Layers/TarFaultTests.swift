@@ -138,7 +138,7 @@ import Testing
                 $0.pax([("uid", Array("4294967296".utf8)), ("gid", Array("-2".utf8))])
                 $0.header("b")
             })
-        let owners = try layer.entries().dropFirst().map { [$0.uid, $0.gid] }
+        let owners = try layer.entries().dropFirst().map { [$0.permissions.uid, $0.permissions.gid] }
         #expect(owners == [[65534, 65534], [65534, UInt32(bitPattern: -2)]])
     }
 

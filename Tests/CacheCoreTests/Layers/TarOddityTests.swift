@@ -146,9 +146,9 @@ import Testing
         tar.content([1, 2, 3])
         let entries = try expectRoundTrip(tar.finished()).entries()
         #expect(entries.map(\.displayPath) == ["a", "b", "p/q"])
-        #expect(entries.map(\.mtimeSeconds) == [-1, 1_700_000_000, -2])
-        #expect(entries.map(\.mtimeNanoseconds) == [0, 0, 750_000_000])
-        #expect(entries.map(\.uid) == [3_000_000_000, 1000, .max])
+        #expect(entries.map(\.modificationTime.seconds) == [-1, 1_700_000_000, -2])
+        #expect(entries.map(\.modificationTime.nanoseconds) == [0, 0, 750_000_000])
+        #expect(entries.map(\.permissions.uid) == [3_000_000_000, 1000, .max])
         #expect(entries.map(\.size) == [0, 513, 3])
     }
 

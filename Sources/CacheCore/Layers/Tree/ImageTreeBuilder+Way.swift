@@ -49,12 +49,12 @@ extension ImageTreeBuilder {
             let spot = name.withUnsafeBytes { names.find($0, in: directory) }
             let made = makeDirectory()
             inodes[Int(made)].isImplied = true
-            inodes[Int(made)].mode = 0o755
+            inodes[Int(made)].permissions.mode = 0o755
             inodes[Int(made)].layerNumber = layer
             // As every kernel does when a directory is made.
             if inodes[Int(directory)].mode & 0o2000 != 0 {
-                inodes[Int(made)].mode |= 0o2000
-                inodes[Int(made)].gid = inodes[Int(directory)].gid
+                inodes[Int(made)].permissions.mode |= 0o2000
+                inodes[Int(made)].permissions.gid = inodes[Int(directory)].gid
             }
             try put(made, at: spot, name, in: directory)
             directory = made

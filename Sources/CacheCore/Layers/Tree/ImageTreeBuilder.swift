@@ -51,7 +51,7 @@ package struct ImageTreeBuilder {
         names = NameTable(expecting: count)
         inodes.reserveCapacity(count + 1)
         var root = ImageTree.Inode(.directory)
-        root.mode = 0o755
+        root.permissions.mode = 0o755
         root.isImplied = true
         inodes.append(root)
         directories.append(ImageTree.Directory(name: ImageTree.none, pathBytes: 0))
