@@ -18,7 +18,7 @@ extension ImageTreeBuilder {
         let inode = names.names[Int(place)].inode
         guard inode != ImageTree.none else { return }
         names.names[Int(place)].inode = ImageTree.none
-        if [.directory, .symbolicLink].contains(inodes[Int(inode)].kind) { lastParent = nil }
+        if [.directory, .symbolicLink].contains(inodes[Int(inode)].kind) { resolution.lastParent = nil }
     }
 
     /// Makes a name of the current path stand for `inode`, whatever it stood for.
