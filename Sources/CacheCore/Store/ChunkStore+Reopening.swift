@@ -3,7 +3,7 @@ internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOPosix
 
-/// A store whose files were damaged or failed while they were in use: closed, checked and opened again.
+/// The work of closing, checking and opening files again that were damaged or failed in use, and the writes that wait for its end.
 final class Reopening: Sendable {
     private struct State {
         var task: Task<Void, Never>?
@@ -34,7 +34,7 @@ final class Reopening: Sendable {
         }
     }
 
-    /// Lets go of all who wait, now and from now on.
+    /// Resumes all that wait; later calls of ``wait()`` return at once.
     func release() {
         let waiting = state.withLockedValue { state in
             state.isOver = true
@@ -44,7 +44,7 @@ final class Reopening: Sendable {
         for continuation in waiting { continuation.resume() }
     }
 
-    /// Ends it, because the store is to be closed.
+    /// Cancels the work and waits for its end, because the store is being closed.
     func stop() async {
         let task = state.withLockedValue { $0.task }
         task?.cancel()
@@ -84,7 +84,7 @@ extension ChunkStore {
                 do {
                     return try await body(session)
                 } catch is StoreSession.Broken {
-                    // Whoever broke it is about to say so, if that has not happened yet.
+                    // The latch may be set before its observer has run.
                     reopen(after: session, "")
                     continue
                 }

@@ -46,10 +46,10 @@ public final class ChunkStore: Sendable {
     let counters: StoreCounters
     let logger: Logger
     let phase = NIOLockedValueBox(Phase.closed)
-    /// When the files broke last, and how often in a row.
+    /// The second at which the files broke last (0: never), and how often in a row they broke.
     let recent = NIOLockedValueBox((last: UInt32(0), count: 0))
 
-    /// What there is between the store and its files.
+    /// Whether the store has its files open.
     enum Phase {
         case open(StoreSession)
         /// They were damaged or failed, and are being opened again.
@@ -76,7 +76,7 @@ public final class ChunkStore: Sendable {
         counters = StoreCounters()
     }
 
-    /// Commits what waits, keeps what is known of recency, and closes the files. Reads and writes fail with `.closed` from now on.
+    /// Commits what waits, writes the reads that were counted to the records, and closes the files. Reads and writes fail with `.closed` from now on.
     public func close() async {
         let last = phase.withLockedValue { phase in
             let last = phase
@@ -150,9 +150,9 @@ public final class ChunkStore: Sendable {
         return result
     }
 
-    /// Drops a chunk whose bytes turned out not to be what its name says, soon, and counts it once.
+    /// Queues the removal of a chunk whose bytes turned out not to match its name, and counts it once.
     public func reportCorrupt(_ id: ChunkID) {
-        // Whoever reports it knows; a store that is closed has nothing left to drop from.
+        // The error would tell the caller what it has just told us, and a store that is closed has nothing left to drop from.
         _ = try? damaged(id) as Void?
     }
 
@@ -183,7 +183,7 @@ public final class ChunkStore: Sendable {
         }
     }
 
-    /// Stores a chunk in a while, without waiting: a fill that nobody depends on. False, and counted, if it cannot be queued.
+    /// Queues a chunk to be stored and returns at once: for fills, whose outcome no caller needs. False, and counted, if the queue refuses it.
     @discardableResult
     public func tryPut(_ id: ChunkID, _ sealed: ByteBuffer) -> Bool {
         do {

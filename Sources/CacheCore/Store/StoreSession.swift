@@ -4,9 +4,10 @@ internal import CacheCrypto
 internal import Logging
 internal import NIOCore
 
-/// One opening of a store's files: from the check that found them sound until they are closed, or until they turn out not to be.
+/// The use of a store's files from one opening to its end: they are closed, or they turn out to be damaged.
 ///
-/// It breaks once and for good: then reads find nothing, writes fail with ``Broken``, and whoever opened it is told.
+/// A session breaks once and for good (``BreakLatch``). Then reads find nothing, writes fail with ``Broken``, and ``ChunkStore`` is told, which
+/// opens the next session.
 final class StoreSession: Sendable {
     /// The files could not be trusted any more; what was to be written is not.
     struct Broken: Error {}
@@ -24,7 +25,7 @@ final class StoreSession: Sendable {
     /// Opens the files in `path`, checking them first. Blocks.
     ///
     /// - Parameters:
-    ///   - suspect: others who have them open are no reason to trust them.
+    ///   - suspect: check all of the index even if other processes have the files open, because they were found damaged in use.
     ///   - onBreak: called at most once, from any thread.
     init(
         _ path: String, _ options: ChunkStore.Options, suspect: Bool, _ counters: StoreCounters, _ logger: Logger,
@@ -54,7 +55,7 @@ final class StoreSession: Sendable {
         writer.close(reads) {}
     }
 
-    /// Commits what waits, keeps what is known of recency, and closes the files.
+    /// Commits what waits, writes the reads that were counted to the records, and closes the files.
     func close() async {
         await withCheckedContinuation { done in writer.close(reads) { done.resume() } }
     }
@@ -95,7 +96,7 @@ final class StoreSession: Sendable {
         return result
     }
 
-    /// Drops a chunk whose bytes turned out not to be what its name says, soon, and counts it once.
+    /// Queues the removal of a chunk whose bytes turned out not to match its name, and counts it once.
     /// - Returns: `nil` if it is on its way out already, or has gone since it was looked up.
     /// - Throws: `.corrupt` for the first to say so.
     func damaged<R>(_ id: ChunkID) throws -> R? {

@@ -70,7 +70,7 @@ import Testing
             }, containing: "at byte 1024: a block of zeros")
     }
 
-    /// Nobody reads content after a header of these types; a header must follow, whatever the size says.
+    /// No reader takes content after a header of these types: a header must follow, whatever the size says.
     @Test(arguments: ["1", "2", "3", "4", "5", "6"] as [Character])
     func contentOfWhatHasNone(_ type: Character) {
         let content = Array("not a header".utf8) + [UInt8](repeating: 65, count: 5000)
@@ -129,7 +129,7 @@ import Testing
         }
     }
 
-    /// An owner that no system has is nobody's; the bytes are kept all the same.
+    /// An owner number that no system has becomes the overflow user; the bytes are kept all the same.
     @Test func ownersBeyond32Bits() throws {
         let layer = try expectRoundTrip(
             tar {

@@ -92,7 +92,7 @@ import Testing
         #expect(try layer.entries()[0].content == nil && layer.entries()[0].kind == .directory)
     }
 
-    @Test func typesNobodyKnowsAreFiles() throws {
+    @Test func unknownTypesAreFiles() throws {
         var tar = TarBuilder()
         for type in "7Zz9A" {
             tar.header("type\(type)", type: type, size: 3)
@@ -170,7 +170,7 @@ import Testing
         #expect(entries[1].xattrs.isEmpty)
     }
 
-    /// Nobody else reads them, and so they can do no harm.
+    /// No other reader takes them, so ignoring them is safe.
     @Test func malformedAttributesOfLibarchiveAreLeftOut() throws {
         for (key, value) in [("a", "*"), ("a%4", "aa"), ("a%00", "aa")] {
             var tar = TarBuilder()

@@ -49,7 +49,7 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: directory.path + "/data.mdb")) == before)
     }
 
-    /// Whoever makes a store writes both of its meta pages.
+    /// A program that makes a store writes both meta pages, so one that is newer than the other is damage.
     @Test func oneMetaPageOfTwoIsDamage() async throws {
         let directory = try ScratchDirectory()
         try await makeStore(directory)

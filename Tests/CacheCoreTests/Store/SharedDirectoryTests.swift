@@ -41,7 +41,7 @@ import Testing
         await store.close()
     }
 
-    @Test func aWriterThatIsKilledHarmsNobody() async throws {
+    @Test func aWriterThatIsKilledHarmsNoOtherProcess() async throws {
         let directory = try ScratchDirectory()
         let store = try openStore(directory, capacity: capacity)
         for seed in 0..<6 {
