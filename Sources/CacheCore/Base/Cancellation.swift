@@ -24,7 +24,7 @@ package enum Cancellation {
 }
 
 extension NIOThreadPool {
-    /// As `runIfActive`, and `body` learns of it when the task that waits for it is cancelled. Costs one allocation more.
+    /// As `runIfActive`, but `body` can ask ``Cancellation`` whether the task that waits for it was cancelled. Costs one allocation more.
     package func runCancellable<Result: Sendable>(
         _ body: @escaping @Sendable () throws -> Result
     ) async throws -> Result {

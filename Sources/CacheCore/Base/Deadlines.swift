@@ -5,7 +5,7 @@ internal import NIOConcurrencyHelpers
 /// One task looks at all waits under way, every 10 ms and only while there are any. With a sleeping task for each wait, those of thousands of
 /// short reads would outlive the reads by seconds.
 package final class Deadlines: Sendable {
-    /// What ``after(_:_:)`` started, to call it off.
+    /// A wait that ``after(_:_:)`` began, to cancel it by.
     package struct Alarm: Hashable, Sendable {
         fileprivate let number: UInt64
     }

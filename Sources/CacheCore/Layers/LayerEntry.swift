@@ -11,9 +11,11 @@ public struct LayerEntry: Sendable, Equatable {
         case fifo = 7
     }
 
-    /// Mode bits and owner: what the kernel decides by who may do what.
+    /// Mode bits and owner, by which the kernel decides who may do what. 10 bytes.
     public struct Permissions: Sendable, Equatable {
+        /// The number of the owning user.
         public var uid: UInt32
+        /// The number of the owning group.
         public var gid: UInt32
         /// Permission bits, set-id and sticky bits: at most 0o7777.
         public var mode: UInt16
@@ -25,7 +27,7 @@ public struct LayerEntry: Sendable, Equatable {
         }
     }
 
-    /// When the content changed last.
+    /// A point in time, to the nanosecond. 12 bytes.
     public struct ModificationTime: Sendable, Equatable {
         /// Seconds since 1970, rounded down.
         public var seconds: Int64
@@ -63,7 +65,9 @@ public struct LayerEntry: Sendable, Equatable {
     /// The path as the archive has it: any bytes but NUL, not always UTF-8, perhaps with `./`, `..`, a leading or a trailing slash.
     public var path: [UInt8]
     public var kind: Kind
+    /// Who owns it, and who may do what with it.
     public var permissions = Permissions()
+    /// When its content changed last, as the archive says.
     public var modificationTime = ModificationTime()
     /// The target of a symbolic link, or the path of the entry that a hard link names; as the archive has it.
     public var linkTarget: [UInt8] = []

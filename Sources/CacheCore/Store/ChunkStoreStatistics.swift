@@ -1,5 +1,6 @@
 /// What a chunk store holds and did since it was opened by this process.
 public struct ChunkStoreStatistics: Sendable, Equatable {
+    /// Chunks that are stored now.
     public internal(set) var chunks = UInt64(0)
     /// What the chunks take on disk, padding and index included.
     public internal(set) var bytesUsed = UInt64(0)
@@ -7,16 +8,22 @@ public struct ChunkStoreStatistics: Sendable, Equatable {
     public internal(set) var sealedBytes = UInt64(0)
     /// The bound in bytes that the store's files never pass.
     public internal(set) var capacity = UInt64(0)
+    /// Reads that found their chunk.
     public internal(set) var hits = UInt64(0)
+    /// Reads that did not.
     public internal(set) var misses = UInt64(0)
+    /// Chunks that were given up to make room.
     public internal(set) var evictions = UInt64(0)
     /// Chunks that came back soon after their eviction.
     public internal(set) var ghostHits = UInt64(0)
+    /// What was written.
     public internal(set) var writes = Writes()
+    /// How many commits that took, and how long they took.
     public internal(set) var commits = Commits()
+    /// What was found damaged.
     public internal(set) var faults = Faults()
 
-    /// What was written, and what was not.
+    /// Chunks that were stored, were refused, or wait.
     public struct Writes: Sendable, Equatable {
         /// Chunks that were stored (not those that were here already).
         public internal(set) var puts = UInt64(0)
@@ -28,10 +35,13 @@ public struct ChunkStoreStatistics: Sendable, Equatable {
         public internal(set) var queuedBytes = UInt64(0)
     }
 
-    /// Commits that changed anything, and what they took.
+    /// Commits that changed anything, and their duration.
     public struct Commits: Sendable, Equatable {
+        /// How many there were.
         public internal(set) var count = UInt64(0)
+        /// What the last one took.
         public internal(set) var lastNanoseconds = UInt64(0)
+        /// What the longest one took.
         public internal(set) var maximumNanoseconds = UInt64(0)
     }
 

@@ -145,7 +145,7 @@ private struct Opening {
             return nil
         } catch {
             if error.isNewer { throw CacheError.newerStore(directory.path, error) }
-            // The disk may be well again tomorrow, and with it what it holds.
+            // No reason to empty it: the disk may recover, and the chunks with it.
             if let failure = error.failure { throw CacheError.unreadableStore(directory.path, error, failure) }
             return error.reason
         }
@@ -172,12 +172,12 @@ private struct Opening {
 }
 
 extension CacheError {
-    /// What a store is that the disk cannot read.
+    /// The error for a store that the disk cannot read.
     static func unreadableStore(_ directory: String, _ found: IndexDamage, _ failure: Int32) -> CacheError {
         .system("\(found.reason) of chunk store \(directory): remove it if the disk stays so", failure)
     }
 
-    /// What a store is that a later version of this program has written.
+    /// The error for a store that a later version of this program has written.
     static func newerStore(_ directory: String, _ found: IndexDamage) -> CacheError {
         CacheError(
             .unsupported,

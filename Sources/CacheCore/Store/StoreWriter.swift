@@ -90,7 +90,7 @@ final class StoreWriter: Sendable {
         }
         guard isFirst else { return done() }
         if environment.trap.isSprung { return abandonThread() }
-        // One thread, first in first out: whatever drains before this has taken all there is.
+        // The thread runs one submission after the other, so all earlier drains are over.
         thread.submit { _ in
             self.drain()
             self.foldAll()
@@ -99,8 +99,8 @@ final class StoreWriter: Sendable {
         }
     }
 
-    /// LMDB keeps the thread, and nothing on it will look at the environment again: answers all who wait for it, and closes the
-    /// environment, if that is wanted already, from another one.
+    /// Gives the writer's thread up, which LMDB holds for good (``AssertionTrap``): answers all who wait for it, and closes the environment from
+    /// another thread if that was asked for.
     private func abandonThread() {
         let (left, close) = queue.abandon()
         for write in left { answer(write, .failure(StoreSession.Broken())) }
@@ -135,15 +135,15 @@ final class StoreWriter: Sendable {
                 failures.end()
             } catch let failure as LMDBFailure {
                 if failure.isMapFull, retries < Self.triesOnFullMap {
-                    // What the first evictions freed, a reader of this or another process may still hold: it is short, so wait for it.
+                    // A reader of this or another process may still hold the pages that the first evictions freed. Reads are short: wait.
                     if retries >= 2 { usleep(500 << UInt32(retries)) }
                     if committer.evictForFullMap() {
                         retries += 1
                         continue
                     }
                 }
-                // The file cannot grow: what room there is, is inside it. One at a time, and few pages at a time, because an
-                // eviction needs free pages for the index, too.
+                // The file cannot grow, so room must come from inside it: one request and few pages at a time, because an eviction needs
+                // free pages for the index, too.
                 if failure.isDiskFull, retries < Self.triesOnFullDisk,
                     committer.evict(UInt64(ChunkLimits.sealedBytes), atMost: Self.evictionsOnFullDisk)
                 {
@@ -174,7 +174,7 @@ final class StoreWriter: Sendable {
     private func answer(_ write: QueuedWrite, _ result: Result<PutOutcome, any Error>) {
         switch write {
         case .put(_, _, let waiting): waiting?.resume(with: result)
-        // Not before: until the commit a reader can meet it once more.
+        // Not earlier: until the commit a reader can meet the chunk and report it once more.
         case .drop(let id): queue.endDrop(of: id)
         case .flush(let waiting): waiting.resume(with: result.map { _ in })
         }

@@ -1,5 +1,5 @@
 extension ImageTree {
-    /// What one or more names of a tree stand for: 72 bytes, so that a million of them are a modest table.
+    /// A file, directory, link or device of the tree, which one or more names stand for. 72 bytes.
     package struct Inode: Sendable {
         // In an order that leaves few gaps.
         /// The stored bytes of a file in its layer's data region: all of them, or the segments of a sparse one; `nil` if there are none.
@@ -17,10 +17,10 @@ extension ImageTree {
         package var linkCount: UInt32 = 0
         /// Bytes of a file as its readers see it.
         package var size: UInt64 = 0
-        /// A number of what this kind has besides: a directory's place in ``ImageTree/directories``, the place of a symbolic link's target, a
-        /// sparse file's first segment, a device's major number.
+        /// The first of two numbers whose meaning depends on the kind: a directory's index in ``ImageTree/directories``, the offset of a symbolic
+        /// link's target in ``ImageTree/text``, the index of a sparse file's first segment, a device's major number.
         var first: UInt32 = 0
-        /// The length of a target, the number of segments, a device's minor number.
+        /// The second: the length of a target, the number of segments, a device's minor number.
         var second: UInt32 = 0
         /// Where in ``ImageTree/text`` its extended attributes are.
         var attributes = ImageTree.none
@@ -37,14 +37,13 @@ extension ImageTree {
         package var uid: UInt32 { permissions.uid }
         package var gid: UInt32 { permissions.gid }
         package var hasAttributes: Bool { attributes != ImageTree.none }
-        /// Of a device.
         package var deviceMajor: UInt32 { kind == .characterDevice || kind == .blockDevice ? first : 0 }
         package var deviceMinor: UInt32 { kind == .characterDevice || kind == .blockDevice ? second : 0 }
 
         var target: Text { kind == .symbolicLink ? Text(offset: first, count: second) : Text(offset: 0, count: 0) }
     }
 
-    /// What a directory has besides.
+    /// What the tree keeps of a directory besides its inode.
     struct Directory {
         /// While the tree is built, the head of the list of its names; then its first node.
         var first = ImageTree.none

@@ -1,6 +1,6 @@
 internal import CacheBase
 
-// What Linux takes: refused is what no runtime could unpack.
+// Linux's limits: an entry that no runtime could unpack is refused.
 extension ImageTreeBuilder {
     /// Refuses what can be made on no Linux, whatever the filesystem.
     func check(_ entry: LayerEntry) throws(CacheError) {

@@ -1,6 +1,6 @@
 internal import CacheBase
 
-// What entries say of files.
+// Inodes, made of what entries say.
 extension ImageTreeBuilder {
     mutating func makeDirectory() -> UInt32 {
         var inode = ImageTree.Inode(.directory)

@@ -44,7 +44,7 @@ extension ImageTreeBuilder {
         settle(place, inode, in: directory)
     }
 
-    /// What is to be done once a name stands for something new.
+    /// Completes the tables once a name stands for something new.
     private mutating func settle(_ place: UInt32, _ inode: UInt32, in directory: UInt32) {
         let parent = Int(inodes[Int(directory)].first)
         if !names.names[Int(place)].isListed {

@@ -14,7 +14,8 @@ struct IndexCheck {
     private let meta: MetaPage
     private var state: StoreState?
     private var found: StoreState
-    // What the tables say of one another, as sums of hashes: equal sums mean equal sets, in constant memory.
+    // Extents and queue places that the chunk records call for, and those that are in the tables, as sums of hashes: equal sums mean equal sets,
+    // in constant memory.
     private var expectedExtents = EntrySum()
     private var extents = EntrySum()
     private var expectedPlaces = EntrySum()
@@ -25,7 +26,7 @@ struct IndexCheck {
     static func run(_ descriptor: Int32, layout: StoreLayout, mapBytes: UInt64) throws(IndexDamage) -> StoreState {
         let file = PageFile(descriptor: descriptor)
         let length = try file.length()
-        // A process that died right after it made the file.
+        // A process made the file and died before it wrote to it.
         if length == 0 { return StoreState(layout: layout) }
         guard length <= mapBytes else { throw IndexDamage("the store is larger than its capacity") }
         let meta = try MetaPage.newest(file, mapBytes: mapBytes)
@@ -62,9 +63,9 @@ struct IndexCheck {
             else { return hasUnknown = true }
             tables[table.rawValue] = TreeRecord(PageBytes(bytes: entry.value), at: 0)
         }
-        // Died between making the file and its tables.
+        // A process made the file and died before it made the tables.
         if meta.main.entries == 0 { return try walkFreeList(&pages) }
-        // First the one that says whether what is unknown in the others is damage.
+        // This one first: it has the format's version, which tells an unknown table of a newer version from damage.
         if let tree = tables[Table.meta.rawValue], tree.flags == 0 { try walkTable(.meta, tree, &pages) }
         if hasUnknown { throw IndexDamage("an unknown table") }
         for table in Table.allCases where table != .meta {
@@ -177,7 +178,7 @@ struct IndexCheck {
     /// Each chunk has its extents and its place, nothing else has, and the totals are right.
     private func compare() throws(IndexDamage) {
         guard let state else {
-            // Died between making the tables and their first record.
+            // A process made the tables and died before it wrote their first record.
             if found.chunks == 0, extents == EntrySum(), places == EntrySum() { return }
             throw IndexDamage("the store's state is missing")
         }
@@ -215,7 +216,7 @@ private struct EntrySum: Equatable {
         sum &+= Self.mix(number)
     }
 
-    /// All of the name counts: a queue that names a chunk that is not there would leave the right one without a place.
+    /// Adds a number with all of a chunk's name: a queue place that names another chunk must change the sum.
     mutating func add(_ number: UInt64, _ digest: SHA256Digest) {
         count &+= 1
         sum &+= digest.withUnsafeBytes { bytes in

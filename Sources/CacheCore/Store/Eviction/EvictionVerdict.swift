@@ -1,4 +1,4 @@
-/// What becomes of the chunk that eviction looks at.
+/// The decision about the chunk that eviction looks at.
 package enum EvictionVerdict: Equatable, Sendable {
     case evict
     /// It becomes the newest of `queue`, and counts as read `frequency` times.
