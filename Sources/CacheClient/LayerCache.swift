@@ -119,7 +119,7 @@ public final class LayerCache: Sendable {
     public var l3Statistics: ObjectStoreStatistics { reader.l3.store.statistics }
 
     /// Repairs of L1 as a whole: how often its index was found damaged and it started empty.
-    public var l1Resets: Int { l1.map { Int(clamping: $0.statistics.faults.resets) } ?? 0 }
+    public var l1Resets: Int { l1.map { Int(clamping: $0.statistics.resets) } ?? 0 }
 
     /// Waits until what was read has reached the upper tiers, as far as these take it.
     public func flush() async {

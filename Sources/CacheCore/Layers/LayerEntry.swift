@@ -12,15 +12,15 @@ public struct LayerEntry: Sendable, Equatable {
     }
 
     /// Mode bits and owner, by which the kernel decides who may do what. 10 bytes.
-    public struct Permissions: Sendable, Equatable {
+    package struct Permissions: Sendable, Equatable {
         /// The number of the owning user.
-        public var uid: UInt32
+        package var uid: UInt32
         /// The number of the owning group.
-        public var gid: UInt32
+        package var gid: UInt32
         /// Permission bits, set-id and sticky bits: at most 0o7777.
-        public var mode: UInt16
+        package var mode: UInt16
 
-        public init(mode: UInt16 = 0, uid: UInt32 = 0, gid: UInt32 = 0) {
+        package init(mode: UInt16 = 0, uid: UInt32 = 0, gid: UInt32 = 0) {
             self.mode = mode
             self.uid = uid
             self.gid = gid
@@ -28,13 +28,13 @@ public struct LayerEntry: Sendable, Equatable {
     }
 
     /// A point in time, to the nanosecond. 12 bytes.
-    public struct ModificationTime: Sendable, Equatable {
+    package struct ModificationTime: Sendable, Equatable {
         /// Seconds since 1970, rounded down.
-        public var seconds: Int64
+        package var seconds: Int64
         /// 0 to 999,999,999.
-        public var nanoseconds: UInt32
+        package var nanoseconds: UInt32
 
-        public init(seconds: Int64 = 0, nanoseconds: UInt32 = 0) {
+        package init(seconds: Int64 = 0, nanoseconds: UInt32 = 0) {
             self.seconds = seconds
             self.nanoseconds = nanoseconds
         }
@@ -66,9 +66,9 @@ public struct LayerEntry: Sendable, Equatable {
     public var path: [UInt8]
     public var kind: Kind
     /// Who owns it, and who may do what with it.
-    public var permissions = Permissions()
+    package var permissions = Permissions()
     /// When its content changed last, as the archive says.
-    public var modificationTime = ModificationTime()
+    package var modificationTime = ModificationTime()
     /// The target of a symbolic link, or the path of the entry that a hard link names; as the archive has it.
     public var linkTarget: [UInt8] = []
     public var deviceMajor: UInt32 = 0

@@ -17,41 +17,66 @@ public struct ChunkStoreStatistics: Sendable, Equatable {
     /// Chunks that came back soon after their eviction.
     public internal(set) var ghostHits = UInt64(0)
     /// What was written.
-    public internal(set) var writes = Writes()
+    package internal(set) var writes = Writes()
     /// How many commits that took, and how long they took.
-    public internal(set) var commits = Commits()
+    package internal(set) var commitCounts = Commits()
     /// What was found damaged.
-    public internal(set) var faults = Faults()
+    package internal(set) var faults = Faults()
 
     /// Chunks that were stored, were refused, or wait.
-    public struct Writes: Sendable, Equatable {
+    package struct Writes: Sendable, Equatable {
         /// Chunks that were stored (not those that were here already).
-        public internal(set) var puts = UInt64(0)
+        package internal(set) var puts = UInt64(0)
         /// Their sealed bytes.
-        public internal(set) var bytesPut = UInt64(0)
+        package internal(set) var bytesPut = UInt64(0)
         /// Chunks that were not stored because the queue or the disk was full or the store was out of order.
-        public internal(set) var refused = UInt64(0)
+        package internal(set) var refused = UInt64(0)
         /// Sealed bytes that wait for their commit.
-        public internal(set) var queuedBytes = UInt64(0)
+        package internal(set) var queuedBytes = UInt64(0)
     }
 
     /// Commits that changed anything, and their duration.
-    public struct Commits: Sendable, Equatable {
+    package struct Commits: Sendable, Equatable {
         /// How many there were.
-        public internal(set) var count = UInt64(0)
+        package internal(set) var count = UInt64(0)
         /// What the last one took.
-        public internal(set) var lastNanoseconds = UInt64(0)
+        package internal(set) var lastNanoseconds = UInt64(0)
         /// What the longest one took.
-        public internal(set) var maximumNanoseconds = UInt64(0)
+        package internal(set) var maximumNanoseconds = UInt64(0)
     }
 
     /// Damage that was found.
-    public struct Faults: Sendable, Equatable {
+    package struct Faults: Sendable, Equatable {
         /// Chunks whose bytes were not what their name says, and which were dropped.
-        public internal(set) var corruptDropped = UInt64(0)
+        package internal(set) var corruptDropped = UInt64(0)
         /// Times that the store was found damaged, or made by another version, and started empty.
-        public internal(set) var resets = UInt64(0)
+        package internal(set) var resets = UInt64(0)
         /// Times that the files were closed, checked and opened again while the store was in use.
-        public internal(set) var reopenings = UInt64(0)
+        package internal(set) var reopenings = UInt64(0)
     }
+}
+
+// MARK: - What users read
+
+extension ChunkStoreStatistics {
+    /// Chunks that were stored (not those that were here already).
+    public var puts: UInt64 { writes.puts }
+    /// Their sealed bytes.
+    public var bytesPut: UInt64 { writes.bytesPut }
+    /// Chunks that were not stored because the queue or the disk was full or the store was out of order.
+    public var writesRefused: UInt64 { writes.refused }
+    /// Sealed bytes that wait for their commit.
+    public var queuedBytes: UInt64 { writes.queuedBytes }
+    /// Commits that changed anything.
+    public var commits: UInt64 { commitCounts.count }
+    /// What the last one took.
+    public var lastCommitNanoseconds: UInt64 { commitCounts.lastNanoseconds }
+    /// What the longest one took.
+    public var maximumCommitNanoseconds: UInt64 { commitCounts.maximumNanoseconds }
+    /// Chunks whose bytes were not what their name says, and which were dropped.
+    public var corruptDropped: UInt64 { faults.corruptDropped }
+    /// Times that the store was found damaged, or made by another version, and started empty.
+    public var resets: UInt64 { faults.resets }
+    /// Times that the files were closed, checked and opened again while the store was in use.
+    public var reopenings: UInt64 { faults.reopenings }
 }

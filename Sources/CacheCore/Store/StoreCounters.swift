@@ -27,7 +27,7 @@ final class StoreCounters: Sendable {
         snapshot.faults.corruptDropped = corruptDropped.load(ordering: .relaxed)
         snapshot.faults.resets = resets.load(ordering: .relaxed)
         snapshot.faults.reopenings = reopenings.load(ordering: .relaxed)
-        snapshot.commits = commits.snapshot()
+        snapshot.commitCounts = commits.snapshot()
         return snapshot
     }
 }

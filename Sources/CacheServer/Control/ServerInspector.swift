@@ -101,7 +101,7 @@ final class ServerInspector: Sendable {
         out.gauge("layercache_store_capacity_bytes", "Bytes that the store may take.", statistics.disk.capacity)
         out.counter(
             "layercache_store_reopened_total", "Times that the store was closed, checked and opened again.",
-            Int(clamping: tiers.store.statistics.faults.reopenings))
+            Int(clamping: tiers.store.statistics.reopenings))
         out.gauge("layercache_memory_chunks", "Chunks in memory.", statistics.memory.chunks)
         out.gauge("layercache_memory_bytes", "Bytes of chunks in memory.", statistics.memory.bytes)
         out.gauge(
