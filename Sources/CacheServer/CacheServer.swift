@@ -74,8 +74,10 @@ public struct CacheServer: Service {
         let tiers = ChunkTiers(
             memory: MemoryTier(capacity: configuration.memoryBytes), store: store, threads: threads)
         let state = ServerState()
+        let metrics = MetricsRegistry()
         let inspector = ServerInspector(
-            configuration: configuration, state: state, tiers: tiers, time: time, droppedLogLines: droppedLogLines)
+            configuration: configuration, state: state, tiers: tiers, metrics: metrics, time: time,
+            droppedLogLines: droppedLogLines)
         let control = ControlPlane(inspector, logger: logger)
         var peers: [Peer] = []
         for eventLoop in group.makeIterator() {
@@ -95,7 +97,9 @@ public struct CacheServer: Service {
             }.get()
         }
         let lanes = peers.map(\.lane)
-        inspector.watch(lanes)
+        for lane in lanes {
+            metrics.register { try await lane.eventLoop.submit { lane.value.snapshot }.get() }
+        }
         do {
             try await listen(on: group, lanes, state)
         } catch {

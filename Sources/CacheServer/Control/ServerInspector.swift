@@ -1,10 +1,9 @@
 internal import CacheStore
 internal import FoundationEssentials
-internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import Synchronization
 
-/// Looks at the running daemon from the control plane: sums the counters of all event loops when somebody asks.
+/// Reads the state of the running daemon for the control plane. Each read sums the counters of all event loops anew; none is kept.
 final class ServerInspector: Sendable {
     private let configuration: ServerConfiguration
     private let state: ServerState
@@ -12,11 +11,11 @@ final class ServerInspector: Sendable {
     private let time: ServerTime
     private let started: NIODeadline
     private let droppedLogLines: @Sendable () -> Int
-    private let lanes = NIOLockedValueBox<[NIOLoopBound<Lane>]>([])
+    private let metrics: MetricsRegistry
 
     init(
-        configuration: ServerConfiguration, state: ServerState, tiers: ChunkTiers, time: ServerTime,
-        droppedLogLines: @escaping @Sendable () -> Int
+        configuration: ServerConfiguration, state: ServerState, tiers: ChunkTiers, metrics: MetricsRegistry,
+        time: ServerTime, droppedLogLines: @escaping @Sendable () -> Int
     ) {
         self.time = time
         started = time.now()
@@ -24,24 +23,13 @@ final class ServerInspector: Sendable {
         self.configuration = configuration
         self.state = state
         self.tiers = tiers
-    }
-
-    func watch(_ lanes: [NIOLoopBound<Lane>]) {
-        self.lanes.withLockedValue { $0 = lanes }
+        self.metrics = metrics
     }
 
     var isReady: Bool { state.isReady.load(ordering: .relaxed) && tiers.store.isServing }
 
-    private func requestMetrics() async throws -> RequestMetrics {
-        var sum = RequestMetrics()
-        for lane in lanes.withLockedValue({ $0 }) {
-            sum.add(try await lane.eventLoop.submit { lane.value.snapshot }.get())
-        }
-        return sum
-    }
-
     func statistics() async throws -> ServerStatistics {
-        let requests = try await requestMetrics()
+        let requests = try await metrics.sum()
         let memory = tiers.memory.usage
         let disk = tiers.store.statistics
         return ServerStatistics(
@@ -64,7 +52,7 @@ final class ServerInspector: Sendable {
     }
 
     func prometheusText() async throws -> String {
-        let requests = try await requestMetrics()
+        let requests = try await metrics.sum()
         let statistics = try await statistics()
         var out = PrometheusText()
         out.family("layercache_requests_total", "counter", "Responses by request method and status class.")

@@ -11,7 +11,7 @@ final class Lane {
     let eventLoop: any EventLoop
     let limits: ServerLimits
     let tiers: ChunkTiers
-    let control: ControlPlane
+    let control: any ControlResponder
     let logger: Logger
     let standby = Standby()
     var metrics = RequestMetrics()
@@ -43,7 +43,7 @@ final class Lane {
 
     /// - Parameter share: how many lanes there are; each gets an even part of what is in flight.
     init(
-        on eventLoop: any EventLoop, share: Int, limits: ServerLimits, tiers: ChunkTiers, control: ControlPlane,
+        on eventLoop: any EventLoop, share: Int, limits: ServerLimits, tiers: ChunkTiers, control: any ControlResponder,
         state: ServerState, time: ServerTime, logger: Logger
     ) {
         self.eventLoop = eventLoop

@@ -113,11 +113,10 @@ extension ConnectionHandler {
     }
 
     private func control(_ path: String) {
-        guard let channel = context?.channel else { return }
         enterWithoutLine()
         phase = .working
         let answer = lane.eventLoop.makeFutureWithTask { [control = lane.control] in
-            await control.respond(to: path, channel: channel)
+            await control.respond(to: path)
         }
         answer.assumeIsolated().whenComplete { [self] result in
             guard phase == .working else { return giveRoom() }
