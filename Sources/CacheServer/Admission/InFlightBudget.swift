@@ -1,13 +1,20 @@
-/// How much one event loop may have in flight, and how much of that is taken. Pure arithmetic, no waiting.
+/// In-flight budget: how many bytes and requests one event loop may have under way at a time, and how much of that is reserved.
 ///
-/// Bodies that arrive may take half of it, so that clients that are slow to send never keep others from reading.
-struct Room {
-    /// What a request holds bytes for.
+/// Bytes count from the head of a request until the kernel has taken its response. Pure arithmetic: whoever finds too little left waits
+/// in an ``AdmissionQueue``. Request bodies may take half of the bytes, so that clients that send slowly never keep others from reading.
+struct InFlightBudget {
+    /// What a request reserves bytes for.
     enum Purpose: Int, CaseIterable {
         /// The body of the response.
         case response = 0
         /// The body of the request, from its head on.
-        case body = 1
+        case requestBody = 1
+    }
+
+    /// What one request has of the budget.
+    struct Reservation: Hashable {
+        var bytes: Int
+        let purpose: Purpose
     }
 
     let maximumBytes: Int
@@ -17,40 +24,41 @@ struct Room {
     private(set) var requests = 0
     private var bodyBytes = 0
 
-    /// - Parameter largest: the most bytes that one request takes; there is room for one such body, however small the half is.
+    /// - Parameter largest: the most bytes that one request reserves. One such body always fits, even where half of `bytes` is less.
     init(bytes: Int, requests: Int, largest: Int) {
         maximumBytes = max(bytes, largest)
         maximumRequests = requests
         maximumBodyBytes = max(maximumBytes / 2, largest)
     }
 
-    /// Takes room for one request; false, and nothing is taken, if there is not enough.
-    mutating func take(bytes wanted: Int, for purpose: Purpose) -> Bool {
-        guard requests < maximumRequests, bytes + wanted <= maximumBytes else { return false }
-        if purpose == .body {
-            guard bodyBytes + wanted <= maximumBodyBytes else { return false }
-            bodyBytes += wanted
+    /// Reserves for one request; false, with nothing changed, if too little is left.
+    mutating func reserve(_ wanted: Reservation) -> Bool {
+        guard requests < maximumRequests, bytes + wanted.bytes <= maximumBytes else { return false }
+        if wanted.purpose == .requestBody {
+            guard bodyBytes + wanted.bytes <= maximumBodyBytes else { return false }
+            bodyBytes += wanted.bytes
         }
         requests += 1
-        bytes += wanted
+        bytes += wanted.bytes
         return true
     }
 
-    /// Counts a request that takes no bytes and must not wait: health and metrics matter most when the rest is full.
-    mutating func enter() {
+    /// Counts a request that takes no bytes and never waits: health and metrics matter most when the budget is spent.
+    mutating func reserveUnconditionally() {
         requests += 1
     }
 
-    /// Gives back a part of what a request took, while the request goes on.
-    mutating func shrink(bytes surplus: Int, of purpose: Purpose) {
+    /// Returns `surplus` bytes of a reservation whose request goes on with the rest.
+    mutating func shrink(_ purpose: Purpose, by surplus: Int) {
         bytes -= surplus
-        if purpose == .body { bodyBytes -= surplus }
+        if purpose == .requestBody { bodyBytes -= surplus }
         assert(bytes >= 0 && bodyBytes >= 0)
     }
 
-    mutating func give(bytes returned: Int, of purpose: Purpose) {
+    /// Returns all that a request has reserved: the request is over.
+    mutating func release(_ reservation: Reservation) {
         requests -= 1
-        shrink(bytes: returned, of: purpose)
+        shrink(reservation.purpose, by: reservation.bytes)
         assert(requests >= 0)
     }
 }

@@ -2,7 +2,7 @@ internal import CacheChunks
 internal import CacheCrypto
 internal import NIOCore
 
-/// Every bound that the daemon keeps towards its clients, and what one sees who goes beyond it.
+/// Every bound that the daemon keeps towards its clients, and what a client that goes beyond it sees.
 ///
 /// The defaults hold the daemon's memory within `--memory` + 100 MiB: what is not the memory tier is bounded by
 /// ``bytesInFlight`` and by ``connections`` times the few KiB that an idle connection costs.
@@ -18,44 +18,33 @@ public struct ServerLimits: Sendable, Hashable {
     /// Ids in one `POST /v1/chunks/missing`. Beyond: 413, before the body is read.
     public var missingIDs = 10_000
     /// Connections at a time. When they are all there, a new one takes the place of one that waits: for a client, for the rest of a head, or
-    /// for the end. Where all have something under way, ``guests`` more may ask about the daemon's health and numbers; for anything else
-    /// they get 503 with `Retry-After` and are closed. Of guests that say nothing, the oldest goes first.
+    /// for the end. Where all have something under way, an eighth more, at least 16, may ask about the daemon's health and numbers; to
+    /// anything else they get 503 with `Retry-After` and are closed. Of those that say nothing, the oldest goes first.
     public var connections = 1_000
     /// Parts (heads, pieces of bodies, ends) that a client may send ahead while one of its requests is being answered.
     /// Beyond: what came before is answered, then 503, and the connection ends.
     public var pipelinedParts = 256
-    /// Requests that read or write the store at a time. One beyond waits its turn for up to ``waitTime``, then gets
-    /// 503 with `Retry-After`.
+    /// Requests that read or write the store at a time. One beyond waits its turn for up to
+    /// ``ServerTimeouts/wait``, then gets 503 with `Retry-After`.
     public var requestsInFlight = 512
     /// Bytes of chunks held for requests at a time: PUT bodies that arrive or are being stored, and GET bodies until the kernel
-    /// has taken them. Bodies of PUTs may take half of it. Shared evenly by the event loops, at least one chunk each. Who goes beyond
-    /// waits as above; meanwhile a client that holds some and neither sends nor reads for half of ``waitTime`` is cut off.
+    /// has taken them. Bodies of PUTs may take half of it. Shared evenly by the event loops, at least one chunk each. A request beyond
+    /// waits as above; meanwhile a client that holds some and neither sends nor reads for half of ``ServerTimeouts/wait`` is cut off.
     public var bytesInFlight = 64 * 1024 * 1024
-    /// How long a request stands in line for ``bytesInFlight`` and ``requestsInFlight``.
-    public var waitTime: Duration = .seconds(2)
-    /// How long a connection may stay open between two requests.
-    public var idleTime: Duration = .seconds(60)
-    /// How long one request may take, from its first byte until the kernel has taken the last byte of the response. A request
-    /// that is not complete by then gets 408; a response that nobody reads is cut off.
-    public var requestTime: Duration = .seconds(15)
-    /// How long a connection that the server has ended waits for the client to read the last response and close, too.
-    public var lingerTime: Duration = .seconds(2)
-    /// How long requests under way may take to finish once the daemon is told to stop.
-    public var drainTime: Duration = .seconds(10)
+    public var timeouts = ServerTimeouts()
 
     public init() {}
 }
 
 extension ServerLimits {
-    /// Connections beyond ``connections`` that may ask about the daemon: probes must work when nothing else does.
-    var guests: Int { max(connections / 8, 16) }
+    /// Probe-only connections beyond ``connections``, which may ask about the daemon: probes must work when nothing else does.
+    var probeConnections: Int { max(connections / 8, 16) }
 
-    /// The most bytes that one request can ever hold: less room than this in flight would let it wait for ever.
+    /// The most bytes that one request can ever hold: with a smaller budget in flight it would wait for ever.
     var largestBody: Int { max(chunkBytes, ChunkLimits.sealedBytes, missingIDs * SHA256Digest.byteCount) }
 
     /// How often deadlines are looked at: four times in the shortest of them, at most once in 5 ms, at least once a second.
     var tick: TimeAmount {
-        let shortest = min(waitTime, idleTime, requestTime, lingerTime, drainTime)
-        return min(max(TimeAmount(shortest / 4), .milliseconds(5)), .seconds(1))
+        min(max(TimeAmount(timeouts.shortest / 4), .milliseconds(5)), .seconds(1))
     }
 }

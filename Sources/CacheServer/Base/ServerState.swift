@@ -4,8 +4,8 @@ internal import Synchronization
 final class ServerState: Sendable {
     /// Connections that are open now, over all event loops.
     let openConnections = Atomic<Int>(0)
-    /// Those of them that are beyond the limit.
-    let guests = Atomic<Int>(0)
-    /// Whether requests are welcome: the store is open, and nobody has told the daemon to stop.
+    /// Those of them that are beyond the limit: probe-only ones.
+    let probeConnections = Atomic<Int>(0)
+    /// Whether requests are welcome: the store is open, and the daemon has not been told to stop.
     let isReady = Atomic<Bool>(false)
 }

@@ -1,102 +1,129 @@
 internal import NIOCore
 internal import Synchronization
 
-/// Who may have a connection when not all can.
-///
-/// A connection that nobody uses is worth less than one that somebody asks for: once the limit is reached, a new one takes the place
-/// of one that waits. Where all work, the new one is a guest: it may ask how the daemon is, and is told to come again otherwise.
-extension Lane {
-    enum Admission { case serve, guest, drop }
-
-    /// How a connection stands by, and for which reason it may have to go.
-    enum Standing: Int, CaseIterable {
-        /// No request of it has been answered yet, or the head of its next one has come in part: what floods and slow heads look like.
-        case unproven
-        /// Kept alive between two requests.
-        case idle
-        /// Answered for the last time, and waiting for the client to close.
-        case leaving
-        /// Beyond the limit, and its head has not come yet, or it is answered.
-        case guest
+/// Carries out what ``ConnectionAdmission`` decides.
+extension ConnectionGroup {
+    /// How many connections of one event loop may be closed for new ones; written by that loop alone.
+    final class EvictableCount: Sendable {
+        let value = Atomic<Int>(0)
     }
 
-    /// How long a head may be on its way before its connection gives way ahead of those that have proven themselves.
-    private static let grace = TimeAmount.seconds(1)
+    /// Another event loop, as seen from one.
+    struct Neighbour: Sendable {
+        let group: NIOLoopBound<ConnectionGroup>
+        let evictable: EvictableCount
+    }
 
-    func admit(_ connection: ConnectionHandler, at now: NIODeadline) -> Admission {
+    /// What event loops see of one another.
+    struct Neighbours {
+        let ownEvictable = EvictableCount()
+        /// All the others, from the start of the daemon to its end.
+        var others: [Neighbour] = []
+    }
+
+    /// Takes in a new connection, or not; another one may be closed for it.
+    func admit(_ connection: ConnectionHandler, at now: NIODeadline) -> ConnectionAdmission.Outcome {
         register(connection)
-        if isDraining { return .drop }
-        let open = regularConnections
-        if open <= limits.connections || makePlace(open, now) {
-            stand(connection, as: .unproven, since: now)
-            return .serve
+        if lifetime.isStopping { return .dropped }
+        let open = openConnections
+        switch admission.decide(open: open, at: now, elsewhere: { neighbours.firstWithEvictable }) {
+        case .serve: break
+        case .replace(let id): evict(id)
+        case .replaceElsewhere(let index): evictElsewhere(index)
+        case .probeOnly:
+            metrics.connections.refused += 1
+            guard admitProbe() else { return .dropped }
+            offer(connection, as: .probeOnly, at: now)
+            return .probeOnly
         }
-        isCrowded = true
-        metrics.refusedConnections += 1
-        if !enterAsGuest(connection) {
-            guard let oldest = lists[Standing.guest.rawValue].first else { return .drop }
-            oldest.cut()
-            guard enterAsGuest(connection, instead: oldest) else { return .drop }
-        }
-        stand(connection, as: .guest, since: now)
-        return .guest
+        offer(connection, as: .unproven, at: now)
+        return .served
     }
 
-    /// Has a connection that waits give way; false if none does.
-    private func makePlace(_ open: Int, _ now: NIODeadline) -> Bool {
-        if let victim = victim(at: now) {
-            evict(victim)
-            return true
+    private func register(_ connection: ConnectionHandler) {
+        let id = admission.add()
+        connection.id = id
+        connections[id] = connection
+        metrics.connections.accepted += 1
+        services.state.openConnections.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// Connections that are open now over all event loops, without probe-only ones.
+    private var openConnections: Int {
+        services.state.openConnections.load(ordering: .relaxed)
+            - services.state.probeConnections.load(ordering: .relaxed)
+    }
+
+    /// Finds room for one more probe-only connection, if need be by closing the oldest one here; false if there is none.
+    private func admitProbe() -> Bool {
+        if countProbe(upTo: limits.probeConnections) { return true }
+        guard let oldest = admission.order.first(of: .probeOnly) else { return false }
+        connections[oldest]?.cut()
+        // It may still be counted.
+        return countProbe(upTo: limits.probeConnections + (connections[oldest] == nil ? 0 : 1))
+    }
+
+    private func countProbe(upTo most: Int) -> Bool {
+        let probes = services.state.probeConnections.wrappingAdd(1, ordering: .relaxed).newValue
+        if probes <= most { return true }
+        services.state.probeConnections.wrappingSubtract(1, ordering: .relaxed)
+        return false
+    }
+
+    private func evict(_ id: ConnectionID) {
+        metrics.connections.evicted += 1
+        connections[id]?.cut()
+    }
+
+    /// Has another event loop close one of its connections.
+    private func evictElsewhere(_ index: Int) {
+        let group = neighbours.others[index].group
+        group.eventLoop.execute {
+            if let victim = group.value.admission.victim(at: group.value.now) { group.value.evict(victim) }
         }
-        // What another event loop closes is still counted for a moment.
-        return open <= limits.connections + limits.guests && evictElsewhere()
     }
 
-    /// Who gives way to a new connection: a head that has been long on its way, or all of them once they take half of the room, as in a
-    /// flood; then who has been idle for longest, who is leaving, and at last the oldest of those that came just now.
-    private func victim(at now: NIODeadline) -> ConnectionHandler? {
-        let unproven = lists[Standing.unproven.rawValue]
-        if let first = unproven.first,
-            first.standsSince <= now - Self.grace || unproven.count > limits.connections / 2
-        {
-            return first
+    func remove(_ connection: ConnectionHandler) {
+        guard let id = connection.id else { return }
+        connection.id = nil
+        connections[id] = nil
+        admission.remove(id)
+        countEvictable()
+        services.state.openConnections.wrappingSubtract(1, ordering: .relaxed)
+        if connection.machine.isProbeOnly {
+            services.state.probeConnections.wrappingSubtract(1, ordering: .relaxed)
         }
-        return lists[Standing.idle.rawValue].first ?? lists[Standing.leaving.rawValue].first ?? unproven.first
+        finishStopping()
     }
 
-    private func evict(_ connection: ConnectionHandler) {
-        metrics.evictedConnections += 1
-        connection.cut()
+    /// From `now` on a connection may be closed for a new one.
+    func offer(_ connection: ConnectionHandler, as members: EvictionOrder.Class, at now: NIODeadline) {
+        guard let id = connection.id else { return }
+        admission.offer(id, as: members, at: now)
+        countEvictable()
     }
 
-    /// Has another event loop close a connection that waits there; false if none has any.
-    private func evictElsewhere() -> Bool {
-        guard let peer = peers.first(where: { $0.standby.count.load(ordering: .relaxed) > 0 }) else { return false }
-        peer.lane.eventLoop.execute {
-            let lane = peer.lane.value
-            if let victim = lane.victim(at: lane.now) { lane.evict(victim) }
-        }
-        return true
+    /// A connection may not be closed for a new one any more.
+    func protect(_ connection: ConnectionHandler) {
+        guard let id = connection.id else { return }
+        admission.protect(id)
+        countEvictable()
     }
 
-    /// Notes how a connection waits from now on, or that it does not (`nil`).
-    func stand(_ connection: ConnectionHandler, as standing: Standing?, since now: NIODeadline) {
-        if let old = connection.standing { lists[old.rawValue].remove(connection) }
-        connection.standing = standing
-        connection.standsSince = now
-        if let standing { lists[standing.rawValue].append(connection) }
-        let waiting = lists[Standing.unproven.rawValue].count + lists[Standing.idle.rawValue].count
-        standby.count.store(waiting + lists[Standing.leaving.rawValue].count, ordering: .relaxed)
+    /// A part of a head has come on a connection.
+    func doubt(_ connection: ConnectionHandler) {
+        guard let id = connection.id else { return }
+        admission.doubt(id, at: now)
+    }
+
+    private func countEvictable() {
+        neighbours.ownEvictable.value.store(admission.evictable, ordering: .relaxed)
     }
 }
 
-/// How many connections of one event loop wait and could give way; written by that loop alone.
-final class Standby: Sendable {
-    let count = Atomic<Int>(0)
-}
-
-/// Another event loop, as seen from one.
-struct Peer: Sendable {
-    let lane: NIOLoopBound<Lane>
-    let standby: Standby
+extension ConnectionGroup.Neighbours {
+    /// The number of the first event loop with a connection that could give way.
+    fileprivate var firstWithEvictable: Int? {
+        others.firstIndex { $0.evictable.value.load(ordering: .relaxed) > 0 }
+    }
 }

@@ -1,201 +1,120 @@
 internal import CacheChunks
 internal import Logging
 internal import NIOCore
-internal import Synchronization
+internal import NIOHTTP1
 
-/// One event loop's connections and what they share: room in flight, counters, deadlines, reads under way.
+/// Connection group: the connections of one event loop and what they share, which is counters, the in-flight budget, deadlines and reads
+/// under way.
 ///
-/// Confined to its event loop, so nothing here is locked. One sweep a tick looks after all deadlines: scheduling and
-/// cancelling a timer for each request costs more than serving a chunk from memory.
-final class Lane {
+/// Confined to its event loop, so nothing here is locked. One sweep a tick looks after all deadlines: scheduling and cancelling a timer for
+/// each request costs more than serving a chunk from memory.
+final class ConnectionGroup {
+    /// What all groups of a daemon share.
+    struct Services {
+        let limits: ServerLimits
+        let tiers: ChunkTiers
+        let control: any ControlResponder
+        let state: ServerState
+        let time: ServerTime
+        let logger: Logger
+    }
+
     let eventLoop: any EventLoop
-    let limits: ServerLimits
-    let tiers: ChunkTiers
-    let control: any ControlResponder
-    let logger: Logger
-    let standby = Standby()
+    let services: Services
     var metrics = RequestMetrics()
-    /// The other event loops, whose idle connections may give way to one of this.
-    var peers: [Peer] = []
-    /// Connections that wait, by how; see ``Standing``.
-    var lists = Standing.allCases.map { _ in ConnectionList() }
-    /// Whether a connection found no place since the last sweep.
-    var isCrowded = false
     /// The present for `Date` fields, right to the tick.
     private(set) var date = HTTPDate.now()
-    private(set) var isDraining = false
-
-    private let state: ServerState
-    private let time: ServerTime
-    private var room: Room
-    private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
-    /// Who waits for room, by what for: those who send must not stand in the way of those who read.
-    private var lines = Room.Purpose.allCases.map { _ in CircularBuffer<ConnectionHandler>() }
+    var connections: [ConnectionID: ConnectionHandler] = [:]
+    var admission: ConnectionAdmission
+    /// Other event loops, whose connections may give way to one of this.
+    var neighbours = Neighbours()
+    var lifetime = Lifetime()
+    private(set) var queue: AdmissionQueue
     private var isGranting = false
+    /// Connections that wait for a chunk which is being read from the store.
     private var reads: [ChunkID: [ConnectionHandler]] = [:]
-    private var failures = 0
-    private var firstFailure = ""
-    private var sweeper: RepeatedTask?
-    private var drained: EventLoopPromise<Void>?
-    private var settled: EventLoopPromise<Void>?
-    private var drainDeadline = NIODeadline.distantFuture
-    private var settleDeadline = NIODeadline.distantFuture
+    private var storeFailures = StoreFailures()
 
-    /// - Parameter share: how many lanes there are; each gets an even part of what is in flight.
-    init(
-        on eventLoop: any EventLoop, share: Int, limits: ServerLimits, tiers: ChunkTiers, control: any ControlResponder,
-        state: ServerState, time: ServerTime, logger: Logger
-    ) {
+    /// - Parameter share: how many groups there are; each gets an even part of the in-flight budget.
+    init(on eventLoop: any EventLoop, share: Int, services: Services) {
         self.eventLoop = eventLoop
-        self.limits = limits
-        self.tiers = tiers
-        self.control = control
-        self.state = state
-        self.time = time
-        self.logger = logger
-        room = Room(
-            bytes: limits.bytesInFlight / share, requests: max(limits.requestsInFlight / share, 1),
-            largest: limits.largestBody)
+        self.services = services
+        let limits = services.limits
+        admission = ConnectionAdmission(limit: limits.connections, probeLimit: limits.probeConnections)
+        queue = AdmissionQueue(
+            InFlightBudget(
+                bytes: limits.bytesInFlight / share, requests: max(limits.requestsInFlight / share, 1),
+                largest: limits.largestBody))
     }
 
-    func start() {
-        let tick = time.tick ?? limits.tick
-        let lane = NIOLoopBound(self, eventLoop: eventLoop)
-        sweeper = eventLoop.scheduleRepeatedTask(initialDelay: tick, delay: tick) { _ in lane.value.sweep() }
-    }
-
-    func stop() {
-        sweeper?.cancel()
-        // They refer to one another.
-        peers = []
-    }
+    var limits: ServerLimits { services.limits }
+    var tiers: ChunkTiers { services.tiers }
+    var control: any ControlResponder { services.control }
+    var logger: Logger { services.logger }
+    var now: NIODeadline { services.time.now() }
 
     /// The counters, with the present filled in.
     var snapshot: RequestMetrics {
         var metrics = metrics
-        metrics.openConnections = connections.count
-        metrics.bytesInFlight = room.bytes
-        metrics.requestsInFlight = room.requests
+        metrics.present = RequestMetrics.Present(
+            connections: connections.count, bytesInFlight: queue.budget.bytes, requestsInFlight: queue.budget.requests)
         return metrics
     }
 
-    // MARK: Connections
-
-    var now: NIODeadline { time.now() }
-
-    func register(_ connection: ConnectionHandler) {
-        connections[ObjectIdentifier(connection)] = connection
-        metrics.connectionsAccepted += 1
-        state.openConnections.wrappingAdd(1, ordering: .relaxed)
-    }
-
-    /// Connections that are open now over all event loops, guests apart.
-    var regularConnections: Int {
-        state.openConnections.load(ordering: .relaxed) - state.guests.load(ordering: .relaxed)
-    }
-
-    /// Makes a connection a guest; false if there are as many as there may be.
-    /// - Parameter leaving: a guest that was cut off for it, and may still be counted.
-    func enterAsGuest(_ connection: ConnectionHandler, instead leaving: ConnectionHandler? = nil) -> Bool {
-        let most = limits.guests + (leaving?.isCounted == true ? 1 : 0)
-        guard state.guests.wrappingAdd(1, ordering: .relaxed).newValue <= most else {
-            state.guests.wrappingSubtract(1, ordering: .relaxed)
-            return false
+    /// Counts a request whose response is out, and returns its part of the budget.
+    func finish(_ request: FinishedRequest, at now: NIODeadline) {
+        if request.status.code < 300 {
+            let nanoseconds = (now - request.started).nanoseconds
+            switch request.operation {
+            case .get: metrics.getSeconds.record(nanoseconds: nanoseconds)
+            case .put: metrics.putSeconds.record(nanoseconds: nanoseconds)
+            case .head, .missing, .control, .refuse: break
+            }
         }
-        connection.isGuest = true
-        return true
+        if let reservation = request.reservation { release(reservation) }
     }
 
-    func remove(_ connection: ConnectionHandler) {
-        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
-        stand(connection, as: nil, since: connection.standsSince)
-        state.openConnections.wrappingSubtract(1, ordering: .relaxed)
-        if connection.isGuest { state.guests.wrappingSubtract(1, ordering: .relaxed) }
-        connection.isCounted = false
-        finishDraining()
+    // MARK: The in-flight budget
+
+    /// Reserves for a request at once; false, with nothing changed, if it has to wait.
+    func reserve(_ wanted: InFlightBudget.Reservation) -> Bool { queue.reserve(wanted) }
+
+    /// Counts a request that never waits, and takes no bytes.
+    func reserveUnconditionally() -> InFlightBudget.Reservation {
+        queue.reserveUnconditionally()
+        return InFlightBudget.Reservation(bytes: 0, purpose: .response)
     }
 
-    private func sweep() {
-        let now = self.now
-        date = HTTPDate.now()
-        for connection in Array(connections.values) {
-            connection.noteProgress(now)
-            guard connection.deadline <= now || drainDeadline <= now else { continue }
-            metrics.timeouts += 1
-            connection.expire(force: drainDeadline <= now)
-        }
-        makeRoom(now)
-        if failures > 0 {
-            logger.warning("the store failed", metadata: ["requests": "\(failures)", "error": "\(firstFailure)"])
-            failures = 0
-        }
-        if settleDeadline <= now, let late = settled.take() {
-            logger.warning("ending while the store still works", metadata: ["requests": "\(room.requests)"])
-            late.succeed()
-        }
+    /// Puts a request in line; ``ConnectionHandler/granted(_:)`` is called when its turn comes.
+    func enqueue(_ connection: ConnectionHandler, _ wanted: InFlightBudget.Reservation) {
+        guard let id = connection.id else { return }
+        metrics.requests.waits += 1
+        queue.enqueue(AdmissionQueue.Waiter(connection: id, wanted: wanted))
     }
 
-    /// While others stand in line or find no connection, one that has something under way and does not move gives way before its time
-    /// is over: one that holds room after half of the time in line, any other after all of it.
-    private func makeRoom(_ now: NIODeadline) {
-        let isWanted = lines.contains { !$0.isEmpty }
-        guard isWanted || isCrowded else { return }
-        for connection in Array(connections.values) {
-            let isInTheWay =
-                isWanted && connection.hasStoodOnRoom(since: now - TimeAmount(limits.waitTime / 2))
-                || isCrowded && connection.hasStood(since: now - TimeAmount(limits.waitTime))
-            guard isInTheWay else { continue }
-            metrics.timeouts += 1
-            connection.expire(force: false)
-        }
-        isCrowded = false
-    }
-
-    /// Notes a failure of the store: an operator gets one line a tick, however many there are.
-    func report(_ error: any Error) {
-        if failures == 0 { firstFailure = "\(error)" }
-        failures += 1
-    }
-
-    // MARK: Room in flight
-
-    /// Takes room for a request, or puts it in line: then `connection.roomGranted` is called when its turn comes.
-    func takeRoom(_ bytes: Int, for purpose: Room.Purpose, of connection: ConnectionHandler) -> Bool {
-        if lines[purpose.rawValue].isEmpty, room.take(bytes: bytes, for: purpose) { return true }
-        metrics.waits += 1
-        lines[purpose.rawValue].append(connection)
-        return false
-    }
-
-    func enterWithoutLine() {
-        room.enter()
-    }
-
-    func leaveLine(_ connection: ConnectionHandler) {
-        for line in lines.indices { lines[line].removeAll { $0 === connection } }
+    func leaveQueue(_ connection: ConnectionHandler) {
+        guard let id = connection.id else { return }
+        queue.withdraw(id)
         grant()
     }
 
-    func shrinkRoom(_ bytes: Int, of purpose: Room.Purpose) {
-        room.shrink(bytes: bytes, of: purpose)
+    /// Returns a part of what a request has reserved, while the request goes on.
+    func shrink(_ surplus: InFlightBudget.Reservation) {
+        queue.shrink(surplus.purpose, by: surplus.bytes)
         grant()
     }
 
-    func giveRoom(_ bytes: Int, of purpose: Room.Purpose) {
-        room.give(bytes: bytes, of: purpose)
+    func release(_ reservation: InFlightBudget.Reservation) {
+        queue.release(reservation)
         grant()
         finishSettling()
     }
 
+    /// Lets requests go on whose turn has come. What they return meanwhile is granted within the same loop.
     private func grant() {
         guard !isGranting else { return }
         isGranting = true
-        for purpose in Room.Purpose.allCases {
-            while let first = lines[purpose.rawValue].first, room.take(bytes: first.wantedRoom, for: purpose) {
-                lines[purpose.rawValue].removeFirst()
-                first.roomGranted()
-            }
-        }
+        while let waiter = queue.admitNext() { connections[waiter.connection]?.granted(waiter.wanted) }
         isGranting = false
     }
 
@@ -210,39 +129,24 @@ final class Lane {
         }
     }
 
-    // MARK: Shutdown
-
-    /// Ends idle connections now and the others after the request that they have under way, at the latest when `time` is over.
-    /// - Returns: what succeeds when no connection is left.
-    func drain(within time: Duration) -> EventLoopFuture<Void> {
-        let promise = eventLoop.makePromise(of: Void.self)
-        drained = promise
-        isDraining = true
-        drainDeadline = now + TimeAmount(time)
-        for connection in Array(connections.values) { connection.drain() }
-        finishDraining()
-        return promise.futureResult
+    /// Failures of the store since the last sweep: an operator gets one line a tick, however many there are.
+    private struct StoreFailures {
+        var count = 0
+        var first = ""
     }
 
-    private func finishDraining() {
-        guard connections.isEmpty else { return }
-        drained?.succeed()
-        drained = nil
+    func report(_ error: any Error) {
+        if storeFailures.count == 0 { storeFailures.first = "\(error)" }
+        storeFailures.count += 1
     }
 
-    /// What succeeds when no thread or task works for this lane any more, also not for a connection that is gone; at the latest when
-    /// `time` is over, as a disk that hangs must not keep the daemon from ending.
-    func settle(within time: Duration) -> EventLoopFuture<Void> {
-        let promise = eventLoop.makePromise(of: Void.self)
-        settled = promise
-        settleDeadline = now + TimeAmount(time)
-        finishSettling()
-        return promise.futureResult
+    func logStoreFailures() {
+        guard storeFailures.count > 0 else { return }
+        logger.warning(
+            "the store failed",
+            metadata: ["requests": "\(storeFailures.count)", "error": "\(storeFailures.first)"])
+        storeFailures = StoreFailures()
     }
 
-    private func finishSettling() {
-        guard room.requests == 0 else { return }
-        settled?.succeed()
-        settled = nil
-    }
+    func updateDate() { date = HTTPDate.now() }
 }
