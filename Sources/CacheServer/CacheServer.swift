@@ -11,6 +11,7 @@ public import ServiceLifecycle
 /// requests under way finish (at most ``ServerLimits/drainTime``), closes the store and returns. Cancelling its task does the
 /// same without waiting for requests under way. It owns its threads and its store directory; several servers can run in one process.
 public struct CacheServer: Service {
+    /// What the daemon was made with.
     public let configuration: ServerConfiguration
     let logger: Logger
     private let time: ServerTime
@@ -76,10 +77,9 @@ public struct CacheServer: Service {
             configuration: configuration, state: state, tiers: tiers, metrics: metrics, time: time,
             droppedLogLines: droppedLogLines)
         let control = ControlPlane(inspector, logger: logger)
-        let groups = try await connectionGroups(on: group) { [time, logger] in
-            ConnectionGroup.Services(
-                limits: limits, tiers: tiers, control: control, state: state, time: time, logger: logger)
-        }
+        let services = ConnectionGroup.Services(
+            limits: limits, tiers: tiers, control: control, state: state, time: time, logger: logger)
+        let groups = try await connectionGroups(on: group, services)
         for group in groups { metrics.register { try await group.snapshot() } }
         do {
             try await listen(on: group, groups, state)
@@ -92,13 +92,13 @@ public struct CacheServer: Service {
 
     /// Makes a connection group for each event loop, makes them known to one another, and has them sweep.
     private func connectionGroups(
-        on group: MultiThreadedEventLoopGroup, _ services: @escaping @Sendable () -> ConnectionGroup.Services
+        on group: MultiThreadedEventLoopGroup, _ services: ConnectionGroup.Services
     ) async throws -> [NIOLoopBound<ConnectionGroup>] {
         var all: [ConnectionGroup.Neighbour] = []
         for eventLoop in group.makeIterator() {
             all.append(
                 try await eventLoop.submit { [share = configuration.eventLoopThreads] in
-                    let group = ConnectionGroup(on: eventLoop, share: share, services: services())
+                    let group = ConnectionGroup(on: eventLoop, share: share, services: services)
                     return ConnectionGroup.Neighbour(
                         group: NIOLoopBound(group, eventLoop: eventLoop), evictable: group.neighbours.ownEvictable)
                 }.get())

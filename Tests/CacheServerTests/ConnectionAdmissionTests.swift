@@ -12,7 +12,7 @@ struct ConnectionAdmissionTests {
         var admission = ConnectionAdmission(limit: 4, probeLimit: 2)
         let ids = classes.map { members in
             let id = admission.add()
-            if let members { admission.offer(id, as: members, at: start) }
+            if let members { admission.makeEvictable(id, as: members, at: start) }
             return id
         }
         return (admission, ids)
@@ -33,7 +33,7 @@ struct ConnectionAdmissionTests {
     @Test func longestIdleGivesWayFirst() {
         var (admission, ids) = full([.idle, .idle, nil, .lingering])
         admission.protect(ids[0])
-        admission.offer(ids[0], as: .idle, at: start)
+        admission.makeEvictable(ids[0], as: .idle, at: start)
         #expect(decide(&admission) == .replace(ids[1]))
         admission.remove(ids[1])
         #expect(decide(&admission) == .replace(ids[0]))
@@ -47,9 +47,9 @@ struct ConnectionAdmissionTests {
         #expect(decide(&admission, after: 1) == .replace(ids[1]))
         // A head that comes in part is one, too, from when it began.
         admission.protect(ids[1])
-        admission.doubt(ids[0], at: start + .seconds(1))
+        admission.noteIncompleteHead(ids[0], at: start + .seconds(1))
         #expect(admission.order.membership(of: ids[0]) == .unproven)
-        admission.doubt(ids[1], at: start)
+        admission.noteIncompleteHead(ids[1], at: start)
         #expect(admission.order.membership(of: ids[1]) == nil)
     }
 

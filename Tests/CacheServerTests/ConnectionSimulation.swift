@@ -64,8 +64,8 @@ struct ConnectionSimulation {
         case 91: vanish(number)
         case 92:
             if connections[number].machine.parserFailed(.badRequest("malformed")) { run(number) { _, _ in nil } }
-        case 93: run(number) { machine, _ in machine.failed() }
-        case 94 where connections[number].machine.phase == .idle: run(number) { machine, _ in machine.cut() }
+        case 93, 94: run(number) { machine, _ in machine.failed() }
+        case 95 where connections[number].machine.phase == .idle: run(number) { machine, _ in machine.cut() }
         default: work()
         }
     }
@@ -97,7 +97,9 @@ struct ConnectionSimulation {
     private mutating func request() -> [HTTPServerRequestPart] {
         let chunk = "/v1/chunks/\(TestChunk(ByteBuffer(string: "x")).id.hex)"
         func head(_ method: HTTPMethod, _ path: String, _ more: [(String, String)] = []) -> HTTPServerRequestPart {
-            .head(HTTPRequestHead(version: .http1_1, method: method, uri: path, headers: HTTPHeaders([("Host", "x")] + more)))
+            .head(
+                HTTPRequestHead(
+                    version: .http1_1, method: method, uri: path, headers: HTTPHeaders([("Host", "x")] + more)))
         }
         func put(_ length: Int, declared: Bool) -> [HTTPServerRequestPart] {
             let framing = declared ? ("Content-Length", "\(length)") : ("Transfer-Encoding", "chunked")
@@ -138,7 +140,9 @@ struct ConnectionSimulation {
         guard let number = busy.randomElement(using: &random) else { return }
         connections[number].isWorking = false
         guard connections[number].machine.awaitsAnswer else {
-            if let reservation = connections[number].machine.takeReservation() { release(reservation) }
+            let reservation = connections[number].machine.takeReservation()
+            expect(reservation != nil, "work without a part of the budget", number)
+            if let reservation { release(reservation) }
             return
         }
         if let surplus = connections[number].machine.shrinkReservation(to: .random(in: 0...600_000, using: &random)) {
@@ -159,10 +163,10 @@ struct ConnectionSimulation {
     private mutating func vanish(_ number: Int) {
         guard connections[number].isOpen else { return }
         connections[number].isOpen = false
-        let farewell = connections[number].machine.closed()
-        expect(farewell.isQueued == lines.contains { $0.contains(number) }, "in line, or not", number)
-        if farewell.isQueued { leaveQueue(number) }
-        if let reservation = farewell.reservation { release(reservation) }
+        let cleanup = connections[number].machine.closed()
+        expect(cleanup.isQueued == lines.contains { $0.contains(number) }, "in line, or not", number)
+        if cleanup.isQueued { leaveQueue(number) }
+        if let reservation = cleanup.reservation { release(reservation) }
     }
 
     // MARK: What is done about it
@@ -185,7 +189,7 @@ struct ConnectionSimulation {
         _ action: ConnectionStateMachine.Action, _ number: Int
     ) -> ConnectionStateMachine.Action? {
         switch action {
-        case .begin:
+        case .beginRequest:
             expect(!connections[number].isOwedAResponse, "a request within a request", number)
             expect(!connections[number].isClosing, "begun on a connection that ends", number)
             connections[number].isOwedAResponse = true
@@ -203,8 +207,8 @@ struct ConnectionSimulation {
             if next == .close { connections[number].isClosing = true }
         case .close, .cut:
             connections[number].isClosing = true
-            if chance(80) { vanish(number) }
-        case .doubt, .sendContinue, .countBody, .read: break
+            if chance(50) { vanish(number) }
+        case .noteIncompleteHead, .sendContinue, .countBody, .read: break
         }
         return nil
     }
@@ -233,6 +237,7 @@ struct ConnectionSimulation {
         guard let purpose = connections[number].machine.missingReservation else { return true }
         let wanted = InFlightBudget.Reservation(bytes: bytes, purpose: purpose)
         if queue.reserve(wanted) {
+            expect(lines[purpose.rawValue].isEmpty, "others waited before", number)
             connections[number].machine.reserved(wanted)
             return true
         }

@@ -27,7 +27,7 @@ struct ConnectionStateMachineTests {
     /// A connection whose GET is complete and has its reservation.
     private func asked(_ limits: ServerLimits = ServerLimits()) -> ConnectionStateMachine {
         var machine = served(limits)
-        #expect(machine.received(head(.GET), at: start)?.name == "begin")
+        #expect(machine.received(head(.GET), at: start)?.name == "beginRequest")
         #expect(machine.next(at: start) == nil)
         #expect(machine.received(.end(nil), at: start)?.name == "perform")
         machine.reserved(.init(bytes: 100, purpose: .response))
@@ -58,9 +58,9 @@ struct ConnectionStateMachineTests {
         #expect(machine.mayRead() == false)
         let framing = machine.respond(.ok, closing: false)
         #expect(machine.written(framing, isTaken: false, at: start) == nil)
-        #expect(machine.phase == .draining && machine.next(at: start) == nil)
+        #expect(machine.phase == .flushing && machine.next(at: start) == nil)
         #expect(machine.becameWritable(at: start)?.name == "finish")
-        #expect(machine.next(at: start)?.name == "begin")
+        #expect(machine.next(at: start)?.name == "beginRequest")
         // Once more the socket is read for the rest of it.
         #expect(machine.next(at: start)?.name == "read")
         #expect(machine.mayRead() == true)
@@ -74,7 +74,7 @@ struct ConnectionStateMachineTests {
         for part in [head(.GET), .end(nil), head(.GET)] { #expect(machine.received(part, at: start) == nil) }
         let framing = machine.respond(.ok, closing: false)
         #expect(machine.written(framing, isTaken: true, at: start)?.name == "finish")
-        #expect(machine.next(at: start)?.name == "begin")
+        #expect(machine.next(at: start)?.name == "beginRequest")
         guard case .refuse(let refusal, closing: true, _) = machine.next(at: start) else {
             Issue.record("the flood is not refused")
             return
@@ -84,7 +84,8 @@ struct ConnectionStateMachineTests {
 
     @Test func bodyIsWelcomedOnceItsBytesAreReserved() {
         var machine = served()
-        #expect(machine.received(head(.PUT, length: 10, [("Expect", "100-continue")]), at: start)?.name == "begin")
+        #expect(
+            machine.received(head(.PUT, length: 10, [("Expect", "100-continue")]), at: start)?.name == "beginRequest")
         guard case .reserveBody(bytes: 10) = machine.next(at: start) else {
             Issue.record("nothing is reserved for the body")
             return
@@ -109,7 +110,7 @@ struct ConnectionStateMachineTests {
         var limits = ServerLimits()
         limits.chunkBytes = 4
         var machine = served(limits)
-        #expect(machine.received(head(.PUT, [("Transfer-Encoding", "chunked")]), at: start)?.name == "begin")
+        #expect(machine.received(head(.PUT, [("Transfer-Encoding", "chunked")]), at: start)?.name == "beginRequest")
         #expect(machine.next(at: start)?.name == "reserveBody")
         machine.reserved(.init(bytes: 4, purpose: .requestBody))
         #expect(machine.expectBody(at: start) == nil)
@@ -131,7 +132,7 @@ struct ConnectionStateMachineTests {
 
         var slow = served()
         slow.bytesArrived()
-        #expect(slow.readCompleted(at: start)?.name == "doubt")
+        #expect(slow.readCompleted(at: start)?.name == "noteIncompleteHead")
         #expect(slow.deadline == start + .seconds(15))
         guard case .refuse(let late, closing: true, leavesQueue: false) = slow.expire(force: false) else {
             Issue.record("a slow head is not told")
@@ -155,8 +156,8 @@ struct ConnectionStateMachineTests {
     @Test func workForAClientThatIsGoneKeepsItsReservation() {
         var machine = asked()
         machine.workStarted()
-        let farewell = machine.closed()
-        #expect(farewell.reservation == nil && !farewell.hasVanished && !farewell.isQueued)
+        let cleanup = machine.closed()
+        #expect(cleanup.reservation == nil && !cleanup.hasVanished && !cleanup.isQueued)
         #expect(!machine.awaitsAnswer)
         #expect(machine.takeReservation()?.bytes == 100)
         #expect(machine.takeReservation() == nil)
@@ -164,11 +165,11 @@ struct ConnectionStateMachineTests {
 
     @Test func clientThatIsGoneReturnsWhatItHas() {
         var sending = served()
-        #expect(sending.received(head(.PUT, length: 10), at: start)?.name == "begin")
+        #expect(sending.received(head(.PUT, length: 10), at: start)?.name == "beginRequest")
         #expect(sending.next(at: start)?.name == "reserveBody")
         sending.reserved(.init(bytes: 10, purpose: .requestBody))
-        let farewell = sending.closed()
-        #expect(farewell.hasVanished && farewell.reservation?.bytes == 10)
+        let cleanup = sending.closed()
+        #expect(cleanup.hasVanished && cleanup.reservation?.bytes == 10)
 
         var waiting = asked()
         _ = waiting.takeReservation()
@@ -178,7 +179,7 @@ struct ConnectionStateMachineTests {
         // One that the daemon has ended has not vanished.
         var cut = served()
         cut.bytesArrived()
-        #expect(cut.readCompleted(at: start)?.name == "doubt")
+        #expect(cut.readCompleted(at: start)?.name == "noteIncompleteHead")
         #expect(cut.cut()?.name == "cut")
         #expect(!cut.closed().hasVanished)
     }
@@ -203,7 +204,7 @@ struct ConnectionStateMachineTests {
         var machine = ConnectionStateMachine(limits: ServerLimits())
         #expect(machine.accepted(.probeOnly, at: start) == nil)
         #expect(machine.deadline == start + .seconds(2))
-        #expect(machine.received(head(.GET), at: start)?.name == "begin")
+        #expect(machine.received(head(.GET), at: start)?.name == "beginRequest")
         guard case .refuse(let refusal, closing: true, _) = machine.next(at: start) else {
             Issue.record("a chunk is served beyond the limit")
             return
@@ -227,8 +228,8 @@ extension ConnectionStateMachine.Action {
     /// The name of the case.
     var name: String {
         switch self {
-        case .begin: "begin"
-        case .doubt: "doubt"
+        case .beginRequest: "beginRequest"
+        case .noteIncompleteHead: "noteIncompleteHead"
         case .reserveBody: "reserveBody"
         case .sendContinue: "sendContinue"
         case .countBody: "countBody"

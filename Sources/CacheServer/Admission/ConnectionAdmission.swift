@@ -39,7 +39,7 @@ struct ConnectionAdmission {
     mutating func remove(_ connection: ConnectionID) { order.remove(connection) }
 
     /// From `now` on a connection may be closed for a new one.
-    mutating func offer(_ connection: ConnectionID, as members: EvictionOrder.Class, at now: NIODeadline) {
+    mutating func makeEvictable(_ connection: ConnectionID, as members: EvictionOrder.Class, at now: NIODeadline) {
         order.join(connection, members, at: now)
     }
 
@@ -47,7 +47,7 @@ struct ConnectionAdmission {
     mutating func protect(_ connection: ConnectionID) { order.leave(connection) }
 
     /// A part of a head has come: a connection that was idle counts as unproven until the rest of it comes.
-    mutating func doubt(_ connection: ConnectionID, at now: NIODeadline) {
+    mutating func noteIncompleteHead(_ connection: ConnectionID, at now: NIODeadline) {
         if order.membership(of: connection) == .idle { order.join(connection, .unproven, at: now) }
     }
 

@@ -16,7 +16,7 @@ public struct ServerConfiguration: Sendable, Hashable {
     public var eventLoopThreads: Int
     /// Threads that read the store and hash what is put. Each may wait for a disk.
     public var storeThreads: Int
-    /// What the daemon bounds towards its clients.
+    /// Bounds for clients: sizes, counts and times.
     public var limits: ServerLimits
 
     public init(

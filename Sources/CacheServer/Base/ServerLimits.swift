@@ -21,8 +21,8 @@ public struct ServerLimits: Sendable, Hashable {
     /// for the end. Where all have something under way, an eighth more, at least 16, may ask about the daemon's health and numbers; to
     /// anything else they get 503 with `Retry-After` and are closed. Of those that say nothing, the oldest goes first.
     public var connections = 1_000
-    /// Parts (heads, pieces of bodies, ends) that a client may send ahead while one of its requests is being answered.
-    /// Beyond: what came before is answered, then 503, and the connection ends.
+    /// Parts of requests (heads, pieces of bodies, ends) that a client may send while an earlier request of its connection is being
+    /// answered. Beyond: what came before is answered, then 503, and the connection ends.
     public var pipelinedParts = 256
     /// Requests that read or write the store at a time. One beyond waits its turn for up to
     /// ``ServerTimeouts/wait``, then gets 503 with `Retry-After`.

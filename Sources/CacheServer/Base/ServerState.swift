@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// The little that all event loops and the control plane share.
+/// The state that all event loops and the control plane share.
 final class ServerState: Sendable {
     /// Connections that are open now, over all event loops.
     let openConnections = Atomic<Int>(0)

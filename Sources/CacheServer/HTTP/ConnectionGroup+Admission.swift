@@ -33,10 +33,10 @@ extension ConnectionGroup {
         case .probeOnly:
             metrics.connections.refused += 1
             guard admitProbe() else { return .dropped }
-            offer(connection, as: .probeOnly, at: now)
+            makeEvictable(connection, as: .probeOnly, at: now)
             return .probeOnly
         }
-        offer(connection, as: .unproven, at: now)
+        makeEvictable(connection, as: .unproven, at: now)
         return .served
     }
 
@@ -97,9 +97,9 @@ extension ConnectionGroup {
     }
 
     /// From `now` on a connection may be closed for a new one.
-    func offer(_ connection: ConnectionHandler, as members: EvictionOrder.Class, at now: NIODeadline) {
+    func makeEvictable(_ connection: ConnectionHandler, as members: EvictionOrder.Class, at now: NIODeadline) {
         guard let id = connection.id else { return }
-        admission.offer(id, as: members, at: now)
+        admission.makeEvictable(id, as: members, at: now)
         countEvictable()
     }
 
@@ -111,9 +111,9 @@ extension ConnectionGroup {
     }
 
     /// A part of a head has come on a connection.
-    func doubt(_ connection: ConnectionHandler) {
+    func noteIncompleteHead(_ connection: ConnectionHandler) {
         guard let id = connection.id else { return }
-        admission.doubt(id, at: now)
+        admission.noteIncompleteHead(id, at: now)
     }
 
     private func countEvictable() {

@@ -5,10 +5,10 @@ internal import NIOCore
 extension ConnectionGroup {
     struct Lifetime {
         var sweeper: RepeatedTask?
-        /// What waits for the last connection to end; a deadline for it.
+        /// Succeeds when the last connection has ended, or at the deadline.
         var stopped: EventLoopPromise<Void>?
         var stopDeadline = NIODeadline.distantFuture
-        /// What waits for the last thread or task to be done; a deadline for it.
+        /// Succeeds when the last thread or task is done, or at the deadline.
         var settled: EventLoopPromise<Void>?
         var settleDeadline = NIODeadline.distantFuture
         var isStopping = false
@@ -42,8 +42,10 @@ extension ConnectionGroup {
         }
     }
 
-    /// While others stand in line for the budget or find no connection, a connection that has something under way and does not move gives
-    /// way before its time is over: one that holds budget after half of the time in line, any other one after all of it.
+    /// Expires connections early whose request or response makes no progress while other clients wait.
+    ///
+    /// Where requests wait for the budget, one that holds some of it may stall for half of ``ServerTimeouts/wait``; where clients find no
+    /// connection, any one may stall for all of it.
     private func expireStalled(_ now: NIODeadline) {
         let isWanted = queue.hasWaiters
         let isCrowded = admission.isCrowded
@@ -93,7 +95,7 @@ extension ConnectionGroup {
     /// Ends sweeping: the last call that a group gets.
     func end() {
         lifetime.sweeper?.cancel()
-        // They refer to one another.
+        // Groups refer to one another: this breaks the reference cycle.
         neighbours.others = []
     }
 }

@@ -10,7 +10,7 @@ internal import NIOHTTP1
 /// each request costs more than serving a chunk from memory.
 final class ConnectionGroup {
     /// What all groups of a daemon share.
-    struct Services {
+    struct Services: Sendable {
         let limits: ServerLimits
         let tiers: ChunkTiers
         let control: any ControlResponder
@@ -22,7 +22,7 @@ final class ConnectionGroup {
     let eventLoop: any EventLoop
     let services: Services
     var metrics = RequestMetrics()
-    /// The present for `Date` fields, right to the tick.
+    /// The present as `Date` fields have it, renewed each tick.
     private(set) var date = HTTPDate.now()
     var connections: [ConnectionID: ConnectionHandler] = [:]
     var admission: ConnectionAdmission
@@ -110,7 +110,7 @@ final class ConnectionGroup {
         finishSettling()
     }
 
-    /// Lets requests go on whose turn has come. What they return meanwhile is granted within the same loop.
+    /// Lets requests go on whose turn has come. A request that is answered within this loop returns its part to the same loop.
     private func grant() {
         guard !isGranting else { return }
         isGranting = true

@@ -38,10 +38,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        let farewell = machine.closed()
-        if farewell.isQueued { group.leaveQueue(self) }
-        if farewell.hasVanished { group.metrics.connections.vanished += 1 }
-        if let reservation = farewell.reservation { group.release(reservation) }
+        let cleanup = machine.closed()
+        if cleanup.isQueued { group.leaveQueue(self) }
+        if cleanup.hasVanished { group.metrics.connections.vanished += 1 }
+        if let reservation = cleanup.reservation { group.release(reservation) }
         group.remove(self)
         context.fireChannelInactive()
     }
@@ -97,7 +97,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func expire(force: Bool) { run(machine.expire(force: force)) }
 
-    /// Closes the connection from this side, without a word.
+    /// Closes the connection without a response.
     func cut() { run(machine.cut()) }
 
     /// The daemon stops.
@@ -105,7 +105,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Sees whether a slow client has taken a part of its response: the channel says so only once it has taken all.
     func noteProgress(_ now: NIODeadline) {
-        guard machine.phase == .draining, let context else { return }
+        guard machine.phase == .flushing, let context else { return }
         guard let unsent = try? context.channel.syncOptions?.getOption(ChannelOptions.bufferedWritableBytes) else {
             return
         }
@@ -125,10 +125,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Returns the action that follows at once, if any.
     private func carryOut(_ action: ConnectionStateMachine.Action) -> ConnectionStateMachine.Action? {
         switch action {
-        case .begin:
+        case .beginRequest:
             group.protect(self)
-        case .doubt:
-            group.doubt(self)
+        case .noteIncompleteHead:
+            group.noteIncompleteHead(self)
         case .reserveBody(let bytes):
             return reserve(bytes) ? machine.expectBody(at: group.now) : nil
         case .sendContinue:
@@ -146,7 +146,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .finish(let request, let next, let now):
             if let request { group.finish(request, at: now) }
             switch next {
-            case .keepAlive: group.offer(self, as: .idle, at: now)
+            case .keepAlive: group.makeEvictable(self, as: .idle, at: now)
             case .linger: break
             case .close: context?.close(promise: nil)
             }
@@ -155,7 +155,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .close:
             context?.close(promise: nil)
         case .cut:
-            // The end may come later; this connection must not be chosen once more until then.
+            // The channel may report the end later; until then this connection must not be chosen for eviction again.
             group.protect(self)
             context?.close(promise: nil)
         }
@@ -163,7 +163,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func endOutput() {
-        group.offer(self, as: machine.isProbeOnly ? .probeOnly : .lingering, at: group.now)
+        group.makeEvictable(self, as: machine.isProbeOnly ? .probeOnly : .lingering, at: group.now)
         guard let context else { return }
         context.close(mode: .output).assumeIsolated().whenComplete { [self] result in
             run(machine.outputEnded(succeeded: (try? result.get()) != nil, at: group.now))

@@ -12,7 +12,7 @@ extension ConnectionStateMachine {
         guard !isEnding else { return nil }
         switch phase {
         case .idle, .receiving: return take(part, at: now())
-        case .begun, .waiting, .working, .writing, .draining:
+        case .begun, .waiting, .working, .writing, .flushing:
             input.enqueue(part)
             return nil
         case .closing, .lingering, .closed: return nil
@@ -30,14 +30,14 @@ extension ConnectionStateMachine {
         let now = now()
         input.headStarted = now
         deadline = min(deadline, now + TimeAmount(limits.timeouts.request))
-        return isEnding ? nil : .doubt
+        return isEnding ? nil : .noteIncompleteHead
     }
 
     /// Whether the socket may be read now; if not, ``next(at:)`` has it read later.
     mutating func mayRead() -> Bool {
         switch phase {
         case .idle, .begun, .receiving, .closing, .lingering, .closed: return true
-        case .waiting, .working, .writing, .draining:
+        case .waiting, .working, .writing, .flushing:
             input.isReadHeld = true
             return false
         }
@@ -50,7 +50,7 @@ extension ConnectionStateMachine {
         switch phase {
         case .idle, .receiving: break
         case .closing, .lingering: return input.releaseRead() ? .read : nil
-        case .begun, .waiting, .working, .writing, .draining, .closed: return nil
+        case .begun, .waiting, .working, .writing, .flushing, .closed: return nil
         }
         if request?.isTooLong == true, let request {
             return .refuse(.tooLarge("the body", limit: request.plan.bodyLimit), closing: true, leavesQueue: false)
@@ -71,7 +71,7 @@ extension ConnectionStateMachine {
             input.headStarted = nil
             deadline = started + TimeAmount(limits.timeouts.request)
             phase = .begun
-            return .begin
+            return .beginRequest
         case .body(let bytes):
             return append(bytes, at: now())
         case .end:

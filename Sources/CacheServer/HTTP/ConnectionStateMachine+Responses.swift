@@ -36,7 +36,7 @@ extension ConnectionStateMachine {
     private var canRespond: Bool {
         switch phase {
         case .idle, .receiving, .waiting, .working: true
-        case .begun, .writing, .draining, .closing, .lingering, .closed: false
+        case .begun, .writing, .flushing, .closing, .lingering, .closed: false
         }
     }
 
@@ -51,14 +51,14 @@ extension ConnectionStateMachine {
             return .endOutput
         }
         if isTaken { return finish(at: now) }
-        phase = .draining
+        phase = .flushing
         request?.lastProgress = now
         return nil
     }
 
     /// The kernel has taken all that was written.
     mutating func becameWritable(at now: NIODeadline) -> Action? {
-        phase == .draining ? finish(at: now) : nil
+        phase == .flushing ? finish(at: now) : nil
     }
 
     /// On to the next request.

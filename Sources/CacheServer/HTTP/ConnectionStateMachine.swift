@@ -23,10 +23,10 @@ struct ConnectionStateMachine {
         case waiting
         /// The store, a thread or the control plane is busy with the request.
         case working
-        /// The response is being written. The kernel may say within that that the client is gone: then the connection closes meanwhile.
+        /// The response is being written. The write itself may find that the client is gone: then the connection is closed when it returns.
         case writing
-        /// The response is written, and the client is slow to take it.
-        case draining
+        /// The response is with the channel, but the kernel has not taken all of it: the client reads slowly.
+        case flushing
         /// The last response is written and the end of the output announced: what comes now is read and dropped, because closing a socket
         /// that has unread input resets the connection, and the client may never see the response.
         case closing
@@ -37,10 +37,10 @@ struct ConnectionStateMachine {
 
     /// What is to be done for the connection.
     enum Action {
-        /// A request has begun: the connection may not be evicted any more.
-        case begin
-        /// A part of a head has come after an answered request: the connection is as good as unproven until the rest comes.
-        case doubt
+        /// A request has begun: the connection may not be evicted while it is under way.
+        case beginRequest
+        /// A part of a head has come: whether a request will follow is open, so an idle connection counts as unproven again.
+        case noteIncompleteHead
         /// Reserve this much of the budget for the body that is to come; then tell ``reserved(_:)`` and ``expectBody(at:)``, or ``queued(at:)``.
         case reserveBody(bytes: Int)
         /// Send `100 Continue`.
@@ -60,7 +60,7 @@ struct ConnectionStateMachine {
         case read
         /// Close the connection.
         case close
-        /// Close the connection on the daemon's own account; it may not be chosen for eviction meanwhile.
+        /// Close the connection for a reason of the daemon's own; it may not be chosen for eviction until it is gone.
         case cut
     }
 
@@ -69,7 +69,7 @@ struct ConnectionStateMachine {
 
     let limits: ServerLimits
     var phase = Phase.idle
-    /// When this connection has had its time in the present phase.
+    /// When the time that the present phase may take is over.
     var deadline = NIODeadline.distantFuture
     var input: ConnectionInput
     var request: CurrentRequest?
@@ -79,7 +79,7 @@ struct ConnectionStateMachine {
     var isProbeOnly = false
     /// The daemon stops: each response is the last one of its connection.
     var isStopping = false
-    /// The daemon ends the connection, so that its end says nothing about the client.
+    /// The daemon has cut the connection: its end does not count as the client's.
     var isCut = false
     /// ``Action/close`` or ``Action/cut`` was given: nothing is begun any more.
     var isEnding = false
@@ -115,7 +115,8 @@ extension ConnectionStateMachine {
     /// The network or the client broke the connection.
     mutating func failed() -> Action? { isClosing || input.failure != nil ? nil : end() }
 
-    /// The input cannot be parsed: `refusal` is the answer once everything before it is answered. False if the input does not matter any more.
+    /// The input cannot be parsed. Once all requests before that are answered, `refusal` is, too.
+    /// - Returns: false if the input does not matter any more.
     mutating func parserFailed(_ refusal: Refusal) -> Bool {
         guard !isClosing, input.failure == nil else { return false }
         input.failure = refusal
@@ -131,7 +132,8 @@ extension ConnectionStateMachine {
         return phase == .idle ? cut() : nil
     }
 
-    /// The time of the present phase is over; `force` says that the daemon's is, too.
+    /// The time of the present phase is over.
+    /// - Parameter force: whether the daemon's own time is over, too, so that no refusal is sent any more.
     mutating func expire(force: Bool) -> Action? {
         switch phase {
         case .closed: return nil
@@ -145,11 +147,11 @@ extension ConnectionStateMachine {
             return .refuse(
                 .busy("too many requests or bytes in flight"), closing: request?.plan.hasBody == true,
                 leavesQueue: true)
-        case .idle, .working, .writing, .draining, .closing, .lingering: return cut()
+        case .idle, .working, .writing, .flushing, .closing, .lingering: return cut()
         }
     }
 
-    /// The daemon ends the connection without a word.
+    /// The daemon ends the connection without a response.
     mutating func cut() -> Action? {
         isCut = true
         isEnding = true
@@ -162,7 +164,7 @@ extension ConnectionStateMachine {
     }
 
     /// What is left to do for a connection that is gone.
-    struct Farewell {
+    struct Cleanup {
         /// It stands in line for the budget.
         let isQueued: Bool
         /// The client left in the middle of a request.
@@ -172,15 +174,15 @@ extension ConnectionStateMachine {
     }
 
     /// The connection is gone.
-    mutating func closed() -> Farewell {
-        let farewell = Farewell(
+    mutating func closed() -> Cleanup {
+        let cleanup = Cleanup(
             isQueued: phase == .waiting,
             hasVanished: !isCut && (phase == .begun || phase == .receiving || input.headStarted != nil),
             reservation: phase == .working ? nil : takeReservation())
         phase = .closed
         input.drop()
         body = ByteBuffer()
-        return farewell
+        return cleanup
     }
 }
 
@@ -189,7 +191,7 @@ extension ConnectionStateMachine {
 extension ConnectionStateMachine {
     /// Whether nothing has come of the request or gone of the response since `time`.
     func hasStalled(since time: NIODeadline) -> Bool {
-        guard phase == .receiving || phase == .draining, let request else { return false }
+        guard phase == .receiving || phase == .flushing, let request else { return false }
         return max(request.lastProgress, request.started) <= time
     }
 
@@ -200,7 +202,7 @@ extension ConnectionStateMachine {
 
     /// Notes how many bytes of the response the kernel has not taken yet: fewer than before means that the client reads.
     mutating func unsent(_ bytes: Int, at now: NIODeadline) {
-        guard phase == .draining, request?.unsentBytes != bytes else { return }
+        guard phase == .flushing, request?.unsentBytes != bytes else { return }
         request?.unsentBytes = bytes
         request?.lastProgress = now
     }

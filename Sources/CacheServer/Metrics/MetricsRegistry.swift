@@ -1,6 +1,6 @@
 internal import NIOConcurrencyHelpers
 
-/// Where the counters of all event loops are found: each of them registers its own, and a reader gets the sum.
+/// Metrics registry: each event loop registers its counters here, and a reader gets their sum.
 final class MetricsRegistry: Sendable {
     typealias Source = @Sendable () async throws -> RequestMetrics
 
@@ -10,7 +10,7 @@ final class MetricsRegistry: Sendable {
         sources.withLockedValue { $0.append(source) }
     }
 
-    /// Asks one event loop after the other, which costs each of them a task, and adds up what they say.
+    /// The sum over all event loops, which are asked one after the other: a task on each.
     func sum() async throws -> RequestMetrics {
         var sum = RequestMetrics()
         for source in sources.withLockedValue({ $0 }) { sum.add(try await source()) }
