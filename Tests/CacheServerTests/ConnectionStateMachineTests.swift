@@ -163,6 +163,16 @@ struct ConnectionStateMachineTests {
         #expect(machine.takeReservation() == nil)
     }
 
+    @Test func turnOfAConnectionThatEndsBeginsNothing() {
+        var machine = asked()
+        #expect(machine.takeReservation()?.bytes == 100)
+        machine.queued(at: start)
+        #expect(machine.failed()?.name == "close")
+        #expect(machine.granted(.init(bytes: 7, purpose: .response), at: start) == nil)
+        #expect(machine.next(at: start) == nil)
+        #expect(machine.closed().reservation?.bytes == 7)
+    }
+
     @Test func clientThatIsGoneReturnsWhatItHas() {
         var sending = served()
         #expect(sending.received(head(.PUT, length: 10), at: start)?.name == "beginRequest")

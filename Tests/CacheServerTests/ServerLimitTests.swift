@@ -155,7 +155,7 @@ struct ServerLimitTests {
     }
 
     @Test func putsBeyondTheBytesInFlightWaitTheirTurn() async throws {
-        // Room for one body: the others stand in line, and all are stored.
+        // A budget for one body: the others wait in line, and all are stored.
         try await TestServer.run(limits: limits { $0.bytesInFlight = 1 }) { server async throws in
             let chunks = (0..<16).map { TestChunk(seed: $0, length: 400_000) }
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -185,7 +185,7 @@ struct ServerLimitTests {
                 async let put = server.put(chunk)
                 async let get = server.get(chunk)
                 try await server.until("layercache_waits_total", is: 2)
-                // A body that goes on coming keeps its room, however slow it is.
+                // A body that goes on coming keeps its part of the budget, however slow it is.
                 var rest = slow.bytes
                 for byte in 1...4 {
                     server.time.advance(by: .seconds(30))
@@ -202,8 +202,8 @@ struct ServerLimitTests {
         }
     }
 
-    /// Clients that promise bodies and do not send them hold half of the room at most: reading goes on, and other bodies get theirs
-    /// once the first have stood still for half of the time in line.
+    /// Clients that announce bodies and do not send them hold half of the budget at most: reading goes on, and other bodies get a part
+    /// once the first have stalled for half of the time that may be waited.
     @Test func bodiesThatDoNotComeKeepNobodyOut() async throws {
         let limits = limits {
             $0.bytesInFlight = 4 << 20

@@ -1,7 +1,7 @@
 /// In-flight budget: how many bytes and requests one event loop may have under way at a time, and how much of that is reserved.
 ///
-/// Bytes count from the head of a request until the kernel has taken its response. Pure arithmetic: whoever finds too little left waits
-/// in an ``AdmissionQueue``. Request bodies may take half of the bytes, so that clients that send slowly never keep others from reading.
+/// A request keeps its bytes until the kernel has taken its response. Pure arithmetic: a request for which too little is left waits in an
+/// ``AdmissionQueue``. Request bodies may take half of the bytes, so that clients that send slowly never keep others from reading.
 struct InFlightBudget {
     /// What a request reserves bytes for.
     enum Purpose: Int, CaseIterable {

@@ -1,7 +1,7 @@
 internal import NIOCore
 internal import NIOHTTP1
 
-/// From what the client sends to a request that can be carried out.
+/// Events up to a request that can be carried out: what the client sends, and its turn for the in-flight budget.
 extension ConnectionStateMachine {
     /// Bytes are on their way to the parser.
     mutating func bytesArrived() { input.hasBytes = true }
@@ -19,8 +19,8 @@ extension ConnectionStateMachine {
         }
     }
 
-    /// A read of the socket is over. The parser says nothing until a head is complete, so bytes without a part are the beginning of one. (The
-    /// end of the input comes without bytes.)
+    /// A read of the socket is over. The parser reports nothing until a head is complete, so bytes without a part are the beginning of a head.
+    /// (The end of the input comes without bytes.)
     mutating func readCompleted(at now: @autoclosure () -> NIODeadline) -> Action? {
         defer {
             input.hasBytes = false
@@ -75,7 +75,8 @@ extension ConnectionStateMachine {
         case .body(let bytes):
             return append(bytes, at: now())
         case .end:
-            return request.map { .perform($0.plan.operation) }
+            guard let operation = request?.plan.operation else { return nil }
+            return .perform(operation)
         }
     }
 

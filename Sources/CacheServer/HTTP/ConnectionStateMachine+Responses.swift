@@ -1,7 +1,7 @@
 internal import NIOCore
 internal import NIOHTTP1
 
-/// From a request that is carried out to a response that the client has taken.
+/// Events from a request that is carried out to a response that the client has taken.
 extension ConnectionStateMachine {
     /// How a response is written.
     struct Framing {

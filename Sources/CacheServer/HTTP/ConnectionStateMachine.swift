@@ -2,14 +2,15 @@ internal import NIOCore
 internal import NIOHTTP1
 
 /// What one HTTP/1 connection is to do, as a pure value: events and the time go in, an action comes out. No I/O, no channel, no clock.
-/// Where the time is needed in some cases only it is passed as an expression, so that the clock is not read for nothing on the chunk path.
+///
+/// A method that needs the time in some cases only takes it as an autoclosure, so that the chunk path does not read the clock for nothing.
 ///
 /// Requests are taken one after the other. What is read while one is under way waits in ``ConnectionInput``, and nothing more is read from
 /// the socket until it is answered and the client has taken the answer: so a connection holds one request's bytes and what one read of the
 /// socket brought.
 ///
-/// ``ConnectionHandler`` carries actions out. Its part of the bargain: after the action of an event, and after each further one, it asks
-/// ``next(at:)`` until that is `nil`. The events of a request are in `ConnectionStateMachine+Requests.swift`, those of its response in
+/// ``ConnectionHandler`` carries actions out. It must ask ``next(at:)`` after the action of an event, and after each further action, until
+/// that is `nil`. The events of a request are in `ConnectionStateMachine+Requests.swift`, those of its response in
 /// `ConnectionStateMachine+Responses.swift`. Only these files change the stored properties.
 struct ConnectionStateMachine {
     enum Phase: Hashable {
@@ -32,6 +33,7 @@ struct ConnectionStateMachine {
         case closing
         /// The end of the output has been sent; the client may read and close for a while.
         case lingering
+        /// The channel is closed.
         case closed
     }
 
