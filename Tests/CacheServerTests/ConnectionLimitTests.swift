@@ -10,9 +10,9 @@ struct ConnectionLimitTests {
     private func limits(_ connections: Int) -> ServerLimits {
         var limits = ServerLimits()
         limits.connections = connections
-        limits.idleTime = .seconds(1 << 20)
-        limits.requestTime = .seconds(1 << 20)
-        limits.waitTime = .seconds(100)
+        limits.timeouts.idle = .seconds(1 << 20)
+        limits.timeouts.request = .seconds(1 << 20)
+        limits.timeouts.wait = .seconds(100)
         return limits
     }
 
@@ -89,7 +89,7 @@ struct ConnectionLimitTests {
         let count = 12
         try await TestServer.run(limits: limits(count)) { server async throws in
             try await server.promise(TestChunk(seed: 1, length: 1_000), count) { () async throws in
-                // More guests than there is room for, of which nothing is heard.
+                // More connections beyond the limit than may be there for probes, all silent.
                 let silent = try (0..<40).map { _ in try ClientThatVanishes(server.port) }
                 defer { for client in silent { client.vanish() } }
                 for path in ["/healthz", "/readyz", "/metrics", "/v1/stats"] {
@@ -112,7 +112,7 @@ struct ConnectionLimitTests {
         }
     }
 
-    @Test func guestThatAsksNothingIsToldToGo() async throws {
+    @Test func probeOnlyConnectionThatAsksNothingIsRefused() async throws {
         try await TestServer.run(limits: limits(2)) { server async throws in
             try await server.promise(TestChunk(seed: 1, length: 1_000), 2) { () async throws in
                 async let _ = passProbes(server)
@@ -124,7 +124,7 @@ struct ConnectionLimitTests {
         }
     }
 
-    /// Lets time pass with probes that come as guests.
+    /// Lets time pass, with a probe after each second that comes as a connection beyond the limit.
     private func passProbes(_ server: TestServer) async {
         while !Task.isCancelled {
             server.time.advance(by: .seconds(1))
@@ -132,7 +132,7 @@ struct ConnectionLimitTests {
         }
     }
 
-    /// Connections that nobody reads from are cut off once others find none.
+    /// A connection whose client does not read its response is cut off once another client finds no place.
     @Test func readersThatDoNotReadGiveWay() async throws {
         try await TestServer.run(limits: limits(3)) { server async throws in
             let chunk = TestChunk(seed: 1, length: ChunkLimits.sealedBytes)

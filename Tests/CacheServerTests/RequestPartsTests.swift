@@ -28,31 +28,31 @@ struct RequestPartsTests {
         }
     }
 
-    @Test func roomIsTakenAndGivenBack() {
-        var room = Room(bytes: 100, requests: 2, largest: 10)
-        let taken = [60, 41, 40, 0].map { room.take(bytes: $0, for: .response) }
-        #expect(taken == [true, false, true, false])
-        room.shrink(bytes: 30, of: .response)
-        room.give(bytes: 30, of: .response)
-        #expect(room.bytes == 40)
-        let again = room.take(bytes: 60, for: .response)
+    @Test func budgetIsReservedAndReleased() {
+        var budget = InFlightBudget(bytes: 100, requests: 2, largest: 10)
+        let reserved = [60, 41, 40, 0].map { budget.reserve(.init(bytes: $0, purpose: .response)) }
+        #expect(reserved == [true, false, true, false])
+        budget.shrink(.response, by: 30)
+        budget.release(.init(bytes: 30, purpose: .response))
+        #expect(budget.bytes == 40)
+        let again = budget.reserve(.init(bytes: 60, purpose: .response))
         #expect(again)
-        room.enter()
-        #expect(room.requests == 3)
+        budget.reserveUnconditionally()
+        #expect(budget.requests == 3)
     }
 
-    @Test func bodiesTakeHalfOfTheRoom() {
-        var room = Room(bytes: 100, requests: 9, largest: 30)
-        let taken = [30, 20, 1].map { room.take(bytes: $0, for: .body) }
-        #expect(taken == [true, true, false])
-        let response = room.take(bytes: 50, for: .response)
+    @Test func bodiesTakeHalfOfTheBudget() {
+        var budget = InFlightBudget(bytes: 100, requests: 9, largest: 30)
+        let reserved = [30, 20, 1].map { budget.reserve(.init(bytes: $0, purpose: .requestBody)) }
+        #expect(reserved == [true, true, false])
+        let response = budget.reserve(.init(bytes: 50, purpose: .response))
         #expect(response)
-        room.give(bytes: 30, of: .body)
-        let again = room.take(bytes: 30, for: .body)
+        budget.release(.init(bytes: 30, purpose: .requestBody))
+        let again = budget.reserve(.init(bytes: 30, purpose: .requestBody))
         #expect(again)
-        // One body always finds room, however little there is.
-        var small = Room(bytes: 1, requests: 9, largest: 30)
-        let only = [30, 1].map { small.take(bytes: $0, for: .body) }
+        // One body always fits, however small the budget is.
+        var small = InFlightBudget(bytes: 1, requests: 9, largest: 30)
+        let only = [30, 1].map { small.reserve(.init(bytes: $0, purpose: .requestBody)) }
         #expect(only == [true, false])
     }
 
@@ -86,9 +86,9 @@ struct RequestPartsTests {
     @Test func deadlinesAreLookedAtOftenEnough() {
         var limits = ServerLimits()
         #expect(limits.tick == .milliseconds(500))
-        limits.idleTime = .milliseconds(40)
+        limits.timeouts.idle = .milliseconds(40)
         #expect(limits.tick == .milliseconds(10))
-        limits.waitTime = .microseconds(1)
+        limits.timeouts.wait = .microseconds(1)
         #expect(limits.tick == .milliseconds(5))
     }
 }

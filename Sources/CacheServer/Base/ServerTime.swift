@@ -1,9 +1,9 @@
 package import NIOCore
 
-/// Where the daemon's deadlines take the present from: the system's monotonic clock, or one that a test moves by hand.
+/// The clock that the daemon's deadlines go by: the system's monotonic one, or one that a test moves by hand.
 package struct ServerTime: Sendable {
     package let now: @Sendable () -> NIODeadline
-    /// How often deadlines are looked at, by the system's clock; `nil` leaves that to the limits.
+    /// How often deadlines are looked at, by the system's clock; `nil` for ``ServerLimits/tick``.
     package let tick: TimeAmount?
 
     package init(tick: TimeAmount? = nil, now: @escaping @Sendable () -> NIODeadline) {

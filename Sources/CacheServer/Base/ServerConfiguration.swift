@@ -16,6 +16,7 @@ public struct ServerConfiguration: Sendable, Hashable {
     public var eventLoopThreads: Int
     /// Threads that read the store and hash what is put. Each may wait for a disk.
     public var storeThreads: Int
+    /// Bounds for clients: sizes, counts and times.
     public var limits: ServerLimits
 
     public init(
@@ -35,7 +36,7 @@ public struct ServerConfiguration: Sendable, Hashable {
 }
 
 extension ServerConfiguration {
-    /// - Throws: ``CacheError`` that names the first value no daemon could run with.
+    /// - Throws: ``CacheError`` that names the first value that no daemon could run with.
     func validate() throws {
         func check(_ valid: Bool, _ what: String) throws {
             guard valid else { throw CacheError(.invalidInput, "server configuration: \(what)") }
@@ -46,11 +47,9 @@ extension ServerConfiguration {
         try check((1...1_024).contains(storeThreads), "\(storeThreads) store threads are not in 1...1024")
         let counts = [
             limits.headerBytes, limits.headerFields, limits.targetBytes, limits.chunkBytes, limits.missingIDs,
-            limits.connections,
-            limits.pipelinedParts, limits.requestsInFlight, limits.bytesInFlight,
+            limits.connections, limits.pipelinedParts, limits.requestsInFlight, limits.bytesInFlight,
         ]
         try check(counts.allSatisfy { $0 > 0 }, "every limit must be above zero")
-        let times = [limits.waitTime, limits.idleTime, limits.requestTime, limits.lingerTime, limits.drainTime]
-        try check(times.allSatisfy { $0 > .zero }, "every time limit must be above zero")
+        try check(limits.timeouts.shortest > .zero, "every time limit must be above zero")
     }
 }
