@@ -25,13 +25,13 @@ public struct ServerLimits: Sendable, Hashable {
     /// answered. Beyond: what came before is answered, then 503, and the connection ends.
     public var pipelinedParts = 256
     /// Requests that read or write the store at a time. One beyond waits its turn for up to
-    /// ``ServerTimeouts/wait``, then gets 503 with `Retry-After`.
+    /// ``waitTime``, then gets 503 with `Retry-After`.
     public var requestsInFlight = 512
     /// Bytes of chunks held for requests at a time: PUT bodies that arrive or are being stored, and GET bodies until the kernel
     /// has taken them. Bodies of PUTs may take half of it. Shared evenly by the event loops, at least one chunk each. A request beyond
-    /// waits as above; meanwhile a client that holds some and neither sends nor reads for half of ``ServerTimeouts/wait`` is cut off.
+    /// waits as above; meanwhile a client that holds some and neither sends nor reads for half of ``waitTime`` is cut off.
     public var bytesInFlight = 64 * 1024 * 1024
-    public var timeouts = ServerTimeouts()
+    var timeouts = ServerTimeouts()
 
     public init() {}
 }

@@ -9,6 +9,9 @@ public struct ServerStatistics: Codable, Sendable, Hashable {
         public var evictions: Int
     }
 
+    /// The name that users know it by.
+    public typealias Tier = TierStatistics
+
     /// PUTs of chunks by what became of them.
     public struct Puts: Codable, Sendable, Hashable {
         public var stored: Int
