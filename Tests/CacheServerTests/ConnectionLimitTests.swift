@@ -10,9 +10,9 @@ struct ConnectionLimitTests {
     private func limits(_ connections: Int) -> ServerLimits {
         var limits = ServerLimits()
         limits.connections = connections
-        limits.timeouts.idle = .seconds(1 << 20)
-        limits.timeouts.request = .seconds(1 << 20)
-        limits.timeouts.wait = .seconds(100)
+        limits.idleTime = .seconds(1 << 20)
+        limits.requestTime = .seconds(1 << 20)
+        limits.waitTime = .seconds(100)
         return limits
     }
 

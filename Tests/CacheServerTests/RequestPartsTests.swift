@@ -86,9 +86,9 @@ struct RequestPartsTests {
     @Test func deadlinesAreLookedAtOftenEnough() {
         var limits = ServerLimits()
         #expect(limits.tick == .milliseconds(500))
-        limits.timeouts.idle = .milliseconds(40)
+        limits.idleTime = .milliseconds(40)
         #expect(limits.tick == .milliseconds(10))
-        limits.timeouts.wait = .microseconds(1)
+        limits.waitTime = .microseconds(1)
         #expect(limits.tick == .milliseconds(5))
     }
 }

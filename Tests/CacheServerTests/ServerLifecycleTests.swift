@@ -111,7 +111,7 @@ struct ServerLifecycleTests {
                     await server.stop()
                     // The end has begun.
                     #expect(try await idle.isClosed())
-                    server.time.advance(by: limits.timeouts.drain)
+                    server.time.advance(by: limits.drainTime)
                     #expect(try await connection.isClosed())
                 }
             }

@@ -9,16 +9,16 @@ struct ServerLimitTests {
     /// What is not the matter of a test lasts for ever.
     private func limits(_ change: (inout ServerLimits) -> Void) -> ServerLimits {
         var limits = ServerLimits()
-        limits.timeouts.idle = .seconds(1 << 20)
-        limits.timeouts.request = .seconds(1 << 20)
-        limits.timeouts.wait = .seconds(1 << 20)
+        limits.idleTime = .seconds(1 << 20)
+        limits.requestTime = .seconds(1 << 20)
+        limits.waitTime = .seconds(1 << 20)
         change(&limits)
         return limits
     }
 
     @Test(arguments: ["GET /healthz HT", "GET /healthz HTTP/1.1\r\nHost: x\r\nX-", "\r\n"])
     func slowHeadGets408(beginning: String) async throws {
-        try await TestServer.run(limits: limits { $0.timeouts.request = .seconds(60) }) { server async throws in
+        try await TestServer.run(limits: limits { $0.requestTime = .seconds(60) }) { server async throws in
             async let _ = server.passTime(in: .seconds(10))
             try await RawConnection.open(server.port) { connection async throws in
                 try await connection.send(beginning)
@@ -30,7 +30,7 @@ struct ServerLimitTests {
     }
 
     @Test func slowHeadBehindARequestGets408() async throws {
-        try await TestServer.run(limits: limits { $0.timeouts.request = .seconds(60) }) { server async throws in
+        try await TestServer.run(limits: limits { $0.requestTime = .seconds(60) }) { server async throws in
             async let _ = server.passTime(in: .seconds(10))
             try await RawConnection.open(server.port) { connection async throws in
                 try await connection.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -43,7 +43,7 @@ struct ServerLimitTests {
     }
 
     @Test func slowBodyGets408AndIsNotStored() async throws {
-        try await TestServer.run(limits: limits { $0.timeouts.request = .seconds(60) }) { server async throws in
+        try await TestServer.run(limits: limits { $0.requestTime = .seconds(60) }) { server async throws in
             let chunk = TestChunk(seed: 1, length: 1_000)
             try await RawConnection.open(server.port) { connection async throws in
                 try await connection.send(
@@ -60,7 +60,7 @@ struct ServerLimitTests {
     }
 
     @Test func idleConnectionIsClosedWithoutAWord() async throws {
-        try await TestServer.run(limits: limits { $0.timeouts.idle = .seconds(60) }) { server async throws in
+        try await TestServer.run(limits: limits { $0.idleTime = .seconds(60) }) { server async throws in
             async let _ = server.passTime(in: .seconds(10))
             try await RawConnection.open(server.port) { connection async throws in
                 #expect(try await connection.isClosed())
@@ -74,7 +74,7 @@ struct ServerLimitTests {
     }
 
     @Test func readerThatDoesNotReadIsCutOff() async throws {
-        try await TestServer.run(limits: limits { $0.timeouts.request = .seconds(60) }) { server async throws in
+        try await TestServer.run(limits: limits { $0.requestTime = .seconds(60) }) { server async throws in
             let chunk = TestChunk(seed: 1, length: ChunkLimits.sealedBytes)
             #expect(try await server.put(chunk).status == 201)
             try await RawConnection.open(server.port, receiveBuffer: 4_096) { connection async throws in
@@ -172,7 +172,7 @@ struct ServerLimitTests {
     @Test func waitThatIsTooLongGets503() async throws {
         let small = limits {
             $0.bytesInFlight = 1
-            $0.timeouts.wait = .seconds(100)
+            $0.waitTime = .seconds(100)
         }
         try await TestServer.run(limits: small) { server async throws in
             let slow = TestChunk(seed: 1, length: ChunkLimits.sealedBytes)
@@ -207,7 +207,7 @@ struct ServerLimitTests {
     @Test func bodiesThatDoNotComeKeepNobodyOut() async throws {
         let limits = limits {
             $0.bytesInFlight = 4 << 20
-            $0.timeouts.wait = .seconds(100)
+            $0.waitTime = .seconds(100)
         }
         try await TestServer.run(limits: limits) { server async throws in
             let chunk = TestChunk(seed: 1)
