@@ -1,9 +1,10 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// The daemon as an operator meets it: with curl, and with signals.
-@Suite(.enabled(if: Workbench.isInstalled("curl"), "needs curl"))
+@Suite(.enabled(if: BuiltProgram.isInstalled("curl"), "needs curl"))
 struct HTTPContractTests {
     @Test func contractHoldsWithCurl() async throws {
         let bench = try await Workbench()

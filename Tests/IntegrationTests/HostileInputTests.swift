@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Input from outside that is cut off, wrong or made to harm: one line, status 1, and nothing outside the destination.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Images come back as they went in: diffIDs, configuration, and nothing stored twice.
@@ -58,7 +59,7 @@ import Testing
         #expect(try await bench.python("truth('back')") == bench.shell("cat expected"))
     }
 
-    @Test(.enabled(if: Workbench.isInstalled("skopeo"), "needs skopeo"))
+    @Test(.enabled(if: BuiltProgram.isInstalled("skopeo"), "needs skopeo"))
     func skopeoReadsWhatIsPulled() async throws {
         let bench = try await Workbench()
         try await bench.python("image('image', [base(), app()], ['+gzip', ''])")

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Ctrl-C and service managers: a verb cleans up after itself and says what ended it.
@@ -25,8 +26,7 @@ import Testing
 
     private func hasBytes(_ bench: Workbench, _ directory: String) -> Bool {
         bench.files(below: directory).contains { path in
-            var status = stat()
-            return lstat(path, &status) == 0 && status.st_size > 0
+            (FileStatus(path)?.byteCount ?? 0) > 0
         }
     }
 

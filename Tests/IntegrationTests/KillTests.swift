@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Kill -9 at any moment: nothing that was acknowledged is lost, and the next run works without help.
@@ -8,7 +9,7 @@ import Testing
 
     @Test func killedPushIsFinishedByTheNext() async throws {
         let seed = UInt64.random(in: 0..<1_000_000)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         let bench = try await Workbench()
         try await bench.python(
             "image('image', [base(), app(), tar([('x', noise(8, 6000000))])], ['+gzip', '', '+zstd'])")
@@ -41,7 +42,7 @@ import Testing
 
     @Test func killedPullLeavesAUsableL1() async throws {
         let seed = UInt64.random(in: 0..<1_000_000)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         let bench = try await Workbench()
         try await bench.python("write('in', noise(4, 12000000))")
         try await bench.push("file:\(bench("in"))", "acme/f:1")
@@ -64,7 +65,7 @@ import Testing
     @Test(arguments: ["dir:new", "dir:there", "oci:new:1", "tar:new"])
     func killedPullIsNotInTheWayOfTheNext(_ form: String) async throws {
         let seed = UInt64.random(in: 0..<1_000_000)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         let bench = try await Workbench()
         try await bench.python(
             "os.mkdir('in'); [open(f'in/{i}', 'wb').write(noise(i, 1000000)) for i in range(12)]")
@@ -86,10 +87,10 @@ import Testing
     }
 
     /// A chunk that got 201 is served after the daemon was killed and started again.
-    @Test(.enabled(if: Workbench.isInstalled("curl"), "needs curl"))
+    @Test(.enabled(if: BuiltProgram.isInstalled("curl"), "needs curl"))
     func acknowledgedPutsSurviveTheDaemon() async throws {
         let seed = UInt64.random(in: 0..<1_000_000)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         let bench = try await Workbench()
         for round in 0..<4 {
             let daemon = try await Daemon(bench)

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// With L3 moved away a host pulls again what it pulled before, and says that it could not ask what the ref names.

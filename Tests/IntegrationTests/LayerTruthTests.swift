@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Single layers of every kind come back byte for byte.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Resident memory of real processes, at images larger than what they may use.

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Others on the host that share an L1 and are stopped, killed, or in containers of their own: they cost a warning, never a pull.
@@ -27,7 +28,9 @@ import Testing
     private func standing(_ bench: Workbench, wrapped: [String] = []) async throws -> ChildProcess {
         try await bench.shell("rm -f pipe; mkfifo pipe")
         let words =
-            wrapped + [Workbench.binary] + bench.pullArguments("acme/t:1", "tar:\(bench("pipe"))") + ["--l1", bench.l1]
+            try wrapped + [Workbench.binary] + bench.pullArguments("acme/t:1", "tar:\(bench("pipe"))") + [
+                "--l1", bench.l1,
+            ]
         let pull = try ChildProcess(
             words[0], Array(words.dropFirst()), environment: Workbench.unhurried, in: bench(".out"))
         // Somebody has the pipe open and takes only the beginning.
@@ -75,13 +78,14 @@ import Testing
     }
 
     /// Two containers on one host: each process has the same number in a PID namespace of its own.
-    @Test(.enabled(if: Workbench.isRoot && Workbench.isInstalled("unshare"), "needs the right to make PID namespaces"))
+    @Test(
+        .enabled(if: Workbench.isRoot && BuiltProgram.isInstalled("unshare"), "needs the right to make PID namespaces"))
     func containersWithOneL1() async throws {
         let bench = try await bench()
         let inContainer = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
         let neighbour = try await standing(bench, wrapped: inContainer)
         for _ in 0..<3 {
-            let words = [Workbench.binary] + bench.pullArguments("acme/f:1", "file:\(bench("out"))")
+            let words = try [Workbench.binary] + bench.pullArguments("acme/f:1", "file:\(bench("out"))")
             let second = try await ChildProcess(
                 inContainer[0], inContainer.dropFirst() + words + ["--l1", bench.l1],
                 environment: Workbench.unhurried, in: bench(".out")

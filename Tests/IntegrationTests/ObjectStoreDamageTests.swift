@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// L3 is the truth: what is damaged there is an error that names the object, and a push with --repair heals what it can.

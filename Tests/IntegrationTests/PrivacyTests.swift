@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// No tier holds anything that can be read, and only the right key opens it.

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Machines that have little of something: a verb says so in a line, or goes on with less.
@@ -82,7 +83,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Workbench.isRoot && Workbench.isInstalled("setpriv"))) func fewThreads() async throws {
+    @Test(.enabled(if: Workbench.isRoot && BuiltProgram.isInstalled("setpriv"))) func fewThreads() async throws {
         let bench = try await bench()
         // A user that nobody else is: root has no such limit.
         let user = 3_000_000 + Int.random(in: 0..<1_000_000)
@@ -114,7 +115,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Workbench.isRoot && Workbench.isInstalled("unshare"))) func withoutProc() async throws {
+    @Test(.enabled(if: Workbench.isRoot && BuiltProgram.isInstalled("unshare"))) func withoutProc() async throws {
         let bench = try await bench()
         let probe = try await ChildProcess("unshare", ["-m", "true"], in: bench(".out")).wait()
         guard probe.status == 0 else { return }
@@ -132,7 +133,7 @@ import Testing
     }
 
     /// A board without a battery starts in 1970, one with a bad one before.
-    @Test(.enabled(if: Workbench.isInstalled("gcc"))) func aClockBefore1970() async throws {
+    @Test(.enabled(if: BuiltProgram.isInstalled("gcc"))) func aClockBefore1970() async throws {
         let bench = try await bench()
         try await bench.shell(
             #"""

@@ -1,10 +1,11 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// One L3 that several users write to, and what others have left in it.
 @Suite struct SharedObjectStoreTests {
-    @Test(.enabled(if: Workbench.isRoot && Workbench.isInstalled("setpriv"))) func usersOfOneGroupPushAndPull()
+    @Test(.enabled(if: Workbench.isRoot && BuiltProgram.isInstalled("setpriv"))) func usersOfOneGroupPushAndPull()
         async throws
     {
         let bench = try await Workbench()
@@ -45,7 +46,8 @@ import Testing
     }
 
     /// What another user has left in the area of temporary files is his to remove.
-    @Test(.enabled(if: Workbench.isRoot && Workbench.isInstalled("setpriv"))) func leftoversOfAnotherUser() async throws
+    @Test(.enabled(if: Workbench.isRoot && BuiltProgram.isInstalled("setpriv"))) func leftoversOfAnotherUser()
+        async throws
     {
         let bench = try await Workbench()
         let said = try await bench.shell(
@@ -58,7 +60,7 @@ import Testing
         #expect(said == "dead.1\ndead.lock\nnone.1\n", "\(said)")
     }
 
-    @Test(.enabled(if: Workbench.isRoot && Workbench.isInstalled("setpriv"))) func oneThatMayNotBeReadHidesNoOther()
+    @Test(.enabled(if: Workbench.isRoot && BuiltProgram.isInstalled("setpriv"))) func oneThatMayNotBeReadHidesNoOther()
         async throws
     {
         let bench = try await Workbench()

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Caches smaller than the image, full disks, and several processes on one L1.
@@ -51,7 +52,7 @@ import Testing
     @Test func killedNeighboursAreSurvived() async throws {
         let bench = try await bench(8_000_000)
         let seed = UInt64.random(in: 0..<1_000_000)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         for round in 0..<5 {
             let arguments = { (name: String) in
                 bench.pullArguments("acme/f:1", "file:\(bench(name))") + ["--l1", bench.l1, "--l1-capacity", "16MiB"]
@@ -142,11 +143,10 @@ struct FullDisk {
     }
 
     private static func canMount() -> Bool {
-        let path = FileManager.default.temporaryDirectory.path + "/layercache-mount-\(UUID().uuidString)"
-        guard mkdir(path, 0o700) == 0 else { return false }
-        defer { rmdir(path) }
-        guard mount("tmpfs", path, "tmpfs", 0, "size=1m") == 0 else { return false }
-        umount2(path, Int32(MNT_DETACH))
+        guard let place = try? TemporaryDirectory(),
+            mount("tmpfs", place.path, "tmpfs", 0, "size=1m") == 0
+        else { return false }
+        umount2(place.path, Int32(MNT_DETACH))
         return true
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What `push --repair` heals beside chunks and manifests, and what a push says besides.

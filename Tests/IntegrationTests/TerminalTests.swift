@@ -1,11 +1,12 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What reaches standard output and standard error, and what happens where it does not.
 @Suite struct TerminalTests {
     /// The binary with arguments, for a shell.
-    private func command(_ arguments: [String]) -> String {
-        ([Workbench.binary] + arguments).map { "'\($0)'" }.joined(separator: " ")
+    private func command(_ arguments: [String]) throws -> String {
+        try ([Workbench.binary] + arguments).map { "'\($0)'" }.joined(separator: " ")
     }
 
     /// Full disk, closed descriptor, closed pipe: the exit status is all that is left to say it with.

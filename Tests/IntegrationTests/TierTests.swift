@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Which tier delivers, and what happens when L2 is not what it should be.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Whatever happens to the files of L1 and L2 while they are not in use, a pull gives the right bytes.
@@ -45,7 +46,7 @@ import Testing
 
     @Test(arguments: Damage.allCases.filter { $0 != .directory })
     func damagedL1(_ damage: Damage) async throws {
-        var generator = SeededGenerator(UInt64(damage.rawValue.utf8.reduce(7) { $0 * 31 + Int($1) }))
+        var generator = SeededGenerator(seed: UInt64(damage.rawValue.utf8.reduce(7) { $0 * 31 + Int($1) }))
         let bench = try await bench()
         let first = try await bench.pull("acme/f:1", "file:\(bench("0"))", ["--l1", bench.l1])
         for names in [["data.mdb"], ["lock.mdb"], ["use.lock", "open.lock"]] {
@@ -66,7 +67,7 @@ import Testing
 
     @Test(arguments: Damage.allCases.filter { $0 != .directory })
     func damagedL2(_ damage: Damage) async throws {
-        var generator = SeededGenerator(UInt64(damage.rawValue.utf8.reduce(11) { $0 * 31 + Int($1) }))
+        var generator = SeededGenerator(seed: UInt64(damage.rawValue.utf8.reduce(11) { $0 * 31 + Int($1) }))
         let bench = try await bench()
         var daemon = try await Daemon(bench)
         let first = try await bench.pull("acme/f:1", "file:\(bench("0"))", ["--l2", daemon.url])
@@ -134,7 +135,7 @@ import Testing
     /// Something that is no store at all where a store should be: right bytes, or one line that names the place.
     @Test func nonsenseInPlaceOfFiles() async throws {
         let bench = try await bench()
-        var generator = SeededGenerator(5)
+        var generator = SeededGenerator(seed: 5)
         for name in ["data.mdb", "use.lock", "open.lock"] {
             try await bench.shell("rm -rf l1")
             try await bench.pull("acme/f:1", "file:\(bench("0"))", ["--l1", bench.l1])
@@ -157,7 +158,7 @@ import Testing
     @Test func randomDamageNeverGivesWrongBytes() async throws {
         let bench = try await bench()
         let seed = UInt64.random(in: 0..<1_000_000)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         try await bench.pull("acme/f:1", "file:\(bench("0"))", ["--l1", bench.l1])
         let whole = try bench.bytes("\(bench.l1)/data.mdb")
         for round in 0..<15 {

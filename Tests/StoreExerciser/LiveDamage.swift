@@ -1,6 +1,7 @@
 import CacheCore
 import Glibc
 import NIOCore
+import TestSupport
 
 /// A store that is damaged again and again while it is in use. A crash ends the process; wrong bytes throw.
 struct LiveDamage {

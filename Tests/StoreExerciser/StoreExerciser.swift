@@ -2,6 +2,7 @@ import CacheCore
 import Glibc
 import Logging
 import NIOCore
+import TestSupport
 
 /// `store-exerciser churn DIR CAPACITY SEED OPERATIONS`: puts and reads (0 operations: until it is killed; one line a commit).
 /// `store-exerciser fuzz DIR CAPACITY SEED COUNT`: damages copies of the store in DIR and uses them.

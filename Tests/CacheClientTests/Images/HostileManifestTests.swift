@@ -1,6 +1,7 @@
 import CacheClient
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 /// Manifests with a right seal and a wrong content: what a tenant could write who has its key and a grudge.
@@ -92,7 +93,7 @@ import Testing
     /// Lengths and keys that lie about honest chunks: an error for whoever uses the manifest, and no harm for anybody else.
     @Test func refsThatLieSpoilNobodysChunks() async throws {
         let layer = try await honest()
-        try await TestDaemon.run(in: fixture("l2")) { url in
+        try await fixture.withDaemon { url in
             try await fixture.withCache(l1: fixture("l1"), l2: [url]) { cache in
                 let right = try await fixture.image(cache)
                 #expect(try await right.layers[0].collect() == content)

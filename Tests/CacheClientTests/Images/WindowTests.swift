@@ -1,6 +1,7 @@
 import CacheClient
 import CacheCore
 import Foundation
+import TestSupport
 import Testing
 
 /// What a streaming read keeps while it goes on.

@@ -3,6 +3,7 @@ import CacheCore
 import Foundation
 import Glibc
 import NIOCore
+import TestSupport
 import Testing
 
 /// Pulls that end early.
@@ -33,7 +34,7 @@ import Testing
             pull.cancel()
             await #expect(throws: (any Error).self) { _ = try await pull.value }
             #expect(try FileManager.default.contentsOfDirectory(atPath: fixture("out")).isEmpty)
-            fixture.store.release()
+            fixture.store.set(.none)
         }
     }
 
@@ -58,7 +59,7 @@ import Testing
             await #expect(throws: (any Error).self) { _ = try await pull.value }
             let left = try FileManager.default.subpathsOfDirectory(atPath: fixture("out"))
             #expect(left == (isThere ? ["it"] : []))
-            fixture.store.release()
+            fixture.store.set(.none)
         }
     }
 

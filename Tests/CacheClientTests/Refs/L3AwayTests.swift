@@ -2,17 +2,18 @@ import CacheClient
 import CacheCore
 import Foundation
 import NIOCore
+import TestSupport
 import Testing
 
 /// A host opens what it has opened before while L3 is away, and says that it could not ask.
 @Suite(.timeLimit(.minutes(2))) struct L3AwayTests {
     private let fixture: ClientFixture
-    private let store: SwitchedStore
+    private let store: FaultyObjectStore
     private let content: [UInt8]
 
     init() throws {
         fixture = try ClientFixture()
-        store = SwitchedStore(fixture.store)
+        store = FaultyObjectStore(fixture.store, scope: .everything)
         content = fixture.bytes(1_700_000)
     }
 
@@ -37,7 +38,7 @@ import Testing
 
     @Test(arguments: [false, true]) func whatWasReadIsReadAgain(_ withL2: Bool) async throws {
         try await fixture.push(content)
-        try await TestDaemon.run(in: fixture("l2")) { url in
+        try await fixture.withDaemon { url in
             let l2 = withL2 ? [url] : []
             let first = try await read(l2: l2)
             #expect(first.isChecked && first.bytes == content && first.counts.l3.chunks == 4)
@@ -58,14 +59,14 @@ import Testing
                 let error = await cacheError { try await read() }
                 #expect(error?.code == .io && error?.message.contains("acme/image:1") == true)
             }
-            store.set(.on)
+            store.set(.none)
             #expect(try await read(l2: l2).isChecked)
         }
     }
 
     @Test func aColdHostReadsManifestsFromL2() async throws {
         try await fixture.push(content)
-        try await TestDaemon.run(in: fixture("l2")) { url in
+        try await fixture.withDaemon { url in
             try await read(l1: "one", l2: [url])
             #expect(store.reads("/manifests/") == 2)
             let other = try await read(l1: "other", l2: [url])
@@ -91,7 +92,7 @@ import Testing
         #expect(!away.isChecked && away.bytes == content)
         let error = await cacheError { try await read(l1: "other") { $0.l3Deadline = .milliseconds(50) } }
         #expect(error?.code == .timedOut && error?.message.contains("has not seen acme/image:1") == true)
-        store.set(.on)
+        store.set(.none)
     }
 
     @Test func aRefThatL3HasNotAnyMoreIsForgotten() async throws {
@@ -143,7 +144,7 @@ import Testing
         try data.write(to: URL(fileURLWithPath: path))
         store.set(.failing)
         #expect(await cacheError { try await read() }?.message.contains("has not seen") == true)
-        store.set(.on)
+        store.set(.none)
         #expect(try await read().isChecked)
         store.set(.failing)
         #expect(try await !read().isChecked)
@@ -157,7 +158,7 @@ import Testing
         }.map { try Data(contentsOf: URL(fileURLWithPath: fixture("l3/\($0)"))) }
         func run() async throws -> ReadCounts {
             if tier == "l1" { return try await read().counts }
-            return try await TestDaemon.run(in: fixture("l2")) { try await read(l1: nil, l2: [$0]).counts }
+            return try await fixture.withDaemon { try await read(l1: nil, l2: [$0]).counts }
         }
         _ = try await run()
         let file = URL(fileURLWithPath: fixture("\(tier)/data.mdb"))

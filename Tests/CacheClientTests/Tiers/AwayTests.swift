@@ -1,6 +1,7 @@
 import CacheCore
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 
 @testable import CacheClient
@@ -88,7 +89,7 @@ import Testing
     /// A daemon that dies and comes back is passed over meanwhile; nothing fails.
     @Test func aDaemonMayDieBetweenReads() async throws {
         try await fixture.push(content)
-        let url = try await TestDaemon.run(in: fixture("l2")) { url in
+        let url = try await fixture.withDaemon { url in
             try await fixture.withCache(l2: [url], memory: 0) { cache in
                 try await fixture.expect(content, from: cache)
                 let counts = try await fixture.expect(content, from: cache)
@@ -112,7 +113,7 @@ import Testing
             let image = try await fixture.image(cache)
             let error = try await clock.passing { await cacheError { _ = try await image.layers[0].collect() } }
             #expect(error?.code == .timedOut && error?.message.contains("/chunks/") == true)
-            fixture.store.release()
+            fixture.store.set(.none)
         }
         try await fixture.withCache { try await fixture.expect(content, from: $0) }
     }
@@ -139,7 +140,7 @@ import Testing
             #expect(await iterator.next() == .overloaded)
             await fixture.store.waitForReads(before + 2)
             #expect(await cacheError { _ = try await fixture.image(cache) }?.code == .overloaded)
-            fixture.store.release()
+            fixture.store.set(.none)
             for _ in 0..<3 { #expect(await iterator.next() == .some(nil)) }
         }
         try await fixture.withCache { try await fixture.expect(content, from: $0) }

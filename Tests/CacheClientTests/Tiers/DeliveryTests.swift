@@ -1,6 +1,7 @@
 import CacheCore
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 
 @testable import CacheClient
@@ -33,7 +34,7 @@ import Testing
             let first = ask(failing: isLeader)
             await fixture.store.waitForReads(before + 1)
             let others = (0..<8).map { ask(failing: !isLeader && $0 == 3) }
-            fixture.store.release()
+            fixture.store.set(.none)
             for (number, asked) in ([first] + others).enumerated() {
                 if number == (isLeader ? 0 : 4) {
                     await #expect(throws: DiskIsFull.self) { _ = try await asked.value }

@@ -1,6 +1,7 @@
 import CacheClient
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 /// One flight a chunk, and who may leave it.
@@ -28,7 +29,7 @@ import Testing
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 for _ in 0..<1000 { group.addTask { try await read(image) == content } }
                 await fixture.store.waitForReads(before + 1)
-                fixture.store.release()
+                fixture.store.set(.none)
                 for try await isRight in group { #expect(isRight) }
             }
             #expect(fixture.store.chunkReads == before + 1)
@@ -51,7 +52,7 @@ import Testing
             followers[0].cancel()
             await #expect(throws: CancellationError.self) { _ = try await followers[0].value }
             let late = Task { try await read(image) }
-            fixture.store.release()
+            fixture.store.set(.none)
             for reader in followers.dropFirst() + [late] { #expect(try await reader.value == content) }
         }
     }
@@ -68,7 +69,7 @@ import Testing
                 reader.cancel()
                 await #expect(throws: CancellationError.self) { _ = try await reader.value }
             }
-            fixture.store.release()
+            fixture.store.set(.none)
             #expect(try await read(image) == content)
         }
     }

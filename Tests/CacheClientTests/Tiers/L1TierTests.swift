@@ -1,6 +1,7 @@
 import CacheCore
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 @testable import CacheClient

@@ -2,17 +2,18 @@ import CacheClient
 import CacheCore
 import Foundation
 import NIOCore
+import TestSupport
 import Testing
 
 /// Manifests that are longer than a chunk are kept in pieces.
 @Suite(.timeLimit(.minutes(2))) struct LargeManifestTests {
     private let fixture: ClientFixture
-    private let store: SwitchedStore
+    private let store: FaultyObjectStore
     private let content: [UInt8]
 
     init() throws {
         fixture = try ClientFixture()
-        store = SwitchedStore(fixture.store)
+        store = FaultyObjectStore(fixture.store, scope: .everything)
         content = fixture.bytes(1_200_000)
     }
 
@@ -70,7 +71,7 @@ import Testing
 
     @Test func theyComeOutOfL2() async throws {
         try await plant()
-        try await TestDaemon.run(in: fixture("l2")) { url in
+        try await fixture.withDaemon { url in
             #expect(try await open(l1: "l1", l2: [url]).isChecked)
             store.set(.failing)
             // All of L1 but its memory is lost.
@@ -84,7 +85,7 @@ import Testing
     /// Another host cannot know how a manifest is cut; once it has read it, it can, and L2 has every piece once.
     @Test func anotherHostLearnsThem() async throws {
         try await plant()
-        try await TestDaemon.run(in: fixture("l2")) { url in
+        try await fixture.withDaemon { url in
             #expect(try await open(l1: "l1", l2: [url]).isChecked)
             #expect(try await open(l1: "other", l2: [url]).isChecked)
             store.set(.failing)

@@ -3,6 +3,7 @@ import CacheCore
 import Foundation
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 
 /// Which tier answers, what fills which, and what happens to damage in each.
@@ -19,7 +20,7 @@ import Testing
     @Test func tiersAreAskedFromTheNearest() async throws {
         try await fixture.push(content)
         let l1 = fixture("l1")
-        try await TestDaemon.run(in: fixture("l2")) { url in
+        try await fixture.withDaemon { url in
             try await fixture.withCache(l1: l1, l2: [url]) { cache in
                 let cold = try await fixture.expect(content, from: cache)
                 #expect(cold.l3.chunks == 4 && cold.zeroChunks == 1)
@@ -61,11 +62,11 @@ import Testing
 
     @Test func damageInL2IsReplacedFromL3() async throws {
         try await fixture.push(content)
-        try await TestDaemon.run(in: fixture("l2")) { url in
+        try await fixture.withDaemon { url in
             _ = try await fixture.withCache(l2: [url]) { try await fixture.readAll($0) }
         }
         #expect(try await fixture.damage(fixture("l2")) == 4)
-        try await TestDaemon.run(in: fixture("l2")) { url in
+        try await fixture.withDaemon { url in
             try await fixture.withCache(l2: [url]) { cache in
                 let repaired = try await fixture.expect(content, from: cache)
                 #expect(repaired.repairedL2 == 4 && repaired.l3.chunks == 4)
@@ -77,8 +78,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [FaultyStore.Fault.corrupting, .truncating, .losing])
-    func damageInL3NamesTheObject(_ fault: FaultyStore.Fault) async throws {
+    @Test(arguments: [FaultyObjectStore.Fault.corrupting, .truncating, .losing])
+    func damageInL3NamesTheObject(_ fault: FaultyObjectStore.Fault) async throws {
         try await fixture.push(content)
         fixture.store.set(fault)
         let error = try await fixture.withCache(l1: fixture("l1")) { cache in

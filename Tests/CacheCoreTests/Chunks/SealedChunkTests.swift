@@ -1,6 +1,7 @@
 import CZstd
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 /// Known answers from Tests/Vectors/sealed_chunk.py, which shares no code with this project.
@@ -94,7 +95,7 @@ import Testing
     }
 
     @Test func everyDamageIsCorruption() {
-        var generator = SplitMix(seed: 11)
+        var generator = SeededGenerator(seed: 11)
         let plain = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
         let (ref, sealed) = seal(plain)
         for _ in 0..<300 {

@@ -2,15 +2,16 @@ import CacheCore
 import Foundation
 import NIOConcurrencyHelpers
 import NIOPosix
+import TestSupport
 import Testing
 
 @testable import CacheFiles
 
 @Suite struct FileLockTests {
-    private let scratch: ObjectScratch
+    private let scratch: TemporaryDirectory
     private var path: String { scratch.path + "/lock" }
 
-    init() throws { scratch = try ObjectScratch() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     /// Each has a description of its own, as two processes have.
     private func descriptor() throws -> OwnedDescriptor {

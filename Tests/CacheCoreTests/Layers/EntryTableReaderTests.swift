@@ -1,4 +1,5 @@
 import CacheCore
+import TestSupport
 import Testing
 
 @Suite struct EntryTableReaderTests {
@@ -78,7 +79,7 @@ import Testing
     }
 
     @Test func fuzz() throws {
-        var random = SeededRandom()
+        var random = SeededGenerator()
         var tar = TarBuilder()
         for number in 0..<60 {
             if number % 5 == 0 {

@@ -1,6 +1,7 @@
 import CacheCore
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Archives as the common programs write them, each split and put together again, the entry table held against Python's reading.
@@ -8,8 +9,8 @@ import Testing
     static let isRoot = getuid() == 0
 
     /// A tree with something of everything that a dialect can hold.
-    static func makeTree(longNames: Bool = true, bigOwners: Bool = false) throws -> TemporaryTree {
-        let tree = try TemporaryTree()
+    static func makeTree(longNames: Bool = true, bigOwners: Bool = false) throws -> TemporaryDirectory {
+        let tree = try TemporaryDirectory()
         try tree.shell(
             """
             mkdir -p tree/dir/sub 'tree/with blank'; cd tree
@@ -64,7 +65,7 @@ import Testing
         }
     }
 
-    static func expectSameListing(_ tree: TemporaryTree, _ layer: SplitLayer, _ comment: Comment) throws {
+    static func expectSameListing(_ tree: TemporaryDirectory, _ layer: SplitLayer, _ comment: Comment) throws {
         let expected = try tree.python(listing).split(separator: "\n").map(String.init)
         let found = try lines(layer)
         #expect(found.count == expected.count, comment)
@@ -90,7 +91,7 @@ import Testing
         "--format=oldgnu", "--format=gnu", "--sparse-version=0.0", "--sparse-version=0.1", "--sparse-version=1.0",
     ])
     func gnuTarSparse(option: String) throws {
-        let tree = try TemporaryTree()
+        let tree = try TemporaryDirectory()
         // One with a few segments, one with more than the header holds, one of nothing but a hole, one that ends in a hole.
         try tree.shell(
             """
@@ -130,9 +131,9 @@ import Testing
         #expect(try layer.content(of: small) == Array("hello\n".utf8))
     }
 
-    @Test(.enabled(if: isRoot && TemporaryTree.has("setfattr"), "needs root and setfattr (apt: attr)"))
+    @Test(.enabled(if: isRoot && BuiltProgram.isInstalled("setfattr"), "needs root and setfattr (apt: attr)"))
     func gnuTarExtendedAttributes() throws {
-        let tree = try TemporaryTree()
+        let tree = try TemporaryDirectory()
         try tree.shell(
             """
             mkdir tree; printf x > tree/a; setfattr -n user.colour -v 0x00ff0a3d tree/a; setfattr -n user.empty tree/a
@@ -162,20 +163,20 @@ import Testing
     }
 
     @Test(
-        .enabled(if: TemporaryTree.has("bsdtar"), "needs bsdtar (apt: libarchive-tools)"),
+        .enabled(if: BuiltProgram.isInstalled("bsdtar"), "needs bsdtar (apt: libarchive-tools)"),
         arguments: ["ustar", "gnutar", "pax", "v7"])
     func libarchive(format: String) throws {
         let tree = try Self.makeTree(longNames: format == "gnutar" || format == "pax")
         try tree.shell("touch -d '2001-02-03 04:05:06' tree/dir/empty tree/dir/zeros")
         let isOld = format == "v7"
-        if !isOld, TemporaryTree.has("setfattr") {
+        if !isOld, BuiltProgram.isInstalled("setfattr") {
             try tree.shell("setfattr -n user.colour -v 0x00ff0a3d tree/dir/small")
         }
         try tree.shell(
             "bsdtar --format \(format) \(isOld ? "--exclude null --exclude disk --exclude pipe" : "") -cf out.tar tree")
         let layer = try expectRoundTrip(tree.bytes("out.tar"))
         try Self.expectSameListing(tree, layer, "\(format)")
-        if format == "pax", TemporaryTree.has("setfattr") {
+        if format == "pax", BuiltProgram.isInstalled("setfattr") {
             // The file, and the hard link to it.
             let attributes = try layer.entries().flatMap(\.xattrs)
             let colour = LayerEntry.ExtendedAttribute(name: Array("user.colour".utf8), value: [0, 0xFF, 0x0A, 0x3D])
@@ -186,7 +187,7 @@ import Testing
     /// Trees that every machine has: thousands of small files, and links of all kinds.
     @Test(arguments: ["/etc", "/usr/share/doc", "/usr/share/zoneinfo"])
     func realTrees(root: String) throws {
-        let tree = try TemporaryTree()
+        let tree = try TemporaryDirectory()
         // A file may vanish meanwhile (status 1), and a machine may lack a tree.
         try tree.shell(
             "[ -d \(root) ] || exit 0; tar --exclude='*/shadow*' -cf out.tar -C / .\(root) 2>/dev/null || [ $? = 1 ]")

@@ -1,4 +1,5 @@
 import CacheCore
+import TestSupport
 import Testing
 
 /// What is no tar, or a broken one, is refused in one line that says where.
@@ -25,7 +26,7 @@ import Testing
     }
 
     @Test func whatIsNoTar() {
-        var random = SeededRandom(seed: 3)
+        var random = SeededGenerator(seed: 3)
         expectFault(random.bytes(4096), containing: "at byte 0")
         expectFault(Array("short".utf8), containing: "ends inside a header")
         expectFault(tar { $0.header("x", checksum: .wrong) }, containing: "at byte 1024: no tar header")

@@ -1,14 +1,15 @@
 import CacheCore
+import TestSupport
 import Testing
 
 /// Archives out of a seeded generator, in dialects that all readers agree on, listed as GNU tar lists them.
 @Suite struct TarListingTests {
     private struct Generator {
-        var random: SeededRandom
+        var random: SeededGenerator
         var tar = TarBuilder()
         private var names: [String] = []
 
-        init(_ random: SeededRandom) { self.random = random }
+        init(_ random: SeededGenerator) { self.random = random }
 
         private mutating func pick<T>(_ values: [T]) -> T { values[Int.random(in: 0..<values.count, using: &random)] }
 
@@ -96,10 +97,10 @@ import Testing
         """
 
     @Test func generatedArchives() throws {
-        let tree = try TemporaryTree()
-        let random = SeededRandom()
+        let tree = try TemporaryDirectory()
+        let random = SeededGenerator()
         for round in 0..<20 {
-            var generator = Generator(SeededRandom(seed: random.seed &+ UInt64(round)))
+            var generator = Generator(SeededGenerator(seed: random.seed &+ UInt64(round)))
             for _ in 0..<60 { generator.entry() }
             let tar = generator.tar.finished()
             try tree.write("out.tar", tar)

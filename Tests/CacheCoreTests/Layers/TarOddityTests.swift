@@ -1,4 +1,5 @@
 import CacheCore
+import TestSupport
 import Testing
 
 /// Archives that are odd but legal to someone: the same bytes come back, and the entry table says what most readers would.
@@ -20,7 +21,7 @@ import Testing
         var tar = TarBuilder()
         tar.file("a", Array("hello".utf8))
         tar.file("b", [UInt8](repeating: 7, count: 1024))
-        var random = SeededRandom(seed: 1)
+        var random = SeededGenerator(seed: 1)
         let garbage = random.bytes(3000)
         let much = random.bytes(900_001)
         let zeros = [UInt8](repeating: 0, count: 1024)

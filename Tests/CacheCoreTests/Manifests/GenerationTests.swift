@@ -1,15 +1,16 @@
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import CacheManifests
 
 @Suite struct GenerationTests {
-    private let scratch: ObjectScratch
+    private let scratch: TemporaryDirectory
     private let store: FileObjectStore
 
     init() throws {
-        scratch = try ObjectScratch()
+        scratch = try TemporaryDirectory()
         store = try scratch.store()
     }
 

@@ -1,5 +1,6 @@
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import CacheManifests
@@ -138,7 +139,7 @@ import Testing
 
     /// A writer who has the keys can seal anything: what is inside is as hostile as what is outside.
     @Test func hostileBodiesNeverTrap() throws {
-        var random = SeededRandom()
+        var random = SeededGenerator()
         let bodies = try [
             body(of: KnownAnswers.layer, KnownAnswers.layerID), body(of: KnownAnswers.image, KnownAnswers.imageID),
         ]

@@ -2,12 +2,13 @@ import CacheCore
 import Foundation
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import CacheManifests
 
 @Suite struct ReferenceTests {
-    private let scratch: ObjectScratch
+    private let scratch: TemporaryDirectory
     private let store: FileObjectStore
     private let refs: RefStore
     private let keys: TenantKeys
@@ -15,7 +16,7 @@ import Testing
     private let manifest = ManifestID(KnownAnswers.digest(0x66))
 
     init() throws {
-        scratch = try ObjectScratch()
+        scratch = try TemporaryDirectory()
         store = try scratch.store()
         refs = RefStore(store)
         keys = TenantKeys(tenant: try TenantName(parsing: "acme"), master: KnownAnswers.master)

@@ -1,18 +1,19 @@
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import CacheManifests
 
 /// What `push --repair` makes of a generation's state that is damaged or gone.
 @Suite struct StateRepairTests {
-    private let scratch: ObjectScratch
+    private let scratch: TemporaryDirectory
     private let store: FileObjectStore
     private let object = "generations/000007/state"
     private let whole = KnownAnswers.bytes(KnownAnswers.state)
 
     init() throws {
-        scratch = try ObjectScratch()
+        scratch = try TemporaryDirectory()
         store = try scratch.store()
     }
 

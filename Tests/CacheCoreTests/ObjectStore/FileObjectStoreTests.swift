@@ -2,14 +2,15 @@ import CacheCore
 import Foundation
 import Glibc
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import CacheObjectStore
 
 @Suite struct FileObjectStoreTests {
-    private let scratch: ObjectScratch
+    private let scratch: TemporaryDirectory
 
-    init() throws { scratch = try ObjectScratch() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     @Test(arguments: ObjectStoreConformance.allCases)
     func conforms(_ requirement: ObjectStoreConformance) async throws {
@@ -170,8 +171,8 @@ import Testing
 
     @Test func killedWriterLeavesOnlyWholeObjects() async throws {
         for round in 0..<4 {
-            let child = try ObjectExerciserProcess(["put", scratch.path, "\(round)"])
-            child.waitForSteps(40 + 23 * round)
+            let child = try ChildProcess(built: "object-exerciser", ["put", scratch.path, "\(round)"])
+            try child.blockUntilLines(40 + 23 * round)
             child.kill()
             let store = try scratch.store()
             var after: String?
@@ -196,9 +197,9 @@ import Testing
 
     @Test func processesThatSwapLoseNothing() async throws {
         let children = try (0..<3).map { _ in
-            try ObjectExerciserProcess(["count", scratch.path, "refs/n", "30"])
+            try ChildProcess(built: "object-exerciser", ["count", scratch.path, "refs/n", "30"])
         }
-        for child in children { #expect(child.status() == 0) }
+        for child in children { try await child.wait().succeeded() }
         #expect(try await scratch.store().text("refs/n") == "90")
     }
 }

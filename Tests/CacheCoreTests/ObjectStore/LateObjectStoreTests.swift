@@ -1,12 +1,13 @@
 import CacheCore
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct LateObjectStoreTests {
     @Test(arguments: ObjectStoreConformance.allCases)
     func conforms(_ requirement: ObjectStoreConformance) async throws {
-        let scratch = try ObjectScratch()
+        let scratch = try TemporaryDirectory()
         let opened = Mutex(0)
         let store = LateObjectStore {
             opened.withLock { $0 += 1 }
@@ -19,7 +20,7 @@ import Testing
 
     /// Each call tries again, and none takes a store that is away for an object that is gone.
     @Test func aStoreMayComeLater() async throws {
-        let scratch = try ObjectScratch()
+        let scratch = try TemporaryDirectory()
         let place = scratch.path + "/mounted"
         let store = try ObjectStoreLocation.parse(place).openLate()
         let name = try key("refs/a/b/c")

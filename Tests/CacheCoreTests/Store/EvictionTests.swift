@@ -1,5 +1,6 @@
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import CacheStore
@@ -80,7 +81,7 @@ private struct PolicyModel<Policy: EvictionPolicy> {
     }
 
     @Test func theStoreKeepsAHotSetThroughAScanAndARestart() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         let chunks = SampleChunks()
         var store = try openStore(directory, capacity: 16 << 20)
         for number in 0..<UInt64(30) {

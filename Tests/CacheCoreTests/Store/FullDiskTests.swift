@@ -1,6 +1,7 @@
 import CacheCore
 import Glibc
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import store_exerciser
@@ -10,7 +11,7 @@ import Testing
 
     @Test(.enabled(if: canMount, "mounting a small tmpfs needs root"))
     func aFullDiskRefusesWritesAndKeepsReads() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         guard mount("tmpfs", directory.path, "tmpfs", 0, "size=8m") == 0 else {
             Issue.record("tmpfs could not be mounted: \(CacheError.system("mount"))")
             return

@@ -1,6 +1,7 @@
 import CacheCore
 import CacheServer
 import NIOCore
+import TestSupport
 import Testing
 
 /// Statistics, metrics and health.

@@ -1,6 +1,7 @@
 import CacheCore
 import CacheServer
 import NIOCore
+import TestSupport
 import Testing
 
 /// The contract of "L2 over HTTP" as a client that speaks HTTP correctly sees it.

@@ -2,6 +2,7 @@ import CacheCore
 import CacheServer
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 
 /// Who has a connection when there are more clients than connections.

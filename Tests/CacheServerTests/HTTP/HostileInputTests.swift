@@ -1,6 +1,7 @@
 import CacheCore
 import CacheServer
 import NIOCore
+import TestSupport
 import Testing
 
 /// What arrives from those who do not speak HTTP correctly, on purpose or not: an answer or an end, and the daemon lives on.
@@ -271,7 +272,7 @@ struct HostileInputTests {
         try await TestServer.run { server async throws in
             let chunk = TestChunk(seed: 1)
             #expect(try await server.put(chunk).status == 201)
-            var generator = SplitMix(state: seed)
+            var generator = SeededGenerator(seed: seed)
             let valid = Array(
                 ("PUT /v1/chunks/\(chunk.id.hex) HTTP/1.1\r\n\(Self.host)Content-Length: 20\r\n\r\n01234567890123456789"
                     + "GET /v1/chunks/\(chunk.id.hex) HTTP/1.1\r\n\(Self.host)\r\n"

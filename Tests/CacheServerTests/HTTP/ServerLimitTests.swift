@@ -1,6 +1,7 @@
 import CacheCore
 import CacheServer
 import NIOCore
+import TestSupport
 import Testing
 
 /// Each limit with a small value: who goes beyond gets what the limit's documentation says, and others are served.
@@ -93,7 +94,7 @@ struct ServerLimitTests {
         try await TestServer.run(memory: 0) { server async throws in
             let chunks = (0..<8).map { TestChunk(seed: $0, length: ChunkLimits.sealedBytes) }
             for chunk in chunks { #expect(try await server.put(chunk).status == 201) }
-            var random = SplitMix(state: 1)
+            var random = SeededGenerator(seed: 1)
             for _ in 0..<100 {
                 let clients = try chunks.map { chunk in
                     let client = try ClientThatVanishes(server.port)

@@ -2,6 +2,7 @@ import CacheCore
 import CacheServer
 import Glibc
 import NIOCore
+import TestSupport
 import Testing
 
 /// What happens to the files of the store while the daemon runs costs chunks, but never the daemon and never an answer.
@@ -48,7 +49,7 @@ struct LiveDamageTests {
                     }
                 }
                 group.addTask { () async throws in
-                    var random = SplitMix(state: seed)
+                    var random = SeededGenerator(seed: seed)
                     for _ in 0..<6 {
                         for _ in 0..<random.next() % 2_000 { await Task.yield() }
                         // A file that is cut off under a read is what the kernel ends a process for.
@@ -69,7 +70,7 @@ struct LiveDamageTests {
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         let length = Int(lseek(descriptor, 0, SEEK_END))
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         func write(_ pages: Range<Int>, _ make: () -> UInt8) {
             for number in pages where number * page < length {
                 let bytes = (0..<page).map { _ in make() }

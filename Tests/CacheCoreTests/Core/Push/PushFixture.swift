@@ -2,16 +2,17 @@ import CacheCore
 import Foundation
 import NIOConcurrencyHelpers
 import NIOCore
+import TestSupport
 import Testing
 
 /// A store in a directory, keys, and sources in memory.
 struct PushFixture {
-    let scratch: ObjectScratch
+    let scratch: TemporaryDirectory
     let base: FileObjectStore
     let keyring: Keyring
 
     init() throws {
-        scratch = try ObjectScratch()
+        scratch = try TemporaryDirectory()
         base = try FileObjectStore(root: scratch.path + "/l3", create: true)
         for tenant in ["acme", "other"] {
             try Keyring.add(try TenantName(parsing: tenant), toFile: scratch.path + "/keys.json")

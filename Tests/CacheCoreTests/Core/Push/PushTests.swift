@@ -2,6 +2,7 @@ import CacheCore
 import Foundation
 import NIOConcurrencyHelpers
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(3))) struct PushTests {
@@ -10,7 +11,7 @@ import Testing
 
     init() throws {
         fixture = try PushFixture()
-        var random = SeededRandom()
+        var random = SeededGenerator()
         content = random.bytes(1_200_000)
     }
 
@@ -130,7 +131,7 @@ import Testing
     }
 
     @Test func aPushThatIsCancelledEndsAndTheNextFinishesIt() async throws {
-        var random = SeededRandom()
+        var random = SeededGenerator()
         let large = random.bytes(20 << 19)
         let task = NIOLockedValueBox<Task<Void, any Error>?>(nil)
         let (started, begin) = AsyncStream.makeStream(of: Void.self)

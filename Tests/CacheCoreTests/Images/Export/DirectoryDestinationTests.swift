@@ -2,6 +2,7 @@ import CacheCore
 import Foundation
 import Glibc
 import NIOCore
+import TestSupport
 import Testing
 
 /// Applies tars as layers to `destination`, lowest first, the way a pull does: each is split, and the files are written chunk by chunk, the
@@ -156,7 +157,7 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
     }
 
     @Test(
-        .enabled(if: ImportFixture.isInstalled("umoci") && isRoot, "needs umoci (apt-get install umoci) and root"))
+        .enabled(if: BuiltProgram.isInstalled("umoci") && isRoot, "needs umoci (apt-get install umoci) and root"))
     func theSameAsUmoci() throws {
         let fixture = try ImportFixture()
         try fixture.python(

@@ -1,6 +1,7 @@
 import CacheCore
 import Foundation
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite struct LayoutDestinationTests {
@@ -42,7 +43,7 @@ import Testing
         #expect(try fixture.shell("find . -name '.layercache-*'").isEmpty)
     }
 
-    @Test(.enabled(if: ImportFixture.isInstalled("skopeo"), "skopeo is not installed: apt-get install skopeo"))
+    @Test(.enabled(if: BuiltProgram.isInstalled("skopeo"), "skopeo is not installed: apt-get install skopeo"))
     func skopeoReadsWhatIsWritten() throws {
         let fixture = try ImportFixture()
         try fixture.python("layout('in', [tagged(image('in', [tar('a'), tar('c')]), 'one')])")

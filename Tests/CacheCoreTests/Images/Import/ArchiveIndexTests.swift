@@ -1,5 +1,6 @@
 import CacheCore
 import Foundation
+import TestSupport
 import Testing
 
 /// Outer archives in the dialects and forms that programs write them in; `tar` and Python make them.
@@ -80,7 +81,7 @@ import Testing
         try fixture.shell("tar \(form) -S -C in -cf a.tar .")
         try #require(fileBytes(fixture("a.tar")).count < 500_000, "the file system does not tell where holes are")
         let index = try index(fixture)
-        var random = SeededRandom()
+        var random = SeededGenerator()
         for name in ["hole", "few", "many", "end", "plain"] {
             let expected = try fileBytes(fixture("in/\(name)"))
             let range = try #require(try index.find(name))

@@ -1,14 +1,15 @@
 import CacheCore
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CacheManifests
 
 @Suite struct KeyringTests {
-    private let scratch: ObjectScratch
+    private let scratch: TemporaryDirectory
     private var file: String { scratch.path + "/keyring.json" }
 
-    init() throws { scratch = try ObjectScratch() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     private func tenant(_ name: String) throws -> TenantName { try TenantName(parsing: name) }
 
@@ -79,8 +80,10 @@ import Testing
     }
 
     @Test func concurrentAdditionsAllCount() async throws {
-        let children = try (0..<4).map { try ObjectExerciserProcess(["keygen", file, "t\($0)-", "8"]) }
-        for child in children { #expect(child.status() == 0) }
+        let children = try (0..<4).map {
+            try ChildProcess(built: "object-exerciser", ["keygen", file, "t\($0)-", "8"])
+        }
+        for child in children { try await child.wait().succeeded() }
         #expect(try Keyring(contentsOf: file).tenants.count == 32)
         #expect(scratch.names() == ["keyring.json"])
     }
@@ -156,7 +159,7 @@ import Testing
         try Keyring.add(tenant("acme"), toFile: file)
         try Keyring.add(tenant("beta"), toFile: file)
         let text = try [UInt8](Data(contentsOf: URL(fileURLWithPath: file)))
-        var random = SeededRandom()
+        var random = SeededGenerator()
         let secrets = [0, 1, 2].compactMap {
             String(decoding: text, as: UTF8.self).split(separator: "\"").filter { $0.count == 64 }[$0]
         }

@@ -1,14 +1,14 @@
-import CacheCore
 import NIOConcurrencyHelpers
 
-/// A clock that stands still unless a test moves it. Whoever sleeps by it wakes when it has come that far.
-final class ManualClock: Clock {
-    struct Instant: InstantProtocol {
-        var offset: Duration
+/// A clock that stands still unless a test moves it, so that no machine is too slow for a deadline. A task that sleeps by it wakes when
+/// the clock has come that far.
+package final class ManualClock: Clock {
+    package struct Instant: InstantProtocol {
+        package var offset: Duration
 
-        func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
-        func duration(to other: Instant) -> Duration { other.offset - offset }
-        static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
+        package func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
+        package func duration(to other: Instant) -> Duration { other.offset - offset }
+        package static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
     }
 
     private struct State {
@@ -20,10 +20,12 @@ final class ManualClock: Clock {
 
     private let state = NIOLockedValueBox(State())
 
-    var now: Instant { state.withLockedValue { $0.now } }
-    var minimumResolution: Duration { .nanoseconds(1) }
+    package init() {}
 
-    func sleep(until wake: Instant, tolerance: Duration?) async throws {
+    package var now: Instant { state.withLockedValue { $0.now } }
+    package var minimumResolution: Duration { .nanoseconds(1) }
+
+    package func sleep(until wake: Instant, tolerance: Duration?) async throws {
         let number = state.withLockedValue { state in
             state.nextNumber += 1
             return state.nextNumber
@@ -48,7 +50,7 @@ final class ManualClock: Clock {
         }
     }
 
-    func advance(by duration: Duration) {
+    package func advance(by duration: Duration) {
         let woken = state.withLockedValue { state in
             state.now = state.now.advanced(by: duration)
             let woken = state.sleepers.filter { $0.value.wake <= state.now }
@@ -58,8 +60,8 @@ final class ManualClock: Clock {
         for continuation in woken { continuation.resume() }
     }
 
-    /// Lets time pass, far faster than it does, for as long as `body` takes: what waits for a deadline meets it, however slow the machine is.
-    func passing<R: Sendable>(_ body: () async throws -> R) async throws -> R {
+    /// Lets time pass for as long as `body` runs, far faster than it does: what waits for a deadline meets it, however slow the machine is.
+    package func passing<R: Sendable>(_ body: () async throws -> R) async throws -> R {
         let passing = Task {
             while !Task.isCancelled {
                 advance(by: .milliseconds(20))
