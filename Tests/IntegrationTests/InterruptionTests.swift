@@ -17,8 +17,10 @@ import Testing
             process.signal(number)
             let outcome = try await process.wait()
             if outcome.status == 0 { continue }
-            #expect(outcome.status == 128 + number && outcome.signal == nil, "\(arguments): \(outcome.error)")
-            #expect(outcome.error == "layercache: interrupted\n" && outcome.output.isEmpty)
+            #expect(outcome.status == 128 + number, "\(arguments): \(outcome.error)")
+            #expect(outcome.signal == nil, "\(arguments): \(outcome.error)")
+            #expect(outcome.error == "layercache: interrupted\n")
+            #expect(outcome.output.isEmpty)
             return
         }
         Issue.record("it was always too fast: \(arguments)")

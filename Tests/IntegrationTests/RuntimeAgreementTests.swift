@@ -69,7 +69,7 @@ import Testing
                     if x != y: print(k[:80], x, y)
                 print(len(b))
                 """)
-        #expect(
-            differences.split(separator: "\n").count == 1 && Int(differences.dropLast()) ?? 0 > 330, "\(differences)")
+        #expect(differences.split(separator: "\n").count == 1, "\(differences)")
+        #expect(Int(differences.dropLast()) ?? 0 > 330, "\(differences)")
     }
 }

@@ -36,8 +36,11 @@ import Testing
         let before = try await digests(bench)
         let plain = try await numbers(bench, bench.l1)
         let small = try await numbers(bench, bench.l1, ["--l1-capacity", "4MiB"])
-        #expect(plain.chunks == Self.stored && small.chunks == Self.stored && plain.bytes >= 6_000_000)
-        #expect(plain.capacity == 20 << 30 && small.capacity == 20 << 30)
+        #expect(plain.chunks == Self.stored)
+        #expect(small.chunks == Self.stored)
+        #expect(plain.bytes >= 6_000_000)
+        #expect(plain.capacity == 20 << 30)
+        #expect(small.capacity == 20 << 30)
         #expect(try await digests(bench) == before)
         try FileManager.default.removeItem(atPath: bench("out"))
         let again = try await bench.pull(
@@ -77,7 +80,8 @@ import Testing
         let daemon = try await Daemon(bench, capacity: "256MiB")
         try await bench.pull("acme/f:1", "file:\(bench("out2"))", ["--l2", daemon.url])
         let numbers = try await numbers(bench, bench("l2"))
-        #expect(numbers.chunks == Self.stored && numbers.capacity == 256 << 20)
+        #expect(numbers.chunks == Self.stored)
+        #expect(numbers.capacity == 256 << 20)
         #expect(try await daemon.stop().status == 0)
     }
 

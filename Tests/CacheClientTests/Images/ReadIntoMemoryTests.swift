@@ -52,9 +52,8 @@ import Testing
                 let start = round == 0 ? content.count : Int.random(in: 0...content.count, using: &random)
                 let count = Int.random(in: 0...min(content.count - start, 1_400_000), using: &random)
                 let (bytes, isKept) = try await device.read(layer, at: start, count: count)
-                #expect(
-                    bytes == Array(content[start..<start + count]) && isKept,
-                    "\(count) at \(start), seed \(random.seed)")
+                #expect(bytes == Array(content[start..<start + count]), "\(count) at \(start), seed \(random.seed)")
+                #expect(isKept, "\(count) at \(start), seed \(random.seed)")
             }
             // What pads the last chunk to its slot.
             let (bytes, _) = try await device.read(layer, at: content.count - 1, count: 1000)
@@ -90,8 +89,9 @@ import Testing
                 ] {
                     let (bytes, isKept) = try await device.read(layer, entry, at: offset, count: count)
                     #expect(
-                        bytes == Array(content.dropFirst(offset).prefix(count)) && isKept,
+                        bytes == Array(content.dropFirst(offset).prefix(count)),
                         "\(entry.displayPath): \(count) at \(offset)")
+                    #expect(isKept, "\(entry.displayPath): \(count) at \(offset)")
                 }
                 let error = await cacheError { _ = try await device.read(layer, entry, at: -1, count: 1) }
                 #expect(error?.code == .invalidInput)
@@ -125,11 +125,13 @@ import Testing
                         try await layer.read(at: run.address, count: content.count, into: &buffer)
                     }
                 }
-                #expect(error?.code == .missing && buffer == ByteBuffer(string: "before"))
+                #expect(error?.code == .missing)
+                #expect(buffer == ByteBuffer(string: "before"))
             }
             fixture.store.set(.none)
             try await layer.read(entry, at: 0, count: content.count, into: &buffer)
-            #expect(buffer.readString(length: 6) == "before" && buffer == ByteBuffer(bytes: content))
+            #expect(buffer.readString(length: 6) == "before")
+            #expect(buffer == ByteBuffer(bytes: content))
         }
     }
 }
@@ -148,7 +150,8 @@ import Testing
         ]
         for (name, change) in changes {
             let error = await cacheError { try await fixture.withCache(l1: fixture("l1"), change) { _ in } }
-            #expect(error?.code == .invalidInput && error?.description.contains(name) == true, "\(name)")
+            #expect(error?.code == .invalidInput, "\(name)")
+            #expect(error?.description.contains(name) == true, "\(name)")
         }
         #expect(!FileManager.default.fileExists(atPath: fixture("l1")))
         try CacheConfiguration(l3: fixture.store).validate()

@@ -23,7 +23,8 @@ import Testing
 
     @Test func theBreakerOpensAndLetsOneTry() {
         let breaker = CircuitBreaker(threshold: 2, rest: .seconds(5), time: time)
-        #expect(breaker.admit() == .yes && !breaker.isOpen)
+        #expect(breaker.admit() == .yes)
+        #expect(!breaker.isOpen)
         breaker.failed()
         #expect(breaker.admit() == .yes)
         breaker.failed()
@@ -31,7 +32,8 @@ import Testing
         clock.advance(by: .seconds(4))
         #expect(breaker.admit() == .no)
         clock.advance(by: .seconds(1))
-        #expect(breaker.admit() == .probe && breaker.admit() == .no)
+        #expect(breaker.admit() == .probe)
+        #expect(breaker.admit() == .no)
         breaker.abandoned()
         #expect(breaker.admit() == .probe)
         breaker.failed()
@@ -40,7 +42,8 @@ import Testing
         clock.advance(by: .seconds(1))
         #expect(breaker.admit() == .probe)
         breaker.succeeded()
-        #expect(breaker.admit() == .yes && breaker.admit() == .yes)
+        #expect(breaker.admit() == .yes)
+        #expect(breaker.admit() == .yes)
         breaker.open()
         #expect(breaker.admit() == .no)
     }
@@ -113,7 +116,8 @@ import Testing
         for _ in 0..<L2Health.races { health.raced(won: true, patienceAt: ready, now: time.now()) }
         #expect(health.admit(now: ready - .milliseconds(1)) == .no)
         clock.advance(by: ready - time.now() + .microseconds(1))
-        #expect(budget.nextWaitAt == time.now() && budget.waitForEnd >= L2Budget.shortestWait)
+        #expect(budget.nextWaitAt == time.now())
+        #expect(budget.waitForEnd >= L2Budget.shortestWait)
         for _ in 0..<L2Health.races { #expect(health.admit(now: time.now()) == .race) }
         for _ in 0..<L2Health.races { health.raced(won: true, patienceAt: budget.nextWaitAt, now: time.now()) }
         #expect(health.admit(now: time.now()) == .first)
@@ -128,7 +132,8 @@ import Testing
         for _ in 0..<100 { #expect(budget.waited(L2Budget.free, spared: false)) }
         #expect(budget.wait == .milliseconds(250))
         #expect(budget.waited(L2Budget.free + .seconds(1), spared: false))
-        #expect(budget.wait == .milliseconds(200) && budget.waitForEnd == .milliseconds(400))
+        #expect(budget.wait == .milliseconds(200))
+        #expect(budget.waitForEnd == .milliseconds(400))
         // A hit spares L3 a read: at least a millisecond, more if L3 is known to be slow.
         #expect(budget.waited(L2Budget.free + .milliseconds(10), spared: true))
         #expect(budget.waitForEnd == .milliseconds(400))
@@ -136,7 +141,9 @@ import Testing
         #expect(budget.waited(L2Budget.free + .seconds(2), spared: true))
         #expect(budget.waitForEnd == .milliseconds(400))
         #expect(!budget.waited(.seconds(9), spared: false))
-        #expect(budget.wait == L2Budget.shortestWait && budget.waitForEnd == .zero && budget.waitForRoom == .zero)
+        #expect(budget.wait == L2Budget.shortestWait)
+        #expect(budget.waitForEnd == .zero)
+        #expect(budget.waitForRoom == .zero)
         clock.advance(by: .seconds(60))
         #expect(budget.waitForEnd == .milliseconds(500))
         // Many small losses are a large one.
@@ -151,23 +158,27 @@ import Testing
         let budget = L2Budget(.seconds(1), load: load, time: time)
         #expect(budget.waitForRoom == .milliseconds(700))
         budget.waitedForRoom(.milliseconds(700))
-        #expect(budget.waitForRoom == .zero && budget.waitForEnd == .milliseconds(300))
+        #expect(budget.waitForRoom == .zero)
+        #expect(budget.waitForEnd == .milliseconds(300))
     }
 
     @Test func readingAheadCostsNobodyTime() async {
         let load = ReadLoad(time: time)
         load.began(isAhead: true)
         clock.advance(by: .seconds(3))
-        #expect(load.waited == .zero && load.readers == 1)
+        #expect(load.waited == .zero)
+        #expect(load.readers == 1)
         await load.waiting { clock.advance(by: .seconds(2)) }
         clock.advance(by: .seconds(3))
         load.began(isAhead: false)
         clock.advance(by: .seconds(1))
-        #expect(load.waited == .seconds(3) && load.readers == 2)
+        #expect(load.waited == .seconds(3))
+        #expect(load.readers == 2)
         load.ended(isAhead: false)
         load.ended(isAhead: true)
         clock.advance(by: .seconds(1))
-        #expect(load.waited == .seconds(3) && load.readers == 1)
+        #expect(load.waited == .seconds(3))
+        #expect(load.readers == 1)
     }
 
     @Test func aBusyMachineIsNoFaultOfATier() {

@@ -11,7 +11,8 @@ import Testing
     @Test func theyComeInOrderOrNotInTime() async throws {
         let deadlines = Deadlines(time: TimeSource(clock))
         let arrivals = Arrivals<Int>()
-        #expect(arrivals.add(1) && arrivals.add(2))
+        #expect(arrivals.add(1))
+        #expect(arrivals.add(2))
         #expect(try await arrivals.next(deadlines) == 1)
         #expect(try await arrivals.next(within: .seconds(1), deadlines) == 2)
         #expect(try await clock.passing { try await arrivals.next(within: .seconds(1), deadlines) } == nil)
@@ -20,7 +21,8 @@ import Testing
         #expect(arrivals.add(3))
         #expect(try await third == 3)
         #expect(arrivals.add(4))
-        #expect(arrivals.leave() == [4] && !arrivals.add(5))
+        #expect(arrivals.leave() == [4])
+        #expect(!arrivals.add(5))
     }
 
     @Test func whoIsCancelledWaitsForNothing() async throws {
@@ -57,6 +59,7 @@ import Testing
         limit.release(weight: 2)
         #expect(try await room)
         // Neither wait has taken more than it was given.
-        #expect(limit.acquireNow() && !limit.acquireNow())
+        #expect(limit.acquireNow())
+        #expect(!limit.acquireNow())
     }
 }

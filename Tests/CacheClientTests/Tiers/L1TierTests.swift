@@ -21,7 +21,8 @@ import Testing
         try await fixture.push(content)
         try await fixture.withCache(l1: fixture("l1")) { try await fixture.expect(content, from: $0) }
         let gate = open(fixture("l1/open.lock"), O_RDWR)
-        try #require(gate >= 0 && flock(gate, LOCK_EX) == 0)
+        try #require(gate >= 0)
+        try #require(flock(gate, LOCK_EX) == 0)
         let clock = ManualClock()
         try await clock.passing {
             try await fixture.withCache(l1: fixture("l1"), time: TimeSource(clock)) {
@@ -48,7 +49,8 @@ import Testing
         try await fixture.withCache(l1: fixture("l1")) { cache in
             try await fixture.expect(content, from: cache)
             gate = open(fixture("l1/open.lock"), O_RDWR)
-            try #require(gate >= 0 && flock(gate, LOCK_EX) == 0)
+            try #require(gate >= 0)
+            try #require(flock(gate, LOCK_EX) == 0)
         }
         close(gate)
         try await fixture.withCache(l1: fixture("l1")) { cache in
@@ -61,7 +63,8 @@ import Testing
         try await fixture.push(content)
         try await fixture.withCache(l1: fixture("l1")) { _ in }
         let gate = open(fixture("l1/open.lock"), O_RDWR)
-        try #require(gate >= 0 && flock(gate, LOCK_EX) == 0)
+        try #require(gate >= 0)
+        try #require(flock(gate, LOCK_EX) == 0)
         let opening = Task { try await fixture.withCache(l1: fixture("l1")) { _ in } }
         opening.cancel()
         await #expect(throws: CancellationError.self) { try await opening.value }
@@ -85,6 +88,7 @@ import Testing
             let error = await cacheError { try await fixture.withCache(l1: path) { _ in } }
             #expect(error?.message.contains("another directory") == true)
         }
-        #expect(!DirectoryPath.canNeverBe(fixture.path) && !DirectoryPath.canNeverBe(fixture("new/one")))
+        #expect(!DirectoryPath.canNeverBe(fixture.path))
+        #expect(!DirectoryPath.canNeverBe(fixture("new/one")))
     }
 }

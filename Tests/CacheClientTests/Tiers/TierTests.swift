@@ -23,18 +23,21 @@ import Testing
         try await fixture.withDaemon { url in
             try await fixture.withCache(l1: l1, l2: [url]) { cache in
                 let cold = try await fixture.expect(content, from: cache)
-                #expect(cold.l3.chunks == 4 && cold.zeroChunks == 1)
+                #expect(cold.l3.chunks == 4)
+                #expect(cold.zeroChunks == 1)
                 #expect(cold.l1.chunks + cold.l2.chunks + cold.memory.chunks == 0)
                 let warm = try await fixture.expect(content, from: cache)
                 #expect(warm.memory.chunks == 4)
             }
             try await fixture.withCache(l1: l1, l2: [url]) { cache in
                 let again = try await fixture.expect(content, from: cache)
-                #expect(again.l1.chunks == 4 && again.l3.chunks == 0)
+                #expect(again.l1.chunks == 4)
+                #expect(again.l3.chunks == 0)
             }
             try await fixture.withCache(l1: fixture("other"), l2: [url]) { cache in
                 let other = try await fixture.expect(content, from: cache)
-                #expect(other.l2.chunks == 4 && other.l3.chunks == 0)
+                #expect(other.l2.chunks == 4)
+                #expect(other.l3.chunks == 0)
                 #expect(other.l2.bytes == other.l2.chunks * (1 << 19) - ((1 << 19) - 7777))
                 #expect(cache.counts == other)
             }
@@ -52,11 +55,14 @@ import Testing
         #expect(try await fixture.damage(l1) == 4)
         try await fixture.withCache(l1: l1) { cache in
             let repaired = try await fixture.expect(content, from: cache)
-            #expect(repaired.repairedL1 == 4 && repaired.l3.chunks == 4 && repaired.l1.chunks == 0)
+            #expect(repaired.repairedL1 == 4)
+            #expect(repaired.l3.chunks == 4)
+            #expect(repaired.l1.chunks == 0)
         }
         try await fixture.withCache(l1: l1) { cache in
             let healed = try await fixture.expect(content, from: cache)
-            #expect(healed.l1.chunks == 4 && healed.repairedL1 == 0)
+            #expect(healed.l1.chunks == 4)
+            #expect(healed.repairedL1 == 0)
         }
     }
 
@@ -69,11 +75,13 @@ import Testing
         try await fixture.withDaemon { url in
             try await fixture.withCache(l2: [url]) { cache in
                 let repaired = try await fixture.expect(content, from: cache)
-                #expect(repaired.repairedL2 == 4 && repaired.l3.chunks == 4)
+                #expect(repaired.repairedL2 == 4)
+                #expect(repaired.l3.chunks == 4)
             }
             try await fixture.withCache(l2: [url]) { cache in
                 let healed = try await fixture.expect(content, from: cache)
-                #expect(healed.l2.chunks == 4 && healed.repairedL2 == 0)
+                #expect(healed.l2.chunks == 4)
+                #expect(healed.repairedL2 == 0)
             }
         }
     }
@@ -90,7 +98,8 @@ import Testing
             return error
         }
         #expect(error?.code == (fault == .losing ? .missing : .corrupt))
-        #expect(error?.message.contains("/chunks/") == true && error?.message.contains("--repair") == true)
+        #expect(error?.message.contains("/chunks/") == true)
+        #expect(error?.message.contains("--repair") == true)
     }
 
     @Test func whatAFailedReadLeftBehindIsRight() async throws {
@@ -121,7 +130,8 @@ import Testing
         try Data().write(to: URL(fileURLWithPath: fixture("file")))
         for path in [fixture("file"), fixture("file/below")] {
             let error = await cacheError { try await fixture.withCache(l1: path) { _ in } }
-            #expect(error?.message.contains(path) == true && error?.message.contains("another directory") == true)
+            #expect(error?.message.contains(path) == true)
+            #expect(error?.message.contains("another directory") == true)
         }
     }
 
@@ -137,8 +147,10 @@ import Testing
                 async let one = fixture.readAll(first)
                 async let two = fixture.readAll(second)
                 let results = try await (one, two)
-                #expect(results.0.bytes == content && results.1.bytes == content)
-                #expect(results.0.counts.l1.chunks == 4 && results.1.counts.l3.chunks == 4)
+                #expect(results.0.bytes == content)
+                #expect(results.1.bytes == content)
+                #expect(results.0.counts.l1.chunks == 4)
+                #expect(results.1.counts.l3.chunks == 4)
             }
         }
     }

@@ -223,7 +223,8 @@ extension ImageTree {
         link.content = DataRun(address: RegionAddress(rawValue: 0), length: 600)
         let linked = try tree([[LayerEntry("a", mode: 0o600), link]])
         let a = linked.attributes(of: 2)
-        #expect((a.mode, a.mtimeSeconds, a.size, a.linkCount) == (0o600, 7, 0, 2) && a.content == nil)
+        #expect((a.mode, a.mtimeSeconds, a.size, a.linkCount) == (0o600, 7, 0, 2))
+        #expect(a.content == nil)
     }
 
     @Test func whereBytesAre() throws {
@@ -257,7 +258,8 @@ extension ImageTree {
             ])
         var stretches: [[UInt64]] = []
         let inode = image.attributes(of: image.count - 1)
-        #expect(inode.size == 1000 && inode.isSparse)
+        #expect(inode.size == 1000)
+        #expect(inode.isSparse)
         for range in [UInt64(0)..<30, 5..<15, 10..<11, 29..<30] {
             image.forEachStretch(of: inode, in: range) { stretches.append([$0, $1, $2]) }
         }

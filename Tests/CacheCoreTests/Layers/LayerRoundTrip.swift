@@ -34,7 +34,8 @@ struct SplitLayer {
         let splitter = LayerSplitter(source, kind: kind, limits: limits)
         var nextSlot: [LayerStream: Int] = [:]
         while let chunk = try splitter.next() {
-            try #require(chunk.bytes.readableBytes >= 1 && chunk.bytes.readableBytes <= ChunkLimits.plainBytes)
+            try #require(chunk.bytes.readableBytes >= 1)
+            try #require(chunk.bytes.readableBytes <= ChunkLimits.plainBytes)
             switch chunk.stream {
             case .data:
                 try #require(data[chunk.slot] == nil, "slot \(chunk.slot) came twice")

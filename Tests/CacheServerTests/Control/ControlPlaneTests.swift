@@ -61,7 +61,8 @@ struct ControlPlaneTests {
                 if line.hasPrefix("# TYPE ") {
                     #expect(families.insert(words[2]).inserted, "\(line)")
                 } else if !line.hasPrefix("#") {
-                    #expect(words.count == 2 && Double(words[1]) != nil, "\(line)")
+                    try #require(words.count == 2, "\(line)")
+                    #expect(Double(words[1]) != nil, "\(line)")
                     let name = words[0].prefix { $0 != "{" }
                     let base = ["_bucket", "_sum", "_count"].first { name.hasSuffix($0) && !families.contains(name) }
                     #expect(families.contains(name.dropLast(base?.count ?? 0)), "\(line)")

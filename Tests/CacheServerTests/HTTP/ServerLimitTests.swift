@@ -194,7 +194,8 @@ struct ServerLimitTests {
                     try await server.until { $0.bytesIn >= byte }
                 }
                 let answers = try await (put, get)
-                #expect(answers.0.status == 503 && answers.0.headers["retry-after"] == "1")
+                #expect(answers.0.status == 503)
+                #expect(answers.0.headers["retry-after"] == "1")
                 #expect(answers.1.status == 503)
                 try await connection.send(rest)
                 #expect(try await connection.response()?.status == 201)

@@ -72,7 +72,8 @@ final class Workbench: Sendable {
         if status == 1 {
             #expect(outcome.errorLines.count == 1, "\(arguments): \(outcome.error)", sourceLocation: location)
         }
-        #expect(!outcome.error.isEmpty && outcome.error.utf8.count < 4096, sourceLocation: location)
+        #expect(!outcome.error.isEmpty, sourceLocation: location)
+        #expect(outcome.error.utf8.count < 4096, sourceLocation: location)
         #expect(!outcome.error.contains("Fatal error"), sourceLocation: location)
         return outcome.error
     }

@@ -28,7 +28,8 @@ import Testing
         for name in ["top", "d/inner", "hard", "d/soft", "e/up", "abs", "caf\u{E9}"] {
             #expect(try bytes(index.find(name)) == Array("right".utf8), "\(name)")
         }
-        #expect(try index.find("inner") == nil && index.find("d") == nil)
+        #expect(try index.find("inner") == nil)
+        #expect(try index.find("d") == nil)
         // Another spelling of the same letter is another name.
         #expect(try index.find("cafe\u{301}") == nil)
     }
@@ -134,7 +135,8 @@ import Testing
         ] {
             try Data(tar.bytes[..<count]).write(to: URL(fileURLWithPath: fixture("a.tar")))
             let error = cacheError { _ = try index(fixture) }
-            #expect(error?.code == .invalidInput && error?.message.contains(fixture("a.tar")) == true)
+            #expect(error?.code == .invalidInput)
+            #expect(error?.message.contains(fixture("a.tar")) == true)
             #expect(error?.message.contains(text) == true, "\(count): \(error as Any)")
         }
     }
