@@ -56,7 +56,7 @@ final class ClientFixture: Sendable {
         ).push(try ImageSource.open(source), as: try reference)
     }
 
-    /// Runs `body` with an open cache and closes it. Its deadlines are of no matter to whoever does not set them.
+    /// Runs `body` with an open cache and closes it. Deadlines that `adjust` does not set never pass.
     @discardableResult
     func withCache<R>(
         l1: String? = nil, l2: [String] = [], memory: Int = 64 << 20,
@@ -106,7 +106,8 @@ final class ClientFixture: Sendable {
         return result.counts
     }
 
-    /// Flips a bit in each place of a file in `directory` that holds the beginning of a chunk's sealed bytes; how many were found.
+    /// Flips a bit in each place of a file in `directory` that holds the beginning of a chunk's sealed bytes; how many
+    /// were found.
     func damage(_ directory: String, chunks: Int = .max) async throws -> Int {
         let file = "\(directory)/data.mdb"
         var data = try Data(contentsOf: URL(fileURLWithPath: file))

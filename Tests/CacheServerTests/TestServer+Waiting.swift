@@ -6,8 +6,8 @@ extension TestServer {
     func url(_ path: String) -> String { url + path }
     func url(_ id: ChunkID) -> String { url("/v1/chunks/\(id.hex)") }
 
-    /// Lets time pass in steps until the caller has what it waits for and cancels this. After each step the daemon answers a request, so
-    /// that no step is longer for it than it says.
+    /// Lets time pass in steps until the caller has what it waits for and cancels this. After each step the daemon
+    /// answers a request, so that no step is longer for it than it says.
     func passTime(in step: Duration) async {
         while !Task.isCancelled {
             time.advance(by: step)

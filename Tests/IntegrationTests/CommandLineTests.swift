@@ -55,7 +55,7 @@ import Testing
         try await bench.shell("echo content > f")
         try bench.write(
             Data(
-                "{\"l3\": \"\(bench("nowhere"))\", \"keyring\": \"\(bench.keyring)\", \"l1-capacity\": \"64MiB\"}".utf8),
+                #"{"l3": "\#(bench("nowhere"))", "keyring": "\#(bench.keyring)", "l1-capacity": "64MiB"}"#.utf8),
             bench("c.json"))
         // The command line wins, then the environment, then the file.
         try await bench.succeed(
@@ -67,11 +67,12 @@ import Testing
         #expect(try await bench.same(bench("f"), bench("g")))
     }
 
-    /// What a push leaves out is said, a line each, unless nobody wants to hear it.
+    /// What a push leaves out is printed, a line each, unless `--quiet` is given.
     @Test func whatAPushLeavesOutIsSaid() async throws {
         let bench = try await Workbench()
         try await bench.python(
-            "import socket; os.mkdir('in'); os.chdir('in'); socket.socket(socket.AF_UNIX).bind('talk'); socket.socket(socket.AF_UNIX).bind('walk')"
+            "import socket; os.mkdir('in'); os.chdir('in'); socket.socket(socket.AF_UNIX).bind('talk'); "
+                + "socket.socket(socket.AF_UNIX).bind('walk')"
         )
         let arguments = ["push", "dir:\(bench("in"))", "acme/d:1", "--l3", bench.l3, "--keyring", bench.keyring]
         let outcome = try await bench.run(arguments)
@@ -205,7 +206,7 @@ import Testing
         try await bench.fail(push + [bench("d")], environment: ["LAYERCACHE_COMPRESSION": "77"], status: 2)
     }
 
-    /// What nobody received must not look like success.
+    /// Output that could not be written must not look like success.
     @Test func answerThatCannotBeWrittenIsAnError() async throws {
         let bench = try await Workbench()
         try await bench.shell("echo x > f")

@@ -1,9 +1,10 @@
 import Foundation
 import Testing
 
-/// Signals and a log that nobody reads, as the daemon that runs meets them.
+/// What the daemon does on signals, and with a log that has no reader.
 struct DaemonEndTests {
-    /// Starts a daemon as `p` on `port`, with `begin(n)` for a PUT of which the daemon has welcomed the head, and `end(s)` for its status.
+    /// Starts a daemon as `p` on `port`, with `begin(n)` for a PUT of which the daemon has welcomed the head, and
+    /// `end(s)` for its status.
     private func prelude(_ bench: Workbench, error: String = "subprocess.DEVNULL") throws -> String {
         let server = [
             try Workbench.binary, "server", "--listen", "127.0.0.1:0", "--store", bench("l2"), "--capacity", "64MiB",
@@ -17,7 +18,8 @@ struct DaemonEndTests {
             def begin():
                 s = socket.create_connection(('127.0.0.1', port))
                 i = hashlib.sha256(body).hexdigest()
-                s.sendall(f'PUT /v1/chunks/{i} HTTP/1.1\\r\\nHost: x\\r\\nExpect: 100-continue\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n'.encode())
+                s.sendall(f'PUT /v1/chunks/{i} HTTP/1.1\\r\\nHost: x\\r\\nExpect: 100-continue\\r\\nContent-Length: \
+            {len(body)}\\r\\n\\r\\n'.encode())
                 assert s.recv(99)[9:12] == b'100'
                 return s
             def end(s):
@@ -85,7 +87,8 @@ struct DaemonEndTests {
                 while not dropped:
                     p.send_signal(signal.SIGHUP)
                     text = ask('GET', '/metrics')[1].decode()
-                    dropped = int([l for l in text.splitlines() if l.startswith('layercache_log_dropped_total ')][0].split()[1])
+                    dropped = int([l for l in text.splitlines() if l.startswith('layercache_log_dropped_total \
+                ')][0].split()[1])
                 s = begin(); print(end(s), ask('GET', '/readyz')[0])
                 p.send_signal(signal.SIGTERM); print(p.wait(300))
                 """)

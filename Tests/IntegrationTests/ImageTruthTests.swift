@@ -50,8 +50,10 @@ import Testing
         try await bench.python(
             """
             layers = [base(), app()]
-            config = json.dumps({'architecture': 'amd64', 'os': 'linux', 'rootfs': {'type': 'layers', 'diff_ids': ['sha256:' + sha(l) for l in layers]}}).encode()
-            manifest = [{'Config': sha(config) + '.json', 'RepoTags': ['acme/app:1'], 'Layers': ['%d/layer.tar' % i for i in range(2)]}]
+            config = json.dumps({'architecture': 'amd64', 'os': 'linux', 'rootfs': {'type': 'layers', 'diff_ids': \
+            ['sha256:' + sha(l) for l in layers]}}).encode()
+            manifest = [{'Config': sha(config) + '.json', 'RepoTags': ['acme/app:1'], 'Layers': ['%d/layer.tar' % i \
+            for i in range(2)]}]
             write('docker.tar', tar([(sha(config) + '.json', config), ('manifest.json', json.dumps(manifest).encode())]
                 + [('%d/layer.tar' % i, l) for i, l in enumerate(layers)]))
             print('sha256:' + sha(config), *['sha256:' + sha(l) for l in layers], file=open('expected', 'w'))
@@ -71,7 +73,8 @@ import Testing
         for tag in ["docker", "oci"] {
             try await bench.pull("acme/app:\(tag)", "oci:\(bench(tag)):x")
             try await bench.shell(
-                "skopeo inspect --config --raw oci:\(tag):x > \(tag).json; skopeo --insecure-policy copy -q oci:\(tag):x oci:\(tag).copy:x"
+                "skopeo inspect --config --raw oci:\(tag):x > \(tag).json; skopeo --insecure-policy copy -q "
+                    + "oci:\(tag):x oci:\(tag).copy:x"
             )
         }
         let ids = "json.load(open('docker.json'))['rootfs'] == json.load(open('oci.json'))['rootfs']"
@@ -95,7 +98,8 @@ import Testing
     @Test func imageOnTheSameBaseUploadsWhatIsNew() async throws {
         let bench = try await Workbench()
         try await bench.python(
-            "image('one', [base(), app()], ['+gzip', '+gzip'])\nimage('two', [base(), tar([('srv/new', noise(9, 300000))])], ['', ''])"
+            "image('one', [base(), app()], ['+gzip', '+gzip'])\nimage('two', [base(), tar([('srv/new', noise(9, "
+                + "300000))])], ['', ''])"
         )
         try await bench.push("oci:\(bench("one")):latest", "acme/one:1")
         let known = Set(bench.files(below: bench.l3))
@@ -113,7 +117,7 @@ import Testing
         try await bench.python(mixed)
         try await bench.push("oci:\(bench("image")):latest", "acme/app:1")
         let chunks = bench.files(below: bench.l3).filter { $0.contains("/chunks/") }
-        // Whoever read a layer again would now find garbage of the same size.
+        // A second reading of a layer would find garbage of the same size.
         try await bench.python(
             """
             for name in os.listdir('image/blobs/sha256'):

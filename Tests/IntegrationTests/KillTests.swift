@@ -36,7 +36,7 @@ import Testing
         try await bench.succeed(["verify", "acme/app:1", "--l3", bench.l3, "--keyring", bench.keyring])
         try await bench.pull("acme/app:1", "oci:\(bench("out")):1")
         #expect(try await bench.python("truth('out')") == bench.python("truth('image')"), "seed \(seed)")
-        // What the killed ones left is gone once somebody opened the store after them.
+        // What the killed ones left is gone once the store has been opened after them.
         #expect(temporaries(bench) == [], "seed \(seed)")
     }
 
@@ -77,7 +77,8 @@ import Testing
             try await bench.kill(
                 try bench.start(bench.pullArguments("acme/f:1", destination)), onceGrown: bench.path,
                 by: .random(in: 0...13_000_000, using: &generator))
-            // What came to its end before is no business of this test, nor is what was killed in the short time of moving up.
+            // Pulls that ended before the kill are not tested here, nor are those killed in the moment of the final
+            // rename.
             let isDone = try await bench.shell("ls -d new there/0 2>/dev/null || true")
             if !isDone.isEmpty, form != "oci:new:1" { try await bench.shell("rm -rf new there; mkdir there") }
         }

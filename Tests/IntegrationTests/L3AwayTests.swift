@@ -22,7 +22,8 @@ import Testing
         return answer
     }
 
-    /// Pulls as a host that has nothing, until L2 has all that it takes: on a machine that is busy a pull does not wait until L2 has it.
+    /// Pulls as a host that has nothing, until L2 has all that it takes: on a machine that is busy a pull does not wait
+    /// until L2 has it.
     private func fillL2(_ bench: Workbench, _ daemon: Daemon) async throws {
         for _ in 0..<20 {
             try await bench.shell("rm -rf cold")

@@ -3,7 +3,8 @@ import Glibc
 import TestSupport
 import Testing
 
-/// Others on the host that share an L1 and are stopped, killed, or in containers of their own: they cost a warning, never a pull.
+/// Others on the host that share an L1 and are stopped, killed, or in containers of their own: they cost a warning,
+/// never a pull.
 @Suite struct NeighbourTests {
     private func bench() async throws -> Workbench {
         let bench = try await Workbench()
@@ -25,7 +26,7 @@ import Testing
         #expect(try await bench.same(bench("in"), bench("out")), sourceLocation: location)
     }
 
-    /// A pull that has L1 open and stands in its output for as long as nobody reads it.
+    /// A pull that has L1 open and is stopped in its output until that is read.
     private func standing(_ bench: Workbench, wrapped: [String] = []) async throws -> ChildProcess {
         try await bench.shell("rm -f pipe; mkfifo pipe")
         let words =
@@ -34,7 +35,7 @@ import Testing
             ]
         let pull = try ChildProcess(
             words[0], Array(words.dropFirst()), environment: Workbench.unhurried, in: bench(".out"))
-        // Somebody has the pipe open and takes only the beginning.
+        // A reader has the pipe open and takes only the beginning.
         let taken = try await bench.python(
             """
             pipe = os.open('pipe', os.O_RDONLY)
@@ -45,7 +46,7 @@ import Testing
         return pull
     }
 
-    /// Whoever was stopped in the middle of opening or closing the store holds its lock.
+    /// A process that was stopped in the middle of opening or closing the store holds its lock.
     @Test func lockThatSomebodyHolds() async throws {
         let bench = try await bench()
         try await pullsRight(bench)

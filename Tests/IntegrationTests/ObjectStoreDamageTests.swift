@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// L3 is the truth: what is damaged there is an error that names the object, and a push with --repair heals what it can.
+/// L3 is the truth: what is damaged there is an error that names the object, and a push with --repair heals what it
+/// can.
 @Suite struct ObjectStoreDamageTests {
     private func bench() async throws -> Workbench {
         let bench = try await Workbench()

@@ -13,7 +13,8 @@ import Testing
         files.append(('opt/PATHMARKER-noise', noise(1, 300000) + secret(7) + noise(2, 300000)))
         layer = io.BytesIO(tar(files))
         with tarfile.open(fileobj=layer, mode='a') as t:
-            i = tarfile.TarInfo('PATHMARKER-link'); i.type = tarfile.SYMTYPE; i.linkname = 'TARGETMARKER'; i.uname = 'USERMARKER'; t.addfile(i)
+            i = tarfile.TarInfo('PATHMARKER-link'); i.type = tarfile.SYMTYPE; i.linkname = 'TARGETMARKER'; \
+        i.uname = 'USERMARKER'; t.addfile(i)
         image('image', [layer.getvalue()], ['+gzip'])
         """
 
@@ -21,7 +22,8 @@ import Testing
         "SECRET-MARKER", "PATHMARKER", "TARGETMARKER", "USERMARKER", "diff_ids", "PATH=/bin", "ustar",
     ]
 
-    /// Words of the image found in a file of the tier. A piece of `words` as long as this does not come up by chance in some megabytes.
+    /// Words of the image found in a file of the tier. A piece of `words` as long as this does not come up by chance in
+    /// some megabytes.
     private func leaks(_ bench: Workbench, _ directories: [String]) throws -> [String] {
         var found: [String] = []
         var count = 0
@@ -107,7 +109,9 @@ import Testing
         #expect(try bench.bytes(bench.keyring) == before)
         let key = String(decoding: before, as: UTF8.self).split(separator: "\"").first { $0.count > 40 }
         try await bench.shell(
-            "head -c 100 keys.json > cut.json; sed 's/\"key\"[^,}]*/\"key\":\"AAAA\"/' keys.json > short.json; chmod 600 cut.json short.json; echo '[]' > list.json; head -c 3000000 /dev/zero > large.json; chmod 600 *.json"
+            "head -c 100 keys.json > cut.json; sed 's/\"key\"[^,}]*/\"key\":\"AAAA\"/' keys.json > short.json; "
+                + "chmod 600 cut.json short.json; echo '[]' > list.json; head -c 3000000 /dev/zero > large.json; "
+                + "chmod 600 *.json"
         )
         for name in ["cut", "short", "list", "large", "none"] {
             let line = try await bench.fail(

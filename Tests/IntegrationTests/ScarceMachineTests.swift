@@ -85,7 +85,8 @@ import Testing
 
     @Test(.enabled(if: Workbench.isRoot && BuiltProgram.isInstalled("setpriv"))) func fewThreads() async throws {
         let bench = try await bench()
-        // A user that nobody else is: root has no such limit.
+        // A user number that no other process has: the limit counts all processes of a user, and root has no such
+        // limit.
         let user = 3_000_000 + Int.random(in: 0..<1_000_000)
         try await bench.shell("chown -R \(user) . && chmod 755 . && cp '\(Workbench.binary)' lc && chmod 755 lc")
         let program = ["setpriv", "--reuid", "\(user)", "--clear-groups"]
@@ -147,7 +148,8 @@ import Testing
             #include <unistd.h>
             int clock_gettime(clockid_t clock, struct timespec *now) {
                 int result = syscall(SYS_clock_gettime, clock, now);
-                if (result == 0 && clock != CLOCK_MONOTONIC && clock < 7 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+                if (result == 0 && clock != CLOCK_MONOTONIC && clock < 7 && (clock == CLOCK_REALTIME || clock == \#
+            CLOCK_REALTIME_COARSE))
                     now->tv_sec -= 4000000000L;
                 return result;
             }

@@ -16,7 +16,8 @@ import Testing
             mkdir store; chgrp 4000 store; chmod 2775 store; umask 002
             as() { user=$1; shift; setpriv --reuid $user --regid 4000 --clear-groups "$@"; }
             for user in 3001 3002; do
-                cp keys.json keys-$user; chown $user keys-$user; chmod 600 keys-$user; mkdir home-$user; chown $user home-$user
+                cp keys.json keys-$user; chown $user keys-$user; chmod 600 keys-$user; mkdir home-$user; \
+            chown $user home-$user
                 head -c 3000000 /dev/urandom > own-$user; chmod 644 own-$user common
             done
             for round in 1 2; do for user in 3001 3002; do
@@ -38,7 +39,8 @@ import Testing
             LC='\(Workbench.binary)'; P="--l3 deep/er/store --keyring keys.json --quiet"; umask 077; echo x > f
             $LC push file:f acme/a:1 $P; $LC push file:f acme/a:1 $P; $LC pull acme/a:1 file:out $P
             find deep out -type d ! -perm 700; find deep out -type f ! -perm 600
-            umask 027; rm -r deep; $LC push file:f acme/a:1 $P; $LC pull acme/a:1 file:out $P; $LC pull acme/a:1 file:more $P
+            umask 027; rm -r deep; $LC push file:f acme/a:1 $P; $LC pull acme/a:1 file:out $P; \
+            $LC pull acme/a:1 file:more $P
             find deep -type d ! -perm 750; find deep out more -type f ! -perm 640
             stat -c %a keys.json; umask 0; $LC keygen beta --keyring keys.json --quiet; stat -c %a keys.json
             """)
@@ -53,9 +55,11 @@ import Testing
         let said = try await bench.shell(
             """
             LC=./lc; cp '\(Workbench.binary)' lc; chmod 755 . lc; echo x > f; chmod 644 f
-            mkdir -p store/.tmp; chmod 777 store; chmod 1777 store/.tmp; touch store/.tmp/dead.lock store/.tmp/dead.1 store/.tmp/none.1
+            mkdir -p store/.tmp; chmod 777 store; chmod 1777 store/.tmp; touch store/.tmp/dead.lock store/.tmp/dead.1 \
+            store/.tmp/none.1
             chmod 600 store/.tmp/*; cp keys.json k; chown 3001 k; chmod 600 k
-            setpriv --reuid 3001 --regid 4000 --clear-groups $LC push file:f acme/a:1 --l3 store --keyring k --quiet; ls store/.tmp
+            setpriv --reuid 3001 --regid 4000 --clear-groups $LC push file:f acme/a:1 --l3 store --keyring k --quiet; \
+            ls store/.tmp
             """)
         #expect(said == "dead.1\ndead.lock\nnone.1\n", "\(said)")
     }

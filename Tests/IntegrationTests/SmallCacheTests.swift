@@ -102,7 +102,7 @@ import Testing
         #expect(server.contains("space"), "\(server)")
     }
 
-    /// Whoever may write to the directory must not make another user write elsewhere.
+    /// A user who may write to the directory must not be able to make another user write elsewhere.
     @Test func lockFilesAreNoLinks() async throws {
         let bench = try await bench(1_000_000)
         try await bench.shell("mkdir l1; echo 0123456789abcdef > victim; ln -s ../victim l1/use.lock")

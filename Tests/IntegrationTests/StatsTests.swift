@@ -85,13 +85,14 @@ import Testing
         #expect(try await daemon.stop().status == 0)
     }
 
-    /// What somebody at the other end sends is numbers or an error.
+    /// Any answer of the other end is shown as numbers or is an error.
     @Test func answersOfAnL2ArePrintedAsOneObject() async throws {
         let bench = try await Workbench()
         let answer = try await bench.python(
             """
             import http.server, json, subprocess, threading
-            bodies = [b'{"a":\\n 1, "b": [true, null, 1.5, {"c": "x"}]}\\n\\n', b'{"a": 1}\\n{"b": 2}', b'\\x1b[2J', b'[1]', b'',
+            bodies = [b'{"a":\\n 1, "b": [true, null, 1.5, {"c": "x"}]}\\n\\n', b'{"a": 1}\\n{"b": 2}', b'\\x1b[2J', \
+            b'[1]', b'',
                       b'{"a": ' + b'[' * 100000 + b']' * 100000 + b'}', b'{"a": "' + b'x' * 2000000 + b'"}']
             class Answer(http.server.BaseHTTPRequestHandler):
                 def do_GET(self):
@@ -109,7 +110,8 @@ import Testing
                 p = subprocess.run(['\(Workbench.binary)', 'stats', '--json', '--quiet',
                     '--l2', 'http://127.0.0.1:%d' % server.server_port], capture_output=True)
                 same = p.returncode == 0 and json.loads(p.stdout) == json.loads(bodies[index])
-                print(p.returncode, p.stdout.count(b'\\n'), p.stderr.count(b'\\n'), b'\\x1b' in p.stdout + p.stderr, same)
+                print(p.returncode, p.stdout.count(b'\\n'), p.stderr.count(b'\\n'), b'\\x1b' in p.stdout + p.stderr, \
+            same)
             """)
         #expect(answer == "0 1 0 False True\n" + String(repeating: "1 0 1 False False\n", count: 6))
     }

@@ -134,17 +134,19 @@ import Testing
     @Test(.enabled(if: hasTerminals, "there is no pseudo terminal to be had"))
     func progressFitsTheTerminal() async throws {
         let bench = try await Workbench()
-        // A pull whose pipe nobody reads until it has drawn its line: it cannot be done before that, however fast it is.
+        // The pull's output pipe is read only after it has drawn its line, so that it cannot be done before that.
         try await bench.python("write('in.tar', tar([('a', noise(2, 3000000))])); os.mkfifo('out')")
         try await bench.push("tar:\(bench("in.tar"))", "acme/a:1")
+        let words = [
+            try Workbench.binary, "pull", "acme/a:1", "tar:\(bench("out"))", "--l3", bench.l3, "--keyring",
+            bench.keyring,
+        ]
         let pull = try await bench.python(
             """
             import fcntl, pty, struct, subprocess, termios
             leader, follower = pty.openpty()
             fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 30, 0, 0))
-            p = subprocess.Popen(\([
-                Workbench.binary, "pull", "acme/a:1", "tar:\(bench("out"))", "--l3", bench.l3, "--keyring", bench.keyring,
-            ]), stdout=subprocess.DEVNULL, stderr=follower)
+            p = subprocess.Popen(\(words), stdout=subprocess.DEVNULL, stderr=follower)
             os.close(follower)
             pipe = open('out', 'rb')
             seen = b''

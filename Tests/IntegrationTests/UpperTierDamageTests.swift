@@ -88,7 +88,8 @@ import Testing
         #expect(healed.repaired.l2 == 0)
     }
 
-    /// Bytes of chunks, not of the index: each damaged chunk is dropped, counted by the pull and by the daemon, and replaced.
+    /// Bytes of chunks, not of the index: each damaged chunk is dropped, counted by the pull and by the daemon, and
+    /// replaced.
     @Test func damagedChunksAreCounted() async throws {
         let bench = try await bench()
         var daemon = try await Daemon(bench)

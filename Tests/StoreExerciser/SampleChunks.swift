@@ -2,7 +2,8 @@ import CacheCore
 import NIOCore
 import TestSupport
 
-/// Chunks that can be made again from a number. Their sizes are those of sealed chunks of real images: many around 200 KiB, some raw.
+/// Chunks that can be made again from a number. Their sizes are those of sealed chunks of real images: many around 200
+/// KiB, some raw.
 struct SampleChunks {
     private let noise: ByteBuffer
 

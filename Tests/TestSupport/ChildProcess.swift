@@ -114,7 +114,8 @@ package final class ChildProcess: Sendable {
         return try outcome(status)
     }
 
-    /// Waits until it has printed `count` lines, as a daemon does that serves now, or has ended; what it printed so far.
+    /// Waits until it has printed `count` lines, as a daemon does that serves now, or has ended; what it printed so
+    /// far.
     @discardableResult
     package func lines(_ count: Int) async throws -> [Substring] {
         try await eventually("\(count) lines of: \(name)") {
@@ -123,8 +124,8 @@ package final class ChildProcess: Sendable {
         return try text(outputPath).split(separator: "\n")
     }
 
-    /// Waits like ``lines(_:)``, and blocks its thread meanwhile: a process that is to be killed at a step does not run on for as long as
-    /// the threads of the cooperative pool are busy with other tests.
+    /// Waits like ``lines(_:)``, and blocks its thread meanwhile: a process that is to be killed at a step does not run
+    /// on for as long as the threads of the cooperative pool are busy with other tests.
     package func blockUntilLines(_ count: Int) throws {
         let end = ContinuousClock.now + .seconds(Self.patience)
         while try !hasEnded && countLines() < count {

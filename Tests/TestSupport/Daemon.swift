@@ -1,7 +1,8 @@
 import Foundation
 import Glibc
 
-/// An L2 daemon of the built binary, on a free port of the loopback interface; killed when the last reference to it goes away.
+/// An L2 daemon of the built binary, on a free port of the loopback interface; killed when the last reference to it
+/// goes away.
 package final class Daemon: Sendable {
     package let address: String
     package let process: ChildProcess

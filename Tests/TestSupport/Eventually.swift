@@ -5,7 +5,8 @@ package struct TookTooLong: Error, CustomStringConvertible {
     package init(_ description: String) { self.description = description }
 }
 
-/// Waits until `condition` holds: a state of files or of other processes, which send no notice when it comes. Looks every millisecond.
+/// Waits until `condition` holds: a state of files or of other processes, which send no notice when it comes. Looks
+/// every millisecond.
 ///
 /// - Parameter patience: seconds after which a run is taken for broken; no test's outcome depends on it otherwise.
 package func eventually(

@@ -2,7 +2,8 @@ package import CacheCore
 import NIOConcurrencyHelpers
 import NIOCore
 
-/// An object store over a real one that fails, hangs or damages what it gives when a test tells it to, and counts what it is asked.
+/// An object store over a real one that fails, hangs or damages what it gives when a test tells it to, and counts what
+/// it is asked.
 package final class FaultyObjectStore: ObjectStore {
     package enum Fault: Sendable {
         case none

@@ -1,7 +1,7 @@
 import NIOConcurrencyHelpers
 
-/// A clock that stands still unless a test moves it, so that no machine is too slow for a deadline. A task that sleeps by it wakes when
-/// the clock has come that far.
+/// A clock that stands still unless a test moves it, so that no machine is too slow for a deadline. A task that sleeps
+/// by it wakes when the clock has come that far.
 package final class ManualClock: Clock {
     package struct Instant: InstantProtocol {
         package var offset: Duration
@@ -60,7 +60,8 @@ package final class ManualClock: Clock {
         for continuation in woken { continuation.resume() }
     }
 
-    /// Lets time pass for as long as `body` runs, far faster than it does: what waits for a deadline meets it, however slow the machine is.
+    /// Lets time pass for as long as `body` runs, far faster than it does: what waits for a deadline meets it, however
+    /// slow the machine is.
     package func passing<R: Sendable>(_ body: () async throws -> R) async throws -> R {
         let passing = Task {
             while !Task.isCancelled {

@@ -21,7 +21,8 @@ final class ProcessEnd: Sendable {
         }
     }
 
-    /// Its wait status once it has ended. Reaped under the lock, so that no signal goes to a stranger with the same number.
+    /// Its wait status once it has ended. Reaped under the lock, so that no signal goes to a stranger with the same
+    /// number.
     @discardableResult
     func collect() -> Int32? {
         let (status, waiting) = state.withLock { state -> (Int32?, [@Sendable (Int32) -> Void]) in

@@ -2,8 +2,8 @@ package import NIOCore
 
 /// SplitMix64 (Steele et al., OOPSLA 2014): a random number generator whose numbers depend on its seed alone.
 ///
-/// A test that makes one without a seed gets a new seed each time and names ``seed`` in its expectations, so that a failure can be
-/// repeated.
+/// A test that makes one without a seed gets a new seed each time and names ``seed`` in its expectations, so that a
+/// failure can be repeated.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
     package let seed: UInt64
     private var state: UInt64
@@ -31,7 +31,8 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
         words(for: count).withUnsafeBytes { ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: $0.prefix(count))) }
     }
 
-    /// Enough numbers for `count` bytes. Written by a pointer: appending costs a debug build a microsecond for each number.
+    /// Enough numbers for `count` bytes. Written by a pointer: appending costs a debug build a microsecond for each
+    /// number.
     private mutating func words(for count: Int) -> [UInt64] {
         [UInt64](unsafeUninitializedCapacity: (count + 7) / 8) { words, filled in
             filled = (count + 7) / 8

@@ -1,5 +1,6 @@
 extension TemporaryDirectory {
-    /// Runs a script of bash in the directory, which ends at the first command that fails, and returns what it prints. Blocks.
+    /// Runs a script of bash in the directory, which ends at the first command that fails, and returns what it prints.
+    /// Blocks.
     ///
     /// Texts are sorted by their bytes and times are in UTC, whatever the machine's own settings are.
     @discardableResult

@@ -90,7 +90,8 @@ import Testing
         #expect(error?.code == .corrupt)
     }
 
-    /// Lengths and keys that lie about honest chunks: an error for whoever uses the manifest, and no harm for anybody else.
+    /// Lengths and keys that lie about honest chunks: an error for readers of this manifest, and no harm to other
+    /// readers.
     @Test func refsThatLieSpoilNobodysChunks() async throws {
         let layer = try await honest()
         try await fixture.withDaemon { url in
@@ -112,7 +113,7 @@ import Testing
                     let image = try await fixture.image(cache)
                     do {
                         let bytes = try await image.layers[0].collect()
-                        // A raw chunk opens under any key: to nothing that anybody else is given.
+                        // A raw chunk opens under any key; what comes out is given to no other reader.
                         #expect(ref == wrongKey)
                         #expect(bytes.count == content.count)
                         #expect(bytes != content)

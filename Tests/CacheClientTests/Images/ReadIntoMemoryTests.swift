@@ -71,7 +71,8 @@ import Testing
         try Data().write(to: URL(fileURLWithPath: "\(tree)/empty"))
         try #require(
             system(
-                "cd '\(tree)' && truncate -s 1200000 sparse && dd if=plain of=sparse bs=4096 seek=64 count=32 conv=notrunc 2>/dev/null"
+                "cd '\(tree)' && truncate -s 1200000 sparse && dd if=plain of=sparse bs=4096 seek=64 count=32 "
+                    + "conv=notrunc 2>/dev/null"
             ) == 0)
         try #require(system("tar -C '\(tree)' --sparse -cf '\(fixture("tree.tar"))' .") == 0)
         try await fixture.push(.tar(file: fixture("tree.tar")))

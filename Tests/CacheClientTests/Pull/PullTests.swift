@@ -12,7 +12,7 @@ import Testing
 
     init() throws { fixture = try ClientFixture() }
 
-    /// Whoever gives up a pull gets its thread back although L3 hangs, and nothing is left of the destination.
+    /// A pull that is cancelled returns although L3 hangs, and leaves nothing of the destination.
     @Test(arguments: [true, false]) func aPullThatIsCancelledReturns(_ isFile: Bool) async throws {
         let content = fixture.bytes(3_000_000)
         if isFile {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CacheClient
 
-/// Waits that end by what they wait for, by their time, or because nobody waits any more.
+/// Waits that end because an item arrived, because their time is over, or because the waiter was cancelled.
 @Suite(.timeLimit(.minutes(2))) struct ArrivalTests {
     private let clock = ManualClock()
 

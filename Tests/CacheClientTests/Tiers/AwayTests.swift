@@ -18,7 +18,7 @@ import Testing
 
     @Test func withoutL2ReadersGoToL3() async throws {
         try await fixture.push(content)
-        // A port on which nobody listens: bound once, then closed.
+        // A port without a listener: bound once, then closed.
         let listener = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup).bind(
             host: "127.0.0.1", port: 0
         ).get()
@@ -31,7 +31,8 @@ import Testing
         }
     }
 
-    /// It accepts connections and never answers: L3 is asked once there is no patience left, although the deadline is far.
+    /// It accepts connections and never answers: L3 is asked once there is no patience left, although the deadline is
+    /// far.
     @Test func aBlackHoleCostsNoMoreThanThePatience() async throws {
         try await fixture.push(content)
         let listener = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup).bind(

@@ -10,7 +10,8 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct DeliveryTests {
     private struct DiskIsFull: Error {}
 
-    /// Of many who share a flight, only the one whose taking fails hears of it, whoever started the flight.
+    /// Of many readers that share a flight, only the one whose delivery fails gets the error, no matter which of them
+    /// started the flight.
     @Test(arguments: [true, false]) func aDeliveryThatFailsFailsAlone(_ isLeader: Bool) async throws {
         let fixture = try ClientFixture()
         let content = fixture.bytes(100_000)

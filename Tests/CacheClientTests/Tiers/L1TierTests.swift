@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    /// Whoever closes the store waits for nobody who is opening it.
+    /// Closing the store does not wait for a process that holds the lock for opening it.
     @Test func closingTakesNoLock() async throws {
         try await fixture.push(content)
         var gate: Int32 = -1

@@ -92,7 +92,7 @@ import Testing
         fixture.store.set(fault)
         let error = try await fixture.withCache(l1: fixture("l1")) { cache in
             let error = await cacheError { _ = try await fixture.readAll(cache) }
-            // An error is nobody's answer but that of those who waited for it.
+            // An error goes to the readers that waited for it, and is not kept for later ones.
             fixture.store.set(.none)
             try await fixture.expect(content, from: cache)
             return error

@@ -61,7 +61,8 @@ import Testing
         #expect(ref.codec == .zstd)
         #expect(ref.plainLength == 30_000)
         #expect(try open(ref, sealed) == plain)
-        // The answer holds for the zstd that Debian 12 has; another version may choose other bytes, never other plaintext.
+        // The answer holds for the zstd that Debian 12 has; another version may choose other bytes, never other
+        // plaintext.
         if zstdVersion == 10504 {
             #expect(ref.id.hex == "0fca07dff2193b58b834413cb47cc18edda4ee5d503868da1e0d2ec978c44e4a")
             #expect(ref.key.secret.hex == "1653892680a54a200b49a8700f436f5a486299f97c61d73bdee49bfbe1fab0c2")

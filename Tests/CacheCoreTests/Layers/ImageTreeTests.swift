@@ -3,7 +3,8 @@ import Foundation
 import Testing
 
 extension LayerEntry {
-    /// An entry as a line of a table: `d/` a directory, `l -> t` a symbolic link, `h = t` a hard link, `p |` a pipe, else a file.
+    /// An entry as a line of a table: `d/` a directory, `l -> t` a symbolic link, `h = t` a hard link, `p |` a pipe,
+    /// else a file.
     init(_ line: String, mode: UInt16? = nil, mtime: Int64 = 7) {
         let kind: Kind
         var (path, target) = (line, "")
@@ -35,7 +36,8 @@ func tree(_ layers: [[LayerEntry]], whiteouts: Bool = true) throws -> ImageTree 
 }
 
 extension ImageTree {
-    /// Each node but the root, as ``LayerEntry/init(_:mode:mtime:)`` has them; hard links name the node that they are links to.
+    /// Each node but the root, as ``LayerEntry/init(_:mode:mtime:)`` has them; hard links name the node that they are
+    /// links to.
     var lines: [String] {
         (1..<count).map { node in
             let (inode, path) = (attributes(of: node), path(of: node).description)

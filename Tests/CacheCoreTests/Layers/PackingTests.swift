@@ -32,8 +32,8 @@ import Testing
         #expect(lengths == [12289, Self.slot, Self.slot, 100, Self.slot, Self.slot - 1])
     }
 
-    /// `packing 1` must never change under its name: other builds' chunks would not be met again. The slots come from a Python program that
-    /// follows docs/FORMAT.md.
+    /// `packing 1` must never change under its name: other builds' chunks would not be met again. The slots come from a
+    /// Python program that follows docs/FORMAT.md.
     @Test func packsEndWhereTheyAlwaysDid() throws {
         var tar = TarBuilder()
         for number in 0..<20 {

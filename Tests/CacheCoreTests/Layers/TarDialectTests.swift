@@ -4,7 +4,8 @@ import Glibc
 import TestSupport
 import Testing
 
-/// Archives as the common programs write them, each split and put together again, the entry table held against Python's reading.
+/// Archives as the common programs write them, each split and put together again, the entry table held against Python's
+/// reading.
 @Suite struct TarDialectTests {
     static let isRoot = getuid() == 0
 
@@ -14,11 +15,15 @@ import Testing
         try tree.shell(
             """
             mkdir -p tree/dir/sub 'tree/with blank'; cd tree
-            printf 'hello\\n' > dir/small; : > dir/empty; head -c 512 /dev/zero > dir/zeros; head -c 4096 /dev/urandom > dir/block
-            head -c 700000 /dev/urandom > big; head -c 524288 /dev/urandom > exactly; head -c 524287 /dev/urandom > below
+            printf 'hello\\n' > dir/small; : > dir/empty; head -c 512 /dev/zero > dir/zeros; head -c 4096 /dev/urandom \
+            > dir/block
+            head -c 700000 /dev/urandom > big; head -c 524288 /dev/urandom > exactly; head -c 524287 /dev/urandom > \
+            below
             for i in $(seq 40); do head -c $((i * 331)) /dev/urandom > dir/sub/file$i; done
-            printf x > $'with blank/na\\xffme'; ln -s ../target 'with blank/link'; ln dir/small dir/hard; ln big dir/hardbig
-            mkfifo pipe; chmod 4755 dir/small; touch -d '1969-01-01 00:00:00.25' dir/empty; touch -d '2200-01-01' dir/zeros
+            printf x > $'with blank/na\\xffme'; ln -s ../target 'with blank/link'; ln dir/small dir/hard; \
+            ln big dir/hardbig
+            mkfifo pipe; chmod 4755 dir/small; touch -d '1969-01-01 00:00:00.25' dir/empty; \
+            touch -d '2200-01-01' dir/zeros
             """)
         if longNames {
             let name = String(repeating: "n", count: 120)
@@ -33,10 +38,12 @@ import Testing
         return tree
     }
 
-    /// Python's view of an archive, one line an entry: kind, path, mode, owners, mtime, size, link target, digest of the content.
+    /// Python's view of an archive, one line an entry: kind, path, mode, owners, mtime, size, link target, digest of
+    /// the content.
     static let listing = """
         import tarfile, hashlib, sys
-        kinds = {tarfile.LNKTYPE: 4, tarfile.SYMTYPE: 3, tarfile.CHRTYPE: 5, tarfile.BLKTYPE: 6, tarfile.DIRTYPE: 2, tarfile.FIFOTYPE: 7}
+        kinds = {tarfile.LNKTYPE: 4, tarfile.SYMTYPE: 3, tarfile.CHRTYPE: 5, tarfile.BLKTYPE: 6, tarfile.DIRTYPE: 2, \
+        tarfile.FIFOTYPE: 7}
         archive = tarfile.open('out.tar', errors='surrogateescape')
         for m in archive:
             kind = kinds.get(m.type, 1)
@@ -45,7 +52,8 @@ import Testing
             target = m.linkname.encode('utf-8', 'surrogateescape') if kind in (3, 4) else b''
             device = (m.devmajor, m.devminor) if kind in (5, 6) else (0, 0)
             import math
-            print(kind, path.hex(), oct(m.mode & 0o7777), m.uid, m.gid, math.floor(m.mtime), len(content) if kind == 1 else 0,
+            print(kind, path.hex(), oct(m.mode & 0o7777), m.uid, m.gid, math.floor(m.mtime), len(content) if kind == 1 \
+        else 0,
                   target.hex(), *device, hashlib.sha256(content).hexdigest())
         """
 
@@ -92,11 +100,13 @@ import Testing
     ])
     func gnuTarSparse(option: String) throws {
         let tree = try TemporaryDirectory()
-        // One with a few segments, one with more than the header holds, one of nothing but a hole, one that ends in a hole.
+        // One with a few segments, one with more than the header holds, one of nothing but a hole, one that ends in a
+        // hole.
         try tree.shell(
             """
             mkdir tree; cd tree; truncate -s 3000000 few many hole end; truncate -s 1234567 odd
-            for at in 0 200 500; do head -c 5000 /dev/urandom | dd of=few bs=4096 seek=$at conv=notrunc status=none; done
+            for at in 0 200 500; do head -c 5000 /dev/urandom | dd of=few bs=4096 seek=$at conv=notrunc status=none; \
+            done
             python3 -c "import os
             with open('many', 'r+b') as many:
                 for at in range(0, 701, 7): many.seek(at * 4096); many.write(os.urandom(4096))"

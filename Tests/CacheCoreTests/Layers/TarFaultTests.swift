@@ -71,7 +71,7 @@ import Testing
             }, containing: "at byte 1024: a block of zeros")
     }
 
-    /// Nobody reads content after a header of these types; a header must follow, whatever the size says.
+    /// No reader takes content after a header of these types: a header must follow, whatever the size says.
     @Test(arguments: ["1", "2", "3", "4", "5", "6"] as [Character])
     func contentOfWhatHasNone(_ type: Character) {
         let content = Array("not a header".utf8) + [UInt8](repeating: 65, count: 5000)
@@ -130,7 +130,7 @@ import Testing
         }
     }
 
-    /// An owner that no system has is nobody's; the bytes are kept all the same.
+    /// An owner that no system can have counts as none; the bytes are kept all the same.
     @Test func ownersBeyond32Bits() throws {
         let layer = try expectRoundTrip(
             tar {
@@ -218,7 +218,8 @@ import Testing
                     $0.content(Array(text.utf8))
                 }, containing: "sparse")
         }
-        // Without a count, or with another one; lengths without offsets; for what is no file; in star's header, which has another map.
+        // Without a count, or with another one; lengths without offsets; for what is no file; in star's header, which
+        // has another map.
         for records in [
             ["GNU.sparse.map": "0,1"], ["GNU.sparse.map": "0,1", "GNU.sparse.numblocks": "2"],
             ["GNU.sparse.numbytes": "5"],

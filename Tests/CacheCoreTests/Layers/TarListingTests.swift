@@ -19,7 +19,8 @@ import Testing
                 + "\(Int.random(in: 0..<1000, using: &random))"
         }
 
-        /// One entry of any kind, its fields in any of the forms that a header can have them in, described by any extended headers.
+        /// One entry of any kind, its fields in any of the forms that a header can have them in, described by any
+        /// extended headers.
         mutating func entry() {
             let type = pick(["0", "0", "0", "\u{0}", "1", "2", "3", "4", "5", "6"] as [Character])
             var name = String(name().prefix(99))
@@ -28,7 +29,8 @@ import Testing
             let isFile = type == "0" || type == "\u{0}"
             if type == "5" { name += "/" }
             let content = random.bytes(isFile ? pick([0, 1, 511, 512, 513, 3000]) : 0)
-            // Of a link to a file, the size says nothing. (Of others neither, but GNU tar passes over content when it lists them.)
+            // Of a link to a file, the size says nothing. (Of others neither, but GNU tar passes over content when it
+            // lists them.)
             let size = isFile ? content.count : type == "1" ? pick([0, 0, 1, 600, 70_000]) : 0
             var fields: [Int: [UInt8]] = [:]
             fields[108] = pick(["0000017\u{0}", "     17 ", "00000017", "17"]).utf8.map { $0 }

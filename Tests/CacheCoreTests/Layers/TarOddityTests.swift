@@ -2,7 +2,8 @@ import CacheCore
 import TestSupport
 import Testing
 
-/// Archives that are odd but legal to someone: the same bytes come back, and the entry table says what most readers would.
+/// Archives that are odd but legal to someone: the same bytes come back, and the entry table says what most readers
+/// would.
 @Suite struct TarOddityTests {
     private func paths(_ layer: SplitLayer) throws -> [String] { try layer.entries().map(\.displayPath) }
 
@@ -172,7 +173,7 @@ import Testing
         #expect(entries[1].xattrs.isEmpty)
     }
 
-    /// Nobody else reads them, and so they can do no harm.
+    /// No other reader uses them, so they can do no harm.
     @Test func malformedAttributesOfLibarchiveAreLeftOut() throws {
         for (key, value) in [("a", "*"), ("a%4", "aa"), ("a%00", "aa")] {
             var tar = TarBuilder()

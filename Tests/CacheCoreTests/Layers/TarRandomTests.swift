@@ -2,7 +2,8 @@ import CacheCore
 import TestSupport
 import Testing
 
-/// Archives out of a seeded generator, and real ones with bytes flipped, cut and put in: the same bytes come back or a clear error does.
+/// Archives out of a seeded generator, and real ones with bytes flipped, cut and put in: the same bytes come back or a
+/// clear error does.
 @Suite struct TarRandomTests {
     private static func randomTar(_ random: inout SeededGenerator) -> [UInt8] {
         var tar = TarBuilder()
@@ -69,7 +70,8 @@ import Testing
             truncate -s 200000 sparse; printf x | dd of=sparse bs=4096 seek=20 conv=notrunc status=none
             ln sub/file1 hard; ln -s sub soft; printf y > \(String(repeating: "n", count: 150)); mkfifo pipe; cd ..
             tar --format=posix --sparse -cf posix.tar tree; tar --format=gnu --sparse -cf gnu.tar tree
-            tar --format=posix --sparse --sparse-version=0.0 -cf sparse0.tar tree; tar --format=v7 --exclude=pipe --exclude=sparse --exclude='nnn*' -cf v7.tar tree
+            tar --format=posix --sparse --sparse-version=0.0 -cf sparse0.tar tree; tar --format=v7 --exclude=pipe \
+            --exclude=sparse --exclude='nnn*' -cf v7.tar tree
             """)
         var random = SeededGenerator()
         var refused = 0

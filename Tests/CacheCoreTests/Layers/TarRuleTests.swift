@@ -1,7 +1,8 @@
 import CacheCore
 import Testing
 
-/// What the reader makes of headers that readers understand differently: what Go's `archive/tar` does, and so the container runtimes.
+/// What the reader makes of headers that readers understand differently: what Go's `archive/tar` does, and so the
+/// container runtimes.
 @Suite struct TarRuleTests {
     private func entries(_ build: (inout TarBuilder) -> Void) throws -> [LayerEntry] {
         var tar = TarBuilder()

@@ -95,7 +95,7 @@ import Testing
         #expect(try await stored() == newer)
     }
 
-    /// Of the generations below the active one nobody asks.
+    /// A repair does not look at generations below the active one.
     @Test func onlyTheNewestIsRepaired() async throws {
         let retired = GenerationState.seal(
             GenerationSalt(.zero), generation: try #require(Generation(8)), status: .retired, createdAt: 1,

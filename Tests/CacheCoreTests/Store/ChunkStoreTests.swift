@@ -173,7 +173,8 @@ import Testing
             directory.path, options: .init(capacity: 64 << 20, writeQueueBytes: 1), logger: .quiet)
         var asked = UInt64(0)
         var refused = UInt64(0)
-        // The queue holds one chunk. On a busy machine the writer may be done with several before this thread comes with the next.
+        // The queue holds one chunk. On a busy machine the writer may be done with several before this thread comes
+        // with the next.
         while asked < 200 || (refused == 0 && asked < 20_000) {
             let bytes = chunks.bytes(asked, length: ChunkLimits.sealedBytes)
             if !store.tryPut(SampleChunks.id(bytes), bytes) { refused += 1 }

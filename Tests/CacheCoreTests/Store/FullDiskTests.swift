@@ -21,7 +21,7 @@ import Testing
         let store = try openStore(directory, capacity: 64 << 20)
         let first = chunks.bytes(0)
         _ = try await store.put(SampleChunks.id(first), first)
-        // Somebody else takes all the rest.
+        // Another program takes all the rest of the disk.
         let ballast = open("\(directory.path)/ballast", O_WRONLY | O_CREAT, 0o600)
         let zeros = [UInt8](repeating: 0, count: 4096)
         while write(ballast, zeros, zeros.count) > 0 {}

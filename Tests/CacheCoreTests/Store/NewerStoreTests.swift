@@ -51,7 +51,7 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: directory.path + "/data.mdb")) == before)
     }
 
-    /// Whoever makes a store writes both of its meta pages.
+    /// A store that is being made gets both of its meta pages.
     @Test func oneMetaPageOfTwoIsDamage() async throws {
         let directory = try TemporaryDirectory()
         try await makeStore(directory)

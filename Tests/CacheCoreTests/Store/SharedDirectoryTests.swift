@@ -79,7 +79,8 @@ import Testing
         try await exerciser("fuzz", template, 6 << 20, seed: seed, 25).wait().succeeded()
     }
 
-    /// On tmpfs, where a map that is written to leaves no time behind: LMDB meets damage that no look at the file tells of.
+    /// On tmpfs, where a map that is written to leaves no time behind: LMDB meets damage that no look at the file tells
+    /// of.
     @Test func damageInUseNeverCrashesAndNeverGivesWrongBytes() async throws {
         let seed = UInt64.random(in: 0..<1 << 40)
         let directory = try TemporaryDirectory(in: TemporaryDirectory.parentInMemory)

@@ -9,8 +9,8 @@ import Testing
 @Suite struct SnapshotTests {
     private let chunks = SampleChunks()
 
-    /// A commit writes its meta page and hands out its snapshot later: a reader that begins in between, on a busy machine for as long as
-    /// the writer's thread does not run, gets the snapshot before. That is no damage.
+    /// A commit writes its meta page and hands out its snapshot later: a reader that begins in between, on a busy
+    /// machine for as long as the writer's thread does not run, gets the snapshot before. That is no damage.
     @Test func aReaderThatBeginsInTheMiddleOfACommit() async throws {
         let directory = try TemporaryDirectory()
         let store = try openStore(directory)

@@ -6,7 +6,8 @@ import Testing
 
 @testable import CacheStore
 
-/// What the kernel cannot give of LMDB's maps ends no process: a file that is cut off in the middle of a read is like a disk that fails then.
+/// What the kernel cannot give of LMDB's maps ends no process: a file that is cut off in the middle of a read is like a
+/// disk that fails then.
 @Suite struct UnreadableMapTests {
     private let directory: TemporaryDirectory
 

@@ -133,7 +133,7 @@ struct ConnectionLimitTests {
         }
     }
 
-    /// Connections that nobody reads from are cut off once others find none.
+    /// Connections whose clients do not read are cut off once other clients find no free connection.
     @Test func readersThatDoNotReadGiveWay() async throws {
         try await TestServer.run(limits: limits(3)) { server async throws in
             let chunk = TestChunk(seed: 1, length: ChunkLimits.sealedBytes)

@@ -4,7 +4,8 @@ import NIOCore
 import TestSupport
 import Testing
 
-/// What arrives from those who do not speak HTTP correctly, on purpose or not: an answer or an end, and the daemon lives on.
+/// What arrives from those who do not speak HTTP correctly, on purpose or not: an answer or an end, and the daemon
+/// lives on.
 struct HostileInputTests {
     private static let host = "Host: x\r\n"
 
@@ -237,7 +238,8 @@ struct HostileInputTests {
             try await RawConnection.open(server.port) { connection async throws in
                 for chunk in chunks {
                     try await connection.send(
-                        "PUT /v1/chunks/\(chunk.id.hex) HTTP/1.1\r\n\(Self.host)Content-Length: \(chunk.bytes.readableBytes)\r\n\r\n"
+                        "PUT /v1/chunks/\(chunk.id.hex) HTTP/1.1\r\n\(Self.host)Content-Length: "
+                            + "\(chunk.bytes.readableBytes)\r\n\r\n"
                     )
                     try await connection.send(chunk.bytes)
                 }
@@ -276,7 +278,8 @@ struct HostileInputTests {
             let valid = Array(
                 ("PUT /v1/chunks/\(chunk.id.hex) HTTP/1.1\r\n\(Self.host)Content-Length: 20\r\n\r\n01234567890123456789"
                     + "GET /v1/chunks/\(chunk.id.hex) HTTP/1.1\r\n\(Self.host)\r\n"
-                    + "POST /v1/chunks/missing HTTP/1.1\r\n\(Self.host)Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+                    + "POST /v1/chunks/missing HTTP/1.1\r\n\(Self.host)Transfer-Encoding: "
+                    + "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
                     .utf8)
             for round in 0..<150 {
                 var bytes = round % 3 == 0 ? (0..<200).map { _ in UInt8.random(in: 0...255, using: &generator) } : valid

@@ -89,7 +89,8 @@ struct ServerLimitTests {
         }
     }
 
-    /// A client may be gone at any moment, also in the one in which its answer is written: what it held is given back then.
+    /// A client may be gone at any moment, also in the one in which its answer is written: what it held is given back
+    /// then.
     @Test func clientsThatVanishLeaveNoRoomTaken() async throws {
         try await TestServer.run(memory: 0) { server async throws in
             let chunks = (0..<8).map { TestChunk(seed: $0, length: ChunkLimits.sealedBytes) }
@@ -180,7 +181,8 @@ struct ServerLimitTests {
             let chunk = TestChunk(seed: 2)
             try await RawConnection.open(server.port) { connection async throws in
                 try await connection.send(
-                    "PUT /v1/chunks/\(slow.id.hex) HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 524288\r\n\r\n"
+                    "PUT /v1/chunks/\(slow.id.hex) HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "
+                        + "524288\r\n\r\n"
                 )
                 #expect(try await connection.response()?.status == 100)
                 async let put = server.put(chunk)
@@ -204,8 +206,8 @@ struct ServerLimitTests {
         }
     }
 
-    /// Clients that promise bodies and do not send them hold half of the room at most: reading goes on, and other bodies get theirs
-    /// once the first have stood still for half of the time in line.
+    /// Clients that promise bodies and do not send them hold half of the room at most: reading goes on, and other
+    /// bodies get theirs once the first have stood still for half of the time in line.
     @Test func bodiesThatDoNotComeKeepNobodyOut() async throws {
         let limits = limits {
             $0.bytesInFlight = 4 << 20

@@ -141,7 +141,8 @@ final class Workbench: Sendable {
         files(below: directory).compactMap { FileStatus($0)?.storedByteCount }.reduce(0, +)
     }
 
-    /// Bytes that have been written into the files of a directory so far: a file can be given its length or its room ahead of them.
+    /// Bytes that have been written into the files of a directory so far: a file can be given its length or its room
+    /// ahead of them.
     func filledBytes(_ directory: String) -> Int {
         files(below: directory).compactMap { FileStatus($0) }.reduce(0) {
             $0 + min($1.byteCount, $1.storedByteCount)
@@ -165,7 +166,8 @@ extension Workbench {
         }
     }
 
-    /// Kills a process somewhere in its work: once files below `directory` have grown by `bytes`, unless it has come to its end before.
+    /// Kills a process somewhere in its work: once files below `directory` have grown by `bytes`, unless it has come to
+    /// its end before.
     func kill(_ process: ChildProcess, onceGrown directory: String, by bytes: Int) async throws {
         var least = Int.max
         try await eventually("\(bytes) bytes more in \(directory)") {

@@ -79,7 +79,7 @@ struct PushFixture {
     }
 }
 
-/// What happens to a file on a disk that nobody looks after.
+/// Kinds of damage to a file on disk.
 enum Damage: CaseIterable, Sendable {
     case flipped, truncated, emptied, lengthened, removed
 

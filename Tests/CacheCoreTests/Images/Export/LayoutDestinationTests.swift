@@ -171,7 +171,8 @@ import Testing
             """
             m = tagged(image('oci', [tar('z')]), 'other'); m['future'] = {'a': [1, 2.5, None, True, 'ü']}
             layout('oci', [m]); open('t.tar', 'wb').write(tar('a'))
-            i = json.load(open('oci/index.json')); i['annotations'] = {'k': 'v'}; json.dump(i, open('oci/index.json', 'w'))
+            i = json.load(open('oci/index.json')); i['annotations'] = {'k': 'v'}; json.dump(i, open('oci/index.json', \
+            'w'))
             """)
         try copy("tar:\(fixture("t.tar"))", "oci:\(fixture("oci")):x")
         try fixture.python(

@@ -20,7 +20,8 @@ import Testing
             with tarfile.open('a.tar', 'w') as t:
                 for name in ('top', 'd/inner', 'caf\\u00e9'):
                     i = tarfile.TarInfo('\(prefix)' + name); i.size = 5; t.addfile(i, io.BytesIO(b'right'))
-                for name, kind, target in (('hard', tarfile.LNKTYPE, '\(prefix)d/inner'), ('d/soft', tarfile.SYMTYPE, './inner'),
+                for name, kind, target in (('hard', tarfile.LNKTYPE, '\(prefix)d/inner'), ('d/soft', tarfile.SYMTYPE, \
+            './inner'),
                         ('e/up', tarfile.SYMTYPE, '../d/inner'), ('abs', tarfile.SYMTYPE, '/d/inner')):
                     i = tarfile.TarInfo('\(prefix)' + name); i.type = kind; i.linkname = target; t.addfile(i)
             """)
@@ -73,7 +74,8 @@ import Testing
         try fixture.python(
             """
             os.mkdir('in')
-            for name, size, places in (('hole', 300000, []), ('few', 300001, [0, 65536]), ('many', 1000000, range(8192, 900000, 16384)), ('end', 200000, [196608])):
+            for name, size, places in (('hole', 300000, []), ('few', 300001, [0, 65536]), ('many', 1000000, \
+            range(8192, 900000, 16384)), ('end', 200000, [196608])):
                 with open('in/' + name, 'wb') as f:
                     for p in places: f.seek(p); f.write(os.urandom(min(4096, size - p)))
                     f.truncate(size)

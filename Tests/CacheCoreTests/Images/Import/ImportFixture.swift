@@ -19,11 +19,13 @@ final class ImportFixture {
     @discardableResult
     func python(_ script: String) throws -> String { try directory.python(Self.pythonPrelude + script) }
 
-    /// `oci(directory, [(tag, [layer bytes or (media type suffix, bytes)])])` builds a layout independently of the code under test.
+    /// `oci(directory, [(tag, [layer bytes or (media type suffix, bytes)])])` builds a layout independently of the code
+    /// under test.
     private static let pythonPrelude = #"""
         import io, os, sys
         class Lazy:
-            """A module that is imported when it is used: most scripts need few of them, and they take longer than Python itself."""
+            """A module that is imported when it is used: most scripts need few of them, and they take longer than \#
+        Python itself."""
             def __init__(self, name): self._name = name
             def __getattr__(self, attribute): return getattr(__import__(self._name), attribute)
         gzip, hashlib, json, random, struct, subprocess, tarfile, zipfile, zlib = map(
@@ -44,10 +46,12 @@ final class ImportFixture {
             os.makedirs(d + '/blobs/sha256', exist_ok=True)
             open(d + '/blobs/sha256/' + sha(b), 'wb').write(b)
             return {'digest': 'sha256:' + sha(b), 'size': len(b)}
-        def image(d, layers, config_extra={}, suffixes=None, manifest_type=M + 'manifest.v1+json', layer_type=M + 'layer.v1.tar'):
+        def image(d, layers, config_extra={}, suffixes=None, manifest_type=M + 'manifest.v1+json', layer_type=M + \#
+        'layer.v1.tar'):
             """layers: uncompressed tars; suffixes: '' '+gzip' '+zstd' for each."""
             suffixes = suffixes or [''] * len(layers)
-            packed = [{'': lambda b: b, '+gzip': gz, '.gzip': gz, '+zstd': zstd}[s](l) for s, l in zip(suffixes, layers)]
+            packed = [{'': lambda b: b, '+gzip': gz, '.gzip': gz, '+zstd': zstd}[s](l) for s, l in zip(suffixes, \#
+        layers)]
             config = {'architecture': 'amd64', 'os': 'linux', 'created': '2020-01-01T00:00:00Z',
                       'rootfs': {'type': 'layers', 'diff_ids': ['sha256:' + sha(l) for l in layers]}}
             config.update(config_extra)

@@ -133,7 +133,7 @@ import Testing
             #expect(error?.code == .unsupported, "\(error as Any)")
             #expect(try String(contentsOfFile: file, encoding: .utf8) == text)
         }
-        // To read, a name more is in nobody's way.
+        // An unknown member hinders only writing, which would lose it; reading goes on.
         try scratch.write("keyring.json", Array(#"{"version": 1, "tenants": [], "policy": 3}"#.utf8))
         #expect(chmod(file, 0o600) == 0)
         #expect(try Keyring(contentsOf: file).tenants.isEmpty)
