@@ -143,7 +143,7 @@ import Testing
         #expect(!budget.waited(.seconds(9), spared: false))
         #expect(budget.wait == L2Budget.shortestWait)
         #expect(budget.waitForEnd == .zero)
-        #expect(budget.waitForRoom == .zero)
+        #expect(budget.waitForFill == .zero)
         clock.advance(by: .seconds(60))
         #expect(budget.waitForEnd == .milliseconds(500))
         // Many small losses are a large one.
@@ -156,9 +156,9 @@ import Testing
     @Test func fillsLeaveSomethingToReads() {
         let load = ReadLoad(time: time)
         let budget = L2Budget(.seconds(1), load: load, time: time)
-        #expect(budget.waitForRoom == .milliseconds(700))
-        budget.waitedForRoom(.milliseconds(700))
-        #expect(budget.waitForRoom == .zero)
+        #expect(budget.waitForFill == .milliseconds(700))
+        budget.waitedForFill(.milliseconds(700), readers: load.readers)
+        #expect(budget.waitForFill == .zero)
         #expect(budget.waitForEnd == .milliseconds(300))
     }
 

@@ -226,7 +226,7 @@ extension ImageTree {
         link.content = DataRun(address: RegionAddress(rawValue: 0), length: 600)
         let linked = try tree([[LayerEntry("a", mode: 0o600), link]])
         let a = linked.attributes(of: 2)
-        #expect((a.mode, a.mtimeSeconds, a.size, a.linkCount) == (0o600, 7, 0, 2))
+        #expect((a.mode, a.modificationTime.seconds, a.size, a.linkCount) == (0o600, 7, 0, 2))
         #expect(a.content == nil)
     }
 

@@ -1,6 +1,7 @@
 import CacheCore
 import NIOCore
 import NIOHTTP1
+import TestSupport
 
 @testable import CacheServer
 
@@ -28,13 +29,13 @@ struct ConnectionSimulation {
     private(set) var responses = 0
     private(set) var grants = 0
     var queue = AdmissionQueue(InFlightBudget(bytes: 1_500_000, requests: 6, largest: 600_000))
-    var random: SplitMix
+    var random: SeededGenerator
     var now = NIODeadline.uptimeNanoseconds(1 << 40)
     private var lines: [[Int]] = [[], []]
     private let limits: ServerLimits
 
     init(seed: UInt64) {
-        random = SplitMix(state: seed)
+        random = SeededGenerator(seed: seed)
         var limits = ServerLimits()
         limits.pipelinedParts = 12
         limits.chunkBytes = 500_000

@@ -1,4 +1,5 @@
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import CacheServer
@@ -68,7 +69,7 @@ struct AdmissionQueueTests {
     /// Random requests against a model of two plain arrays.
     @Test func modelAgrees() {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         var queue = AdmissionQueue(InFlightBudget(bytes: 1_000, requests: 12, largest: 300))
         var held: [Reservation] = []
         var lines: [[AdmissionQueue.Waiter]] = [[], []]

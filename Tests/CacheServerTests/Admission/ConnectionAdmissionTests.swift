@@ -1,4 +1,5 @@
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import CacheServer
@@ -76,7 +77,7 @@ struct ConnectionAdmissionTests {
     /// Random moves against a model of plain arrays.
     @Test func orderAgreesWithItsModel() {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         var order = EvictionOrder()
         var model: [EvictionOrder.Class: [ConnectionID]] = [:]
         var all: [ConnectionID] = []
