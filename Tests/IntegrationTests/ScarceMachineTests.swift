@@ -99,7 +99,7 @@ import Testing
 
     @Test func littleAddressSpace() async throws {
         let bench = try await bench()
-        for limit in [250_000, 400_000, 600_000, 700_000] {
+        for limit in [250_000, 400_000, 500_000, 600_000] {
             #expect(try await run(bench, "ulimit -v \(limit)", verbs(bench)) == 0, "\(limit)")
         }
         for limit in [900_000, 1_200_000, 2_500_000] {
