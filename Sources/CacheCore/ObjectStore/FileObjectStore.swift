@@ -1,5 +1,4 @@
 public import CacheBase
-internal import Glibc
 public import NIOCore
 internal import NIOPosix
 internal import Synchronization
@@ -10,7 +9,7 @@ internal import Synchronization
 /// made durable before a write returns. Names that begin with a dot are the store's own. Several processes may use one directory.
 ///
 /// What a filesystem imposes beyond S3: there cannot be an object `a` and another `a/b`, and no component is longer than 255 bytes.
-/// Nobody may remove or move directories of a store while it is in use. The filesystem must support hard links and `flock`.
+/// Directories of a store must not be removed or moved while it is in use. The filesystem must support hard links and `flock`.
 ///
 /// Calls run on threads of the store's own, never on the caller's. A version is the SHA-256 of the bytes, so ``get(_:limit:)`` and
 /// ``head(_:)`` read and hash the whole object; ``get(_:range:)`` does not, and is the one for chunks, which have names to check.

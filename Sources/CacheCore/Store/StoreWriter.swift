@@ -2,7 +2,6 @@ internal import CLMDB
 internal import CacheBase
 internal import CacheChunks
 internal import CacheFiles
-internal import Glibc
 internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOCore
@@ -238,7 +237,7 @@ final class StoreWriter: Sendable {
             } catch let failure as LMDBFailure {
                 if failure.isMapFull, retries < Self.triesOnFullMap {
                     // What the first evictions freed, a reader of this or another process may still hold: it is short, so wait for it.
-                    if retries >= 2 { usleep(500 << UInt32(retries)) }
+                    if retries >= 2 { BlockingWait.sleep(microseconds: 500 << UInt32(retries)) }
                     if giveUp(2 * UInt64(budget.groupBytes), Self.maximumEvictions) {
                         retries += 1
                         continue
@@ -379,10 +378,13 @@ final class StoreWriter: Sendable {
     private func refuse(_ works: ArraySlice<Work>, _ failure: LMDBFailure) {
         queue.withLockedValue { $0.underWay = [] }
         let wasFailing = isFailing.exchange(true, ordering: .relaxed)
-        if !wasFailing { spaceError.store(failure.isDiskFull ? directory.lackOfSpace() : 0, ordering: .relaxed) }
+        if !wasFailing {
+            let lack = failure.isDiskFull ? directory.lackOfSpace() : nil
+            spaceError.store(lack?.rawValue ?? 0, ordering: .relaxed)
+        }
         let lack = spaceError.load(ordering: .relaxed)
         let what = "write to the chunk store \(directory.path)"
-        let error = lack == 0 ? CacheError(.io, what, cause: failure) : CacheError.system(what, lack)
+        let error = lack == 0 ? CacheError(.io, what, cause: failure) : CacheError.system(what, Errno(rawValue: lack))
         for work in works { answer(work, .failure(error)) }
         if !wasFailing { logger.warning("chunk store cannot write; reads go on", metadata: ["error": "\(error)"]) }
         guard lack == 0, failure.isDiskFull else { return }
@@ -408,15 +410,11 @@ final class StoreWriter: Sendable {
     }
 
     private static func nanoseconds() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: time.tv_nsec)
+        UInt64(truncatingIfNeeded: SystemClock.monotonic())
     }
 
     /// Seconds of a clock that is cheap to read.
     static func seconds() -> UInt32 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &time)
-        return UInt32(truncatingIfNeeded: time.tv_sec) & 0x3FFF_FFFF
+        UInt32(truncatingIfNeeded: SystemClock.monotonicSeconds()) & 0x3FFF_FFFF
     }
 }

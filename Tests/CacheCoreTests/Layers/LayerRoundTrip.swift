@@ -157,19 +157,8 @@ func expectRoundTrip(
 }
 
 func contents(of path: String) throws -> [UInt8] {
-    let file = try retryingInterrupts("open \(path)") { open(path, O_RDONLY | O_CLOEXEC) }
-    defer { close(file) }
-    var status = stat()
-    try retryingInterrupts("stat \(path)") { fstat(file, &status) }
-    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
-    var filled = 0
-    while filled < bytes.count {
-        let count = try bytes.withUnsafeMutableBytes { all in
-            let rest = UnsafeMutableRawBufferPointer(rebasing: all[filled...])
-            return try retryingInterrupts("read \(path)") { read(file, rest.baseAddress, rest.count) }
-        }
-        guard count > 0 else { break }
-        filled += count
-    }
-    return Array(bytes[..<filled])
+    let file = try OpenFile.open(path)
+    var bytes = [UInt8](repeating: 0, count: try file.status().size)
+    let count = try bytes.withUnsafeMutableBytes { try file.descriptor.readAll(into: $0, at: 0) }
+    return Array(bytes[..<count])
 }

@@ -9,7 +9,7 @@ final class ScratchDirectory: Sendable {
 
     init(in parent: String = "/tmp") throws {
         var template = Array("\(parent)/chunk-store-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw CacheError.system("make a temporary directory") }
+        guard mkdtemp(&template) != nil else { throw CacheError.system("make a temporary directory", .current) }
         path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress ?? UnsafePointer(strdup("/tmp"))) }
     }
 
@@ -58,7 +58,7 @@ struct Exerciser {
 
     init(_ arguments: [String]) throws {
         var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw CacheError.system("pipe") }
+        guard pipe(&ends) == 0 else { throw CacheError.system("pipe", .current) }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -70,7 +70,7 @@ struct Exerciser {
         var process = pid_t(0)
         let code = posix_spawn(&process, path, &actions, nil, &words, environ)
         close(ends[1])
-        guard code == 0 else { throw CacheError.system("start \(path)", code) }
+        guard code == 0 else { throw CacheError.system("start \(path)", Errno(rawValue: code)) }
         self.process = process
         output = ends[0]
     }

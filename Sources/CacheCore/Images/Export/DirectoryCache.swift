@@ -1,6 +1,5 @@
 internal import CacheFiles
 internal import CacheLayers
-internal import Glibc
 
 /// Open directories of a tree that is being written, the last ones used: below one of them, a name is made by one call, and no path is
 /// ever looked up by the kernel. For one thread.
@@ -53,8 +52,8 @@ extension ImageTree {
     /// Opens the directory that stands for `node` in `parent`, and never a link.
     func openDirectory(_ node: Int, in parent: OpenFile) throws -> OpenFile {
         let descriptor = try withName(of: node) { name in
-            try retryingInterrupts("open \(shownPath(of: node))") {
-                openat(parent.descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            try reporting("open \(shownPath(of: node))") { () throws(Errno) in
+                try parent.descriptor.open(name, [.directory, .noFollow])
             }
         }
         return OpenFile(adopting: descriptor, name: "a directory of the image")

@@ -2,7 +2,6 @@ internal import CacheBase
 internal import CacheCrypto
 internal import CacheFiles
 internal import CacheLayers
-internal import Glibc
 
 /// An OCI layout as a tar: blobs in the order in which they come, each header written when the size of its blob is known.
 final class LayoutArchive: LayoutSink {
@@ -12,9 +11,8 @@ final class LayoutArchive: LayoutSink {
 
     init(_ path: String) throws {
         self.path = path
-        var status = stat()
         // Before it is opened: there is no reader to wait for.
-        if stat(path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) {
+        if let status = FileStatus.find(path), ![.regular, .directory].contains(status.kind) {
             throw CacheError(.invalidInput, "\(path) is not a file: an OCI archive cannot be written to a pipe")
         }
         archive = try NewFile(path)
@@ -32,8 +30,10 @@ final class LayoutArchive: LayoutSink {
         let header = NewTarEntry(path: FileName("blobs/sha256/\(digest)"), kind: .file, mode: 0o644, size: size)
             .encoded()
         precondition(header.count == NewTarEntry.block, "the header of a blob is one block")
-        let written = try retryingInterrupts("write \(path)") {
-            pwrite(archive.file.descriptor, header, header.count, off_t(start))
+        let written = try header.withUnsafeBytes { header in
+            try reporting("write \(path)") { () throws(Errno) in
+                try archive.file.descriptor.write(header, at: start)
+            }
         }
         guard written == header.count else { throw CacheError(.io, "write \(path): the disk is full") }
         return size

@@ -1,8 +1,6 @@
-internal import CLinux
 internal import CacheBase
 package import CacheFiles
 package import CacheLayers
-internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import Synchronization
 
@@ -28,7 +26,7 @@ package final class TreeWriter: Sendable {
         let cache: DirectoryCache
     }
 
-    /// - Parameter root: an empty directory that nobody else writes to.
+    /// - Parameter root: an empty directory that is written to by this alone.
     package init(_ tree: ImageTree, _ plan: ContentPlan, into root: OpenFile) throws {
         self.tree = tree
         self.plan = plan
@@ -66,9 +64,9 @@ package final class TreeWriter: Sendable {
             for node in 1..<max(tree.count, 1) where tree.attributes(of: node).kind == .directory {
                 try checkCancelled()
                 let parent = try directories.parent(of: node)
-                _ = try tree.withName(of: node) { name in
-                    try retryingInterrupts("make the directory \(tree.shownPath(of: node))") {
-                        mkdirat(parent.descriptor, name, 0o700)
+                try tree.withName(of: node) { name in
+                    try reporting("make the directory \(tree.shownPath(of: node))") { () throws(Errno) in
+                        try parent.descriptor.makeDirectory(name, mode: 0o700)
                     }
                 }
             }
@@ -104,17 +102,18 @@ package final class TreeWriter: Sendable {
                 guard let first = tree.firstNode(of: tree.inode(of: node)), first != node else { continue }
                 try checkCancelled()
                 let (from, to) = (try directories.parent(of: first), try directories.parent(of: node))
-                let result = tree.withName(of: first) { old in
-                    tree.withName(of: node) { linkat(from.descriptor, old, to.descriptor, $0, 0) }
+                do {
+                    try tree.withName(of: first) { old in
+                        try tree.withName(of: node) { try from.descriptor.link(old, to: to.descriptor, $0) }
+                    }
+                } catch let error as Errno {
+                    // A device that could not be made has no other names either.
+                    if error == .noSuchFile, isLeftOut(first) {
+                        notes.add(.device, .notPermitted, "'\(tree.shownPath(of: node))'")
+                        continue
+                    }
+                    throw CacheError.system("link \(tree.shownPath(of: node)) to \(tree.shownPath(of: first))", error)
                 }
-                if result == 0 { continue }
-                let number = errno
-                // A device that could not be made has no other names either.
-                if number == ENOENT, isLeftOut(first) {
-                    notes.add(.device, EPERM, "'\(tree.shownPath(of: node))'")
-                    continue
-                }
-                throw CacheError.system("link \(tree.shownPath(of: node)) to \(tree.shownPath(of: first))", number)
             }
         }
     }
@@ -124,10 +123,10 @@ package final class TreeWriter: Sendable {
     }
 
     private func makeLink(_ node: Int, _ inode: ImageTree.Inode, in parent: OpenFile) throws {
-        _ = try tree.withName(of: node) { name in
+        try tree.withName(of: node) { name in
             try tree.withLinkTarget(of: inode) { target in
-                try retryingInterrupts("make the link \(tree.shownPath(of: node))") {
-                    symlinkat(target, parent.descriptor, name)
+                try reporting("make the link \(tree.shownPath(of: node))") { () throws(Errno) in
+                    try parent.descriptor.makeSymbolicLink(name, to: target)
                 }
             }
         }
@@ -135,21 +134,22 @@ package final class TreeWriter: Sendable {
     }
 
     private func makeSpecial(_ node: Int, _ inode: ImageTree.Inode, in parent: OpenFile) throws {
-        let type =
+        let kind: FileStatus.Kind =
             switch inode.kind {
-            case .characterDevice: S_IFCHR
-            case .blockDevice: S_IFBLK
-            default: S_IFIFO
+            case .characterDevice: .characterDevice
+            case .blockDevice: .blockDevice
+            default: .fifo
             }
-        // As many bits as the kernel has for each: glibc refuses more, the runtimes cut them off.
-        let device = gnu_dev_makedev(inode.deviceMajor & 0xFFF, inode.deviceMinor & 0xF_FFFF)
-        let result = tree.withName(of: node) { mknodat(parent.descriptor, $0, type | 0o600, device) }
-        if result != 0 {
-            let number = errno
-            guard [EPERM, ENOTSUP, EINVAL].contains(number), type != S_IFIFO else {
-                throw CacheError.system("make \(tree.shownPath(of: node))", number)
+        do {
+            try tree.withName(of: node) {
+                try parent.descriptor.makeNode(
+                    $0, kind, mode: 0o600, device: (major: inode.deviceMajor, minor: inode.deviceMinor))
             }
-            return notes.add(.device, number, "'\(tree.shownPath(of: node))'")
+        } catch let error as Errno {
+            guard [.notPermitted, .notSupported, .badArgument].contains(error), kind != .fifo else {
+                throw CacheError.system("make \(tree.shownPath(of: node))", error)
+            }
+            return notes.add(.device, error, "'\(tree.shownPath(of: node))'")
         }
         try describe(node, inode, in: parent)
     }

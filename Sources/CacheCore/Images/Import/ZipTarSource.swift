@@ -2,7 +2,6 @@ internal import CArchive
 internal import CacheBase
 internal import CacheFiles
 internal import CacheLayers
-internal import Glibc
 
 /// The entries of a ZIP as a tar, in the order in which they lie in the file.
 ///
@@ -61,7 +60,8 @@ final class ZipTarSource: ByteSource {
             throw CacheError(.unsupported, "\(reader.name) is encrypted (entry '\(path)'): decrypt it first")
         }
         // The target of a symbolic link is not what libarchive gives a size for.
-        if archive_entry_filetype(header) == S_IFREG, archive_entry_size_is_set(header) != 0,
+        if FileStatus.Kind(rawValue: archive_entry_filetype(header)) == .regular,
+            archive_entry_size_is_set(header) != 0,
             archive_entry_size(header) != Int64(clamping: listed.byteCount)
         {
             throw otherEntries()
@@ -92,12 +92,12 @@ final class ZipTarSource: ByteSource {
         entry.groupID = Int(archive_entry_gid(header))
         entry.seconds = archive_entry_mtime(header)
         entry.nanoseconds = archive_entry_mtime_nsec(header)
-        var type = archive_entry_filetype(header)
-        if listed.isDirectory { type = S_IFDIR }
+        var kind = FileStatus.Kind(rawValue: archive_entry_filetype(header))
+        if listed.isDirectory { kind = .directory }
         // By the name before its contents, which then are not to be had.
-        if type == S_IFDIR, !listed.isDirectory, !listed.hasDirectoryMode { throw otherEntries() }
-        switch type {
-        case S_IFREG:
+        if kind == .directory, !listed.isDirectory, !listed.hasDirectoryMode { throw otherEntries() }
+        switch kind {
+        case .regular:
             guard archive_entry_size_is_set(header) != 0 else {
                 throw CacheError(.invalidInput, "\(reader.name): the size of '\(path)' is not known")
             }
@@ -108,10 +108,10 @@ final class ZipTarSource: ByteSource {
             }
             remaining = entry.size
             inEntry = true
-        case S_IFDIR:
+        case .directory:
             entry.kind = .directory
             entry.path = FileName(bytes: path.bytes + [UInt8(ascii: "/")])
-        case S_IFLNK:
+        case .symbolicLink:
             guard let target = reader.text(archive_entry_symlink), !target.bytes.isEmpty else {
                 throw CacheError(.invalidInput, "\(reader.name): the symbolic link '\(path)' has no target")
             }
@@ -158,7 +158,7 @@ final class ZipTarSource: ByteSource {
 extension LayerSource {
     /// The entries of a ZIP, as one layer.
     static func zip(_ path: String, limits: ImportLimits) throws -> LayerSource {
-        let range = try OpenFile.open(path, O_RDONLY | O_NONBLOCK).wholeRange()
+        let range = try OpenFile.open(path, .nonBlocking).wholeRange()
         guard let end = try ZipEndRecord(range) else {
             throw CacheError(.invalidInput, "\(path) is no ZIP, or its end is missing")
         }

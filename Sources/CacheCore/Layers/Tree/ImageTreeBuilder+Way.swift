@@ -1,5 +1,4 @@
 internal import CacheBase
-internal import Glibc
 
 /// The way to a directory of a tree: what of it was found, and what is missing.
 struct PathWay {

@@ -1,5 +1,5 @@
 internal import CLMDB
-internal import Glibc
+internal import CacheFiles
 internal import NIOConcurrencyHelpers
 
 /// What happens in place of `abort` when LMDB finds, in the middle of a change, that its pages contradict each other.
@@ -51,6 +51,6 @@ final class AssertionTrap: Sendable {
         }
         if let transaction, let handle = OpaquePointer(bitPattern: transaction) { mdb_txn_abort(handle) }
         onSpring?(reason)
-        while true { pause() }
+        CurrentProcess.parkThread()
     }
 }

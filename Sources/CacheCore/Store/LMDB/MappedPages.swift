@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CacheFiles
 internal import Synchronization
 
 /// Keeps small what a process has mapped of the store's file by reading chunks in it, or by writing: LMDB looks at each extent that it frees.
@@ -26,6 +26,6 @@ final class MappedPages: Sendable {
         // Who takes the count back to zero unmaps, for all.
         guard touched.exchange(0, ordering: .relaxed) >= limit else { return }
         // Nothing is lost: the map is shared and read-only, and who reads in it at this moment faults the page in again.
-        madvise(UnsafeMutableRawPointer(bitPattern: address), bytes, MADV_DONTNEED)
+        MappedMemory.releasePages(address, bytes: bytes)
     }
 }
