@@ -4,7 +4,8 @@ internal import NIOConcurrencyHelpers
 
 /// The open directories of a ``FileObjectStore``, a bounded number of them, so that an object costs no walk from the root.
 ///
-/// Paths are as in object keys: `""` is the root, others neither begin nor end with `/`. No symbolic link is ever followed below the root.
+/// Paths are as in object keys: `""` is the root, others neither begin nor end with `/`. They are confined to the root: a directory is
+/// opened by its one name below its parent, and no symbolic link is ever followed.
 final class ObjectDirectories: Sendable {
     private let root: ObjectDirectory
     private let maximumOpen: Int

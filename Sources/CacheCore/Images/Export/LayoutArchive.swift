@@ -18,18 +18,18 @@ final class LayoutArchive: LayoutSink {
         archive = try NewFile(path)
         output = SequentialOutput(archive.file)
         for directory in ["blobs/", "blobs/sha256/"] {
-            try write(NewTarEntry(path: FileName(directory), kind: .directory, mode: 0o755).encoded())
+            try write(TarHeaderEncoder(path: FileName(directory), kind: .directory, mode: 0o755).encoded())
         }
     }
 
     func putBlob(_ source: any ByteSource, digest: SHA256Digest) throws -> Int {
         let start = output.position
-        try write([UInt8](repeating: 0, count: NewTarEntry.block))
+        try write([UInt8](repeating: 0, count: TarHeaderEncoder.block))
         let size = try source.drain { try output.write($0) }
         try pad()
-        let header = NewTarEntry(path: FileName("blobs/sha256/\(digest)"), kind: .file, mode: 0o644, size: size)
+        let header = TarHeaderEncoder(path: FileName("blobs/sha256/\(digest)"), kind: .file, mode: 0o644, size: size)
             .encoded()
-        precondition(header.count == NewTarEntry.block, "the header of a blob is one block")
+        precondition(header.count == TarHeaderEncoder.block, "the header of a blob is one block")
         let written = try header.withUnsafeBytes { header in
             try reporting("write \(path)") { () throws(Errno) in
                 try archive.file.descriptor.write(header, at: start)
@@ -51,13 +51,13 @@ final class LayoutArchive: LayoutSink {
         }
         try put(JSONDocument.encode(OCILayoutMarker.current), as: "oci-layout")
         try put(JSONDocument.encode(Index(manifests: [manifest])), as: "index.json")
-        try write([UInt8](repeating: 0, count: 2 * NewTarEntry.block))
+        try write([UInt8](repeating: 0, count: 2 * TarHeaderEncoder.block))
         try output.finish()
         try archive.commit()
     }
 
     private func put(_ bytes: [UInt8], as path: String) throws {
-        try write(NewTarEntry(path: FileName(path), kind: .file, mode: 0o644, size: bytes.count).encoded())
+        try write(TarHeaderEncoder(path: FileName(path), kind: .file, mode: 0o644, size: bytes.count).encoded())
         try write(bytes)
         try pad()
     }
@@ -67,6 +67,6 @@ final class LayoutArchive: LayoutSink {
     }
 
     private func pad() throws {
-        try write([UInt8](repeating: 0, count: NewTarEntry.padding(after: output.position)))
+        try write([UInt8](repeating: 0, count: TarHeaderEncoder.padding(after: output.position)))
     }
 }

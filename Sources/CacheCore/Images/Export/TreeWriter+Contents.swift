@@ -41,7 +41,7 @@ extension TreeWriter {
     /// Writes what a chunk holds of a file that lies in several.
     private func write(
         _ content: UnsafeRawBufferPointer, of piece: ContentPlan.Piece, _ node: Int, _ inode: ImageTree.Inode,
-        in directories: DirectoryCache
+        in directories: ConfinedDirectories
     ) throws {
         let file = try partial.withLockedValue { files in
             if let known = files[piece.inode] { return known }

@@ -5,10 +5,10 @@ internal import NIOConcurrencyHelpers
 internal import Synchronization
 
 /// Writes an ``ImageTree`` into an empty directory: first the directories, then everything else in any order and by several threads at once,
-/// then further names of files, and at last what directories are like.
+/// then hard links, and at last the owners, modes and times of the directories.
 ///
-/// Whatever an image says, nothing outside of that directory is touched: every name is made, once and anew, below the descriptor of a
-/// directory that was made here, and no link is ever followed. Descriptors: 16 directories for each thread, and the files that lie in several
+/// Whatever an image says, nothing outside of that directory is touched: every name is new, and made below the descriptor of a
+/// directory that was made here (``ConfinedDirectories``); no symbolic link is ever followed. Descriptors: 16 directories for each thread, and the files that lie in several
 /// of the chunks that are under way.
 package final class TreeWriter: Sendable {
     let tree: ImageTree
@@ -16,14 +16,16 @@ package final class TreeWriter: Sendable {
     let root: OpenFile
     let notes = UnpackNotes()
     let rights: CreationRights
-    private let caches = NIOLockedValueBox<[SendableCache]>([])
+    /// The open directories that no thread is using.
+    private let idle = NIOLockedValueBox<[Idle]>([])
     /// Files that lie in several chunks, and of which some came and some did not.
     let partial = NIOLockedValueBox<[Int: PartialFile]>([:])
 
-    /// One cache goes from thread to thread, and is one thread's at a time.
-    private struct SendableCache: @unchecked Sendable {
-        // Taken out of the list before it is used, and put back afterwards: no two threads have the same one.
-        let cache: DirectoryCache
+    /// Open directories that go from thread to thread.
+    ///
+    /// `@unchecked Sendable`: they are taken out of the list before they are used and put back afterwards, so no two threads have the same ones.
+    private struct Idle: @unchecked Sendable {
+        let directories: ConfinedDirectories
     }
 
     /// - Parameter root: an empty directory that is written to by this alone.
@@ -46,15 +48,15 @@ package final class TreeWriter: Sendable {
     /// What could not be done with the rights at hand, a line for each kind and cause.
     package var omissions: [String] { notes.lines }
 
-    func withDirectories<Result>(_ body: (DirectoryCache) throws -> Result) throws -> Result {
-        let taken = caches.withLockedValue { $0.popLast() } ?? SendableCache(cache: DirectoryCache(tree, root: root))
-        let result = try body(taken.cache)
-        caches.withLockedValue { $0.append(taken) }
+    func withDirectories<Result>(_ body: (ConfinedDirectories) throws -> Result) throws -> Result {
+        let taken = idle.withLockedValue { $0.popLast() } ?? Idle(directories: ConfinedDirectories(tree, root: root))
+        let result = try body(taken.directories)
+        idle.withLockedValue { $0.append(taken) }
         return result
     }
 
     /// Closes the directories that are open between calls.
-    func forgetDirectories() { caches.withLockedValue { $0.removeAll() } }
+    func forgetDirectories() { idle.withLockedValue { $0.removeAll() } }
 
     // MARK: Directories and what has no bytes
 

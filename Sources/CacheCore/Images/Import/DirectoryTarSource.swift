@@ -77,7 +77,7 @@ final class DirectoryTarSource: ByteSource {
 
     private func nextEntry() throws {
         guard let level = levels.last, let directory = level.directory else {
-            pending = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)[...]
+            pending = [UInt8](repeating: 0, count: 2 * TarHeaderEncoder.block)[...]
             phase = .ended
             return
         }
@@ -154,7 +154,7 @@ final class DirectoryTarSource: ByteSource {
     }
 
     private func emitSpecial(_ name: FileName, in directory: OpenFile, path: FileName, _ status: FileStatus) throws {
-        let kind: NewTarEntry.Kind
+        let kind: TarHeaderEncoder.Kind
         switch status.kind {
         case .symbolicLink: kind = .symbolicLink
         case .characterDevice: kind = .characterDevice
@@ -175,8 +175,10 @@ final class DirectoryTarSource: ByteSource {
         pending = entry.encoded()[...]
     }
 
-    private static func entry(_ path: FileName, _ kind: NewTarEntry.Kind, _ status: FileStatus) -> NewTarEntry {
-        var entry = NewTarEntry(path: path, kind: kind, mode: status.permissions)
+    private static func entry(
+        _ path: FileName, _ kind: TarHeaderEncoder.Kind, _ status: FileStatus
+    ) -> TarHeaderEncoder {
+        var entry = TarHeaderEncoder(path: path, kind: kind, mode: status.permissions)
         entry.userID = Int(status.userID)
         entry.groupID = Int(status.groupID)
         entry.seconds = status.modified.seconds
@@ -191,7 +193,7 @@ final class DirectoryTarSource: ByteSource {
         if current.remaining == 0 {
             let after = try current.file.status()
             guard after.hasSameContents(as: current.before) else { throw CacheError.changed(current.file) }
-            pending = [UInt8](repeating: 0, count: NewTarEntry.padding(after: current.before.size))[...]
+            pending = [UInt8](repeating: 0, count: TarHeaderEncoder.padding(after: current.before.size))[...]
             contents = nil
             return 0
         }

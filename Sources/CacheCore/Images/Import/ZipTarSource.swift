@@ -48,7 +48,7 @@ final class ZipTarSource: ByteSource {
     private func nextEntry() throws {
         guard let header = try reader.next() else {
             guard entries == directory.count else { throw otherEntries() }
-            pending = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)[...]
+            pending = [UInt8](repeating: 0, count: 2 * TarHeaderEncoder.block)[...]
             ended = true
             return
         }
@@ -86,8 +86,8 @@ final class ZipTarSource: ByteSource {
 
     private func tarHeader(
         _ path: FileName, _ listed: ZipDirectory.Entry, _ header: OpaquePointer
-    ) throws -> NewTarEntry {
-        var entry = NewTarEntry(path: path, kind: .file, mode: UInt32(archive_entry_perm(header)) & 0o7777)
+    ) throws -> TarHeaderEncoder {
+        var entry = TarHeaderEncoder(path: path, kind: .file, mode: UInt32(archive_entry_perm(header)) & 0o7777)
         entry.userID = Int(archive_entry_uid(header))
         entry.groupID = Int(archive_entry_gid(header))
         entry.seconds = archive_entry_mtime(header)
@@ -141,7 +141,7 @@ final class ZipTarSource: ByteSource {
         let beyond = try withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { try reader.read(into: $0) }
         guard beyond == 0 else { throw wrongSize() }
         inEntry = false
-        pending = [UInt8](repeating: 0, count: NewTarEntry.padding(after: entrySize))[...]
+        pending = [UInt8](repeating: 0, count: TarHeaderEncoder.padding(after: entrySize))[...]
         return 0
     }
 
@@ -164,7 +164,7 @@ extension LayerSource {
         }
         // libarchive takes a ZIP without any entry for no ZIP.
         if end.isEmpty, end.directoryBytes == 0 {
-            let end = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)
+            let end = [UInt8](repeating: 0, count: 2 * TarHeaderEncoder.block)
             let nothing = FileRange(file: range.file, offset: 0, size: 0)
             return LayerSource(name: path, compressedSize: range.size) {
                 PrefixedSource(prefix: end, then: FileRangeSource(nothing))
