@@ -65,8 +65,8 @@ let package = Package(
         room(
             "Store",
             [
-                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CLMDB", "CLinux", nioCore, nioPosix,
-                nioConcurrency, logging,
+                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CLMDB", nioCore, nioPosix, nioConcurrency,
+                logging,
             ]),
         room("ObjectStore", ["CacheBase", "CacheCrypto", "CacheFiles", nioCore, nioPosix, nioConcurrency]),
         room("Manifests", ["CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheObjectStore", nioCore]),
@@ -75,7 +75,7 @@ let package = Package(
             "Images",
             [
                 "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheManifests", "CacheLayers", "CArchive",
-                "CISAL", "CZstd", "CLinux", nioCore, nioConcurrency,
+                "CISAL", "CZstd", nioCore, nioConcurrency,
             ]),
         // Push, and what users import: all rooms at once.
         .target(
@@ -89,7 +89,7 @@ let package = Package(
             name: "CacheServer",
             dependencies: [
                 // Neither keys nor manifests, layers or images.
-                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheStore", "CLinux", nioCore, nioPosix,
+                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheStore", nioCore, nioPosix,
                 nioHTTP1, nioConcurrency, httpTypes, logging, lifecycle, hummingbird,
             ],
             swiftSettings: settings
@@ -97,7 +97,7 @@ let package = Package(
         .target(
             name: "CacheClient",
             dependencies: [
-                "CLinux", "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, logging, metrics, lifecycle,
+                "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, logging, metrics, lifecycle,
             ],
             swiftSettings: settings
         ),

@@ -1,4 +1,5 @@
 internal import CacheBase
+internal import CacheFiles
 internal import CacheStore
 public import Logging
 internal import NIOCore

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CacheFiles
 internal import Logging
 
 /// The process's limit of open files, which every connection counts against.
@@ -12,21 +12,14 @@ enum FileDescriptors {
     /// - Returns: how many connections there can be. A connection beyond the system's descriptors could not even be accepted in order to
     ///   refuse it, and would keep an event loop busy with trying.
     static func provide(for limits: ServerLimits, logger: Logger) -> Int {
-        let needed = rlim_t(limits.connections + limits.probeConnections + others)
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
-            return limits.connections
-        }
-        let before = limit.rlim_cur
-        limit.rlim_cur = min(needed, limit.rlim_max)
-        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 { limit.rlim_cur = before }
-        guard limit.rlim_cur < needed else { return limits.connections }
-        let available = Int(clamping: limit.rlim_cur) - fewestOthers
+        let needed = limits.connections + limits.probeConnections + others
+        guard let limit = ResourceLimit.openFiles.raise(to: needed), limit < needed else { return limits.connections }
+        let available = limit - fewestOthers
         let connections = min(limits.connections, max(available - max(available / 8, 16), 1))
         logger.warning(
             "the limit of open files is too low for all connections: raise it (ulimit -n)",
             metadata: [
-                "open files": "\(limit.rlim_cur)", "needed": "\(needed)", "connections": "\(connections)",
+                "open files": "\(limit)", "needed": "\(needed)", "connections": "\(connections)",
                 "wanted": "\(limits.connections)",
             ])
         return connections

@@ -1,6 +1,5 @@
 import CacheCore
 import Configuration
-import Glibc
 
 /// The JSON file that `--config` names: one object, names as the options have them, values as one would type them.
 enum ConfigurationFile {
@@ -14,8 +13,8 @@ enum ConfigurationFile {
 
     /// - Throws: ``CacheError`` naming the file if it is too large, no JSON object, or has a name that means nothing here.
     static func read(_ path: String) throws -> [AbsoluteConfigKey: ConfigValue] {
-        // Without waiting: a pipe that nobody writes to is no configuration either.
-        let bytes = try OpenFile.open(path, O_RDONLY | O_NONBLOCK).wholeRange().readAll(atMost: maximumBytes)
+        // Without waiting: a pipe without a writer is no configuration either.
+        let bytes = try OpenFile.open(path, .nonBlocking).wholeRange().readAll(atMost: maximumBytes)
         let values = try JSONDocument.decode(
             [String: Scalar].self, from: bytes, name: "configuration file \(path)", depth: 2)
         var result: [AbsoluteConfigKey: ConfigValue] = [:]

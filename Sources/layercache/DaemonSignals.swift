@@ -1,4 +1,4 @@
-import Glibc
+import CacheCore
 import Logging
 import ServiceLifecycle
 import Synchronization
@@ -18,7 +18,7 @@ final class DaemonSignals: Sendable {
 
     func run(_ group: ServiceGroup, logger: Logger) async throws {
         let signals = await UnixSignalsSequence(
-            trapping: [.sigterm, .sigint, .sigquit, .sighup].filter { !$0.isIgnored })
+            trapping: [.sigterm, .sigint, .sigquit, .sighup].filter { !SignalSet.isIgnored($0.rawValue) })
         let work = Task { try await group.run() }
         let listener = Task {
             for await signal in signals { await heed(signal, group, work, logger) }
@@ -31,26 +31,8 @@ final class DaemonSignals: Sendable {
         _ signal: UnixSignal, _ group: ServiceGroup, _ work: Task<Void, any Error>, _ logger: Logger
     ) async {
         if signal == .sighup { return logger.info("SIGHUP changes nothing: SIGTERM ends the daemon") }
-        let isFirst = first.compareExchange(expected: 0, desired: signal.number, ordering: .relaxed).exchanged
-        guard isFirst, isServing.load(ordering: .acquiring) else { _exit(128 + signal.number) }
+        let isFirst = first.compareExchange(expected: 0, desired: signal.rawValue, ordering: .relaxed).exchanged
+        guard isFirst, isServing.load(ordering: .acquiring) else { CurrentProcess.exitAtOnce(128 + signal.rawValue) }
         if signal == .sigterm { await group.triggerGracefulShutdown() } else { work.cancel() }
-    }
-}
-
-extension UnixSignal {
-    fileprivate var number: Int32 {
-        switch self {
-        case .sighup: SIGHUP
-        case .sigint: SIGINT
-        case .sigquit: SIGQUIT
-        default: SIGTERM
-        }
-    }
-
-    /// Whether whoever started the process wants it to live on (`nohup`, or a shell's background).
-    fileprivate var isIgnored: Bool {
-        var action = sigaction()
-        guard sigaction(number, nil, &action) == 0 else { return false }
-        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 }

@@ -1,5 +1,4 @@
 import CacheCore
-import Glibc
 
 /// The end of a verb by a signal: what is thrown instead of the error that its cancellation brought about.
 struct Interruption: Error {
@@ -35,6 +34,6 @@ extension LayerCacheCommand {
             do { try await verb() } catch { end(error) }
             end(nil)
         }
-        while true { pause() }
+        CurrentProcess.parkThread()
     }
 }

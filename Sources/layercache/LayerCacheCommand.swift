@@ -1,6 +1,5 @@
 import ArgumentParser
 import CacheCore
-import Glibc
 
 /// `layercache`: one binary for workers, operators and ingest.
 @main
@@ -24,9 +23,7 @@ struct LayerCacheCommand: AsyncParsableCommand {
 
     static func main() {
         StandardDescriptors.occupy()
-        // A peer that goes away, or a file that may not grow, must be an error of a write, not the end of the process.
-        signal(SIGPIPE, SIG_IGN)
-        signal(SIGXFSZ, SIG_IGN)
+        SignalSet.ignoreFailedWrites()
         let command: any ParsableCommand
         do {
             // First of all: without /proc there are no arguments either.
@@ -37,7 +34,7 @@ struct LayerCacheCommand: AsyncParsableCommand {
         let end: @Sendable ((any Error)?) -> Never = { error in
             // What was logged may still be on its way; but the end does not wait for a reader that is not there.
             LineSink.standardError.flush(within: 1)
-            guard let error else { Glibc.exit(0) }
+            guard let error else { CurrentProcess.exit(0) }
             leave(with: error, of: type)
         }
         guard var verb = command as? any AsyncParsableCommand else {
@@ -54,25 +51,25 @@ struct LayerCacheCommand: AsyncParsableCommand {
     private static func leave(with error: any Error, of verb: any ParsableCommand.Type) -> Never {
         if let interruption = error as? Interruption {
             Terminal.complain("layercache: interrupted")
-            Glibc.exit(interruption.status)
+            CurrentProcess.exit(interruption.status)
         }
         let status = exitCode(for: error)
         if status == .success {
             do { try Terminal.say(fullMessage(for: error)) } catch { fail(error) }
-            Glibc.exit(0)
+            CurrentProcess.exit(0)
         }
         if status == .validationFailure {
             Terminal.complain(lines: usage(error, of: verb))
-            Glibc.exit(2)
+            CurrentProcess.exit(2)
         }
-        if error is ExitCode { Glibc.exit(1) }
+        if error is ExitCode { CurrentProcess.exit(1) }
         fail(error)
     }
 
     private static func fail(_ error: any Error) -> Never {
         let line = String("\(error)".map { $0.isNewline ? " " : $0 })
         Terminal.complain("layercache: \(line)")
-        Glibc.exit(1)
+        CurrentProcess.exit(1)
     }
 
     /// What a verb finds wrong once it runs, in the words of the parser, which would name the usage of the root.

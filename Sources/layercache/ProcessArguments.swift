@@ -1,6 +1,5 @@
 import ArgumentParser
 import CacheCore
-import Glibc
 
 /// The words of the command line and the variables that this program reads, as the bytes that they are.
 ///
@@ -13,24 +12,23 @@ enum ProcessArguments {
         try checkEnvironment()
         // Made from the bytes, because the array of strings that Swift has was repaired already.
         return try (1..<max(Int(CommandLine.argc), 1)).compactMap { index in
-            try CommandLine.unsafeArgv[index].map { try text($0, "argument \(index)") }
+            try CommandLine.unsafeArgv[index].map {
+                try text(FileName(cString: $0).bytes, "argument \(index)")
+            }
         }
     }
 
     private static func checkEnvironment() throws {
-        var next = environ
-        while let variable = next.pointee {
-            defer { next += 1 }
-            guard strncasecmp(variable, "LAYERCACHE_", 11) == 0 else { continue }
-            let end = strchr(variable, Int32(UInt8(ascii: "="))) ?? variable
-            let name = String(decoding: UnsafeRawBufferPointer(start: variable, count: end - variable), as: UTF8.self)
-            _ = try text(variable, "the variable \(Terminal.printable(name))")
+        for variable in CurrentProcess.environment() {
+            let name = String(decoding: variable.bytes.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
+            guard name.uppercased().hasPrefix("LAYERCACHE_") else { continue }
+            _ = try text(variable.bytes, "the variable \(Terminal.printable(name))")
         }
     }
 
-    private static func text(_ bytes: UnsafePointer<CChar>, _ what: String) throws -> String {
-        if let text = String(validatingCString: bytes) { return text }
-        let shown = String(cString: bytes).prefix(200).debugDescription
+    private static func text(_ bytes: [UInt8], _ what: String) throws -> String {
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        let shown = String(decoding: bytes, as: UTF8.self).prefix(200).debugDescription
         throw ValidationError("\(what) is not UTF-8 and cannot be taken as given: \(shown). Use a name in UTF-8.")
     }
 }

@@ -1,5 +1,4 @@
 import CacheCore
-import Glibc
 import Synchronization
 
 /// Waits on the main thread for the signals that ask the process to end: whatever all other threads hang in, they are heard.
@@ -35,14 +34,14 @@ enum SignalWatch {
         first.store(number ?? 0, ordering: .relaxed)
         onFirst()
         var idle = 0
-        var used = ProcessorTime.nanoseconds()
+        var used = SystemClock.processorTime()
         for _ in 0..<mostSeconds where idle < mostIdleSeconds {
-            if let second = signals.wait(seconds: 1) { _exit(128 + second) }
-            let now = ProcessorTime.nanoseconds()
+            if let second = signals.wait(seconds: 1) { CurrentProcess.exitAtOnce(128 + second) }
+            let now = SystemClock.processorTime()
             idle = now - used < idleNanoseconds ? idle + 1 : 0
             used = now
         }
         _ = Terminal.write("layercache: interrupted in the middle of a system call that does not return\n", to: .error)
-        _exit(status)
+        CurrentProcess.exitAtOnce(status)
     }
 }

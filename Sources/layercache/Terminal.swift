@@ -1,12 +1,13 @@
 import CacheCore
 import Foundation
-import Glibc
 
 /// What goes to people: lines on standard error, tables and one JSON object on standard output.
 enum Terminal {
-    enum Stream: Int32 {
-        case output = 1
-        case error = 2
+    enum Stream {
+        case output
+        case error
+
+        fileprivate var descriptor: Descriptor { self == .output ? .standardOutput : .standardError }
     }
 
     /// Writes a line to standard error. Where nobody can be told, nothing happens: the exit status still says what there is to say.
@@ -24,8 +25,8 @@ enum Terminal {
     /// Prints a line (or several), at once: a service manager may wait for it at the other end of a pipe.
     /// - Throws: `.io` if it cannot be written: what nobody received must not look like success.
     static func say(_ text: String, on stream: Stream = .output) throws(CacheError) {
-        if let number = write(text + "\n", to: stream) {
-            throw CacheError.system("write to standard \(stream)", number)
+        if let error = write(text + "\n", to: stream) {
+            throw CacheError.system("write to standard \(stream)", error)
         }
     }
 
@@ -67,39 +68,34 @@ enum Terminal {
         return String(result)
     }
 
-    static var errorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+    static var errorIsTerminal: Bool { Stream.error.descriptor.isTerminal }
 
     /// Columns of the terminal behind standard error; `nil` if it does not say.
-    static var errorColumns: Int? {
-        // struct winsize: rows, columns, and two that nobody fills in.
-        var size: (rows: UInt16, columns: UInt16, UInt16, UInt16) = (0, 0, 0, 0)
-        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.columns > 0 else { return nil }
-        return Int(size.columns)
-    }
+    static var errorColumns: Int? { Stream.error.descriptor.terminalColumns }
 
     /// How long a write takes to learn that the process was asked to end.
     private static let turnMilliseconds: Int32 = 50
     /// What a pipe that takes anything takes without waiting.
     private static let pieceBytes = 4096
 
-    /// Writes all of `text` without what traps or buffers on the way; `errno` if that does not work.
+    /// Writes all of `text` without what traps or buffers on the way; the error if that does not work.
     ///
-    /// Waits for a reader, but not beyond a signal that asks the process to end: then it is `EINTR`. The descriptor may be shared with other
+    /// Waits for a reader, but not beyond a signal that asks the process to end: then it is `.interrupted`. The descriptor may be shared with other
     /// processes, so it is not made non-blocking; instead nothing is written before there is room for it.
-    static func write(_ text: String, to stream: Stream) -> Int32? {
+    static func write(_ text: String, to stream: Stream) -> Errno? {
         var text = text
-        return text.withUTF8 { bytes -> Int32? in
+        return text.withUTF8 { bytes -> Errno? in
             var rest = UnsafeRawBufferPointer(bytes)
             while !rest.isEmpty {
-                guard waitForRoom(stream) else { return EINTR }
-                let count = Glibc.write(stream.rawValue, rest.baseAddress, min(rest.count, pieceBytes))
-                if count >= 0 {
+                guard waitForRoom(stream) else { return .interrupted }
+                do throws(Errno) {
+                    let piece = UnsafeRawBufferPointer(rebasing: rest.prefix(pieceBytes))
+                    let count = try stream.descriptor.write(piece)
                     rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-                    continue
+                } catch {
+                    // It would block if a process that shares the descriptor made it non-blocking, or was faster.
+                    if error != .interrupted, error != .wouldBlock { return error }
                 }
-                let number = errno
-                // EAGAIN: whoever shares the descriptor made it non-blocking, or was faster.
-                if number != EINTR, number != EAGAIN { return number }
             }
             return nil
         }
@@ -109,16 +105,19 @@ enum Terminal {
     private static func waitForRoom(_ stream: Stream) -> Bool {
         while true {
             let isEnding = SignalWatch.received != nil
-            var question = pollfd(fd: stream.rawValue, events: Int16(POLLOUT), revents: 0)
-            if poll(&question, 1, isEnding ? 0 : turnMilliseconds) > 0 { return true }
+            do throws(Errno) {
+                if try stream.descriptor.isReady(for: .writing, within: isEnding ? 0 : turnMilliseconds) { return true }
+            } catch {
+                // Asked again, until the process is to end.
+            }
             if isEnding { return false }
         }
     }
 }
 
 extension LineSink {
-    static let standardError = LineSink(descriptor: STDERR_FILENO)
-    static let standardOutput = LineSink(descriptor: STDOUT_FILENO)
+    static let standardError = LineSink(descriptor: .standardError)
+    static let standardOutput = LineSink(descriptor: .standardOutput)
 }
 
 extension Int {

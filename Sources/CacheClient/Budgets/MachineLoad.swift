@@ -1,5 +1,4 @@
 internal import CacheCore
-internal import Glibc
 internal import NIOConcurrencyHelpers
 
 /// How much slower than on an idle machine everything is at the moment, told by work that needs nothing but a core: what it takes, divided by
@@ -12,11 +11,11 @@ final class MachineLoad: Sendable {
 
     /// Runs `body`, which must only compute, and takes note of how that went. Costs half a microsecond.
     func measuring<T>(_ body: () throws -> T) rethrows -> T {
-        let began = (wall: Self.nanoseconds(CLOCK_MONOTONIC), core: Self.nanoseconds(CLOCK_THREAD_CPUTIME_ID))
+        let began = (wall: SystemClock.monotonic(), core: SystemClock.threadProcessorTime())
         defer {
-            let wall = Self.nanoseconds(CLOCK_MONOTONIC) - began.wall
-            let core = Self.nanoseconds(CLOCK_THREAD_CPUTIME_ID) - began.core
-            note(wall: wall, core: core)
+            let wall = SystemClock.monotonic() - began.wall
+            let core = SystemClock.threadProcessorTime() - began.core
+            note(wall: Double(wall), core: Double(core))
         }
         return try body()
     }
@@ -26,11 +25,5 @@ final class MachineLoad: Sendable {
         guard core >= 20_000 else { return }
         let factor = min(max(wall / core, 1), 10)
         state.withLockedValue { $0 += (factor - $0) / 16 }
-    }
-
-    private static func nanoseconds(_ clock: clockid_t) -> Double {
-        var time = timespec()
-        clock_gettime(clock, &time)
-        return Double(time.tv_sec) * 1e9 + Double(time.tv_nsec)
     }
 }

@@ -15,7 +15,7 @@ public struct CacheConfiguration: Sendable {
     /// Threads that read L1, check, decrypt and decompress; `nil` for one a core.
     public var threads: Int?
     /// Milliseconds since 1970: tells which of two values of a ref this host saw last.
-    package var now: @Sendable () -> UInt64 = WallClock.milliseconds
+    package var now: @Sendable () -> UInt64 = SystemClock.milliseconds
 
     /// A cache above `l3`, with the limits of a worker host; change them before it is opened.
     public init(l1Directory: String? = nil, l1Capacity: UInt64 = 10 << 30, l2: [String] = [], l3: any ObjectStore) {

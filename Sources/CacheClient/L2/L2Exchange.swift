@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CacheCore
 internal import NIOCore
 internal import NIOHTTP1
 
@@ -41,6 +41,6 @@ enum L2Failure: String, Error, CustomStringConvertible {
     static func isEndOfConnection(_ error: any Error) -> Bool {
         if let error = error as? ChannelError { return [.ioOnClosedChannel, .outputClosed, .eof].contains(error) }
         guard let error = error as? IOError else { return false }
-        return [ECONNRESET, EPIPE].contains(error.errnoCode)
+        return [.connectionReset, .brokenPipe].contains(Errno(rawValue: error.errnoCode))
     }
 }

@@ -1,6 +1,4 @@
-internal import CLinux
 internal import CacheCore
-internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
@@ -13,8 +11,7 @@ struct FileLayerWriter: Sendable {
 
     /// Whether a new file may take the place of what is at `path`: never of a device or a pipe, which are written from front to back.
     static func canWrite(_ path: String) -> Bool {
-        var status = stat()
-        return stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG
+        FileStatus.find(path).map { $0.kind == .regular } ?? true
     }
 
     /// Temporary file beside the destination, rename at the end. A chunk was authenticated when it was opened, and the manifest that names
@@ -45,10 +42,10 @@ struct FileLayerWriter: Sendable {
             try await writeChunks(to: file, on: pool)
             try await pool.runIfActive { [path] in
                 try file.sync()
-                try retryingInterrupts("rename to \(path)") { rename(temporary.name, path) }
+                try reporting("rename to \(path)") { () throws(Errno) in try temporary.rename(to: path) }
             }
         } catch {
-            unlink(temporary.name)
+            temporary.discard()
             throw error
         }
     }
@@ -105,27 +102,24 @@ private final class OutputFile: Sendable {
 
     init(_ file: OpenFile, size: Int) throws {
         self.file = file
-        try retryingInterrupts("set the size of \(file.name)") { ftruncate(file.descriptor, size) }
+        try reporting("set the size of \(file.name)") { () throws(Errno) in try file.descriptor.truncate(to: size) }
     }
 
     /// Sets room aside, where the filesystem can: writing into it takes half the time, and a disk that is too small is found out now.
     func reserve(_ range: Range<Int>) throws {
-        guard fallocate(file.descriptor, 0, off_t(range.lowerBound), off_t(range.count)) != 0 else { return }
-        if [ENOSPC, EDQUOT].contains(errno) {
-            throw CacheError.system("set \(range.count) bytes aside for \(file.name)")
+        do throws(Errno) {
+            try file.descriptor.reserve(range)
+        } catch {
+            guard error == .noSpace || error == .diskQuotaExceeded else { return }
+            throw CacheError.system("set \(range.count) bytes aside for \(file.name)", error)
         }
     }
 
     func write(_ bytes: ByteBuffer, at offset: Int) throws {
         try bytes.withUnsafeReadableBytes { bytes in
-            var done = 0
             try writing.withLock {
-                while done < bytes.count {
-                    done += try retryingInterrupts("write \(file.name)") {
-                        pwrite(
-                            file.descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done,
-                            off_t(offset + done))
-                    }
+                try reporting("write \(file.name)") { () throws(Errno) in
+                    try file.descriptor.writeAll(bytes, at: offset)
                 }
             }
         }
@@ -133,6 +127,11 @@ private final class OutputFile: Sendable {
 
     /// A disk that is full may say so only now.
     func sync() throws {
-        if fsync(file.descriptor) != 0 && errno != EINVAL { throw CacheError.system("write \(file.name)") }
+        do throws(Errno) {
+            try file.descriptor.sync()
+        } catch {
+            // Of what cannot be brought to a disk.
+            if error != .badArgument { throw CacheError.system("write \(file.name)", error) }
+        }
     }
 }

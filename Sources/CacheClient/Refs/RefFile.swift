@@ -1,5 +1,4 @@
 internal import CacheCore
-internal import Glibc
 internal import NIOCore
 
 /// The file in which a host keeps what it remembers of refs: places of 128 bytes, each free or with one record. Blocks.
@@ -23,7 +22,7 @@ struct RefFile: Sendable {
     private static let mostPlaces = 8192
     /// A record from the future is of a clock that was set back since, and counts as old.
     private static let tolerance: UInt64 = 60_000
-    private static let lockWaitMilliseconds = 100
+    private static let patience = Duration.milliseconds(100)
 
     /// Few enough for the room that a store of that capacity leaves beside its chunks: 16 KiB, or 1/4096 of it if that is more.
     init(directory: String, capacity: UInt64) {
@@ -33,13 +32,13 @@ struct RefFile: Sendable {
 
     /// The record of `name`; some 10 us, and 1 ms where thousands are kept.
     func find(_ name: RememberedRef.Name) throws -> Found {
-        guard let file = try open(O_RDONLY) else { return .none(damaged: 0) }
+        guard let file = try open([]) else { return .none(damaged: 0) }
         return find(name, in: try contents(of: file))
     }
 
     /// As above, under the lock: no other process changes the file meanwhile.
     func findLocked(_ name: RememberedRef.Name) throws -> Found {
-        guard let file = try open(O_RDWR) else { return .none(damaged: 0) }
+        guard let file = try open(.readWrite) else { return .none(damaged: 0) }
         return try locked(file) { find(name, in: try contents(of: file)) }
     }
 
@@ -59,7 +58,7 @@ struct RefFile: Sendable {
 
     /// Keeps a record, unless one of that name is there that was seen later.
     func put(_ record: ByteBuffer, _ name: RememberedRef.Name, seenAt: UInt64, now: UInt64) throws {
-        guard let file = try open(O_RDWR | O_CREAT) else { return }
+        guard let file = try open([.readWrite, .create]) else { return }
         try locked(file) {
             let outlines = outlines(of: try contents(of: file))
             guard let place = place(for: name, seenAt: seenAt, now: now, in: outlines) else { return }
@@ -69,7 +68,7 @@ struct RefFile: Sendable {
 
     /// Frees the place of `name`, unless it was seen later than `seenAt`.
     func remove(_ name: RememberedRef.Name, seenUpTo seenAt: UInt64) throws {
-        guard let file = try open(O_RDWR) else { return }
+        guard let file = try open(.readWrite) else { return }
         try locked(file) {
             for (index, outline) in outlines(of: try contents(of: file)).enumerated() {
                 guard case .record(name, let seen) = outline, seen <= seenAt else { continue }
@@ -114,56 +113,44 @@ struct RefFile: Sendable {
     // MARK: The file
 
     /// `nil` if there is none, or no directory for it.
-    private func open(_ flags: Int32) throws -> OpenFile? {
-        let descriptor = Glibc.open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
-        guard descriptor >= 0 else {
-            if errno == ENOENT { return nil }
-            throw CacheError.system("open \(path)")
+    private func open(_ flags: OpenFlags) throws -> OpenFile? {
+        let descriptor: Descriptor
+        do throws(Errno) {
+            descriptor = try Descriptor.workingDirectory.open(
+                path, flags.union([.noFollow, .nonBlocking]), mode: 0o600)
+        } catch {
+            if error == .noSuchFile { return nil }
+            throw CacheError.system("open \(path)", error)
         }
         let file = OpenFile(adopting: descriptor, name: path)
-        guard try file.status().st_mode & S_IFMT == S_IFREG else { throw CacheError(.io, "\(path) is not a file") }
+        guard try file.status().kind == .regular else { throw CacheError(.io, "\(path) is not a file") }
         return file
     }
 
     private func contents(of file: OpenFile) throws -> ByteBuffer {
-        let size = min(Int(try file.status().st_size), Self.mostPlaces * Self.placeBytes)
+        let size = min(try file.status().size, Self.mostPlaces * Self.placeBytes)
         var contents = ByteBufferAllocator().buffer(capacity: size)
         try contents.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { room in
-            var done = 0
-            while done < size {
-                let count = try retryingInterrupts("read \(path)") {
-                    pread(file.descriptor, room.baseAddress?.advanced(by: done), size - done, off_t(done))
-                }
-                if count == 0 { break }
-                done += count
-            }
-            return done
+            let room = UnsafeMutableRawBufferPointer(rebasing: room[..<size])
+            return try reporting("read \(path)") { () throws(Errno) in try file.descriptor.readAll(into: room, at: 0) }
         }
         return contents
     }
 
     private func write(_ record: ByteBuffer, at offset: Int, to file: OpenFile) throws {
         let count = try record.withUnsafeReadableBytes { bytes in
-            try retryingInterrupts("write \(path)") {
-                pwrite(file.descriptor, bytes.baseAddress, bytes.count, off_t(offset))
-            }
+            try reporting("write \(path)") { () throws(Errno) in try file.descriptor.write(bytes, at: offset) }
         }
         guard count == record.readableBytes else { throw CacheError(.io, "write \(path): the disk is full") }
     }
 
     /// A neighbour that is stopped while it holds the lock is waited for no longer than 100 ms: then nothing is remembered this time.
     private func locked<R>(_ file: OpenFile, _ body: () throws -> R) throws -> R {
-        var waited = 0
-        while flock(file.descriptor, LOCK_EX | LOCK_NB) != 0 {
-            guard errno == EWOULDBLOCK || errno == EINTR else { throw CacheError.system("lock \(path)") }
-            guard waited < Self.lockWaitMilliseconds else {
-                throw CacheError(.conflict, "\(path) is locked by another process")
-            }
-            usleep(2_000)
-            waited += 2
+        guard try FileLock.take(file.descriptor, path: path, within: Self.patience) else {
+            throw CacheError(.conflict, "\(path) is locked by another process")
         }
         // Closing would do it, but the file may live a little longer than this.
-        defer { flock(file.descriptor, LOCK_UN) }
+        defer { FileLock.unlock(file.descriptor) }
         return try body()
     }
 }

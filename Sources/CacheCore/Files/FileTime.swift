@@ -1,22 +1,15 @@
-internal import Glibc
+/// A time that a filesystem keeps of a file.
+package struct FileTime: Hashable, Sendable {
+    /// Since 1970, negative before.
+    package let seconds: Int
+    /// After that second, below 1,000,000,000.
+    package let nanoseconds: Int
 
-/// Clocks, in nanoseconds.
-package enum FileTime {
-    /// Now, in nanoseconds since 1970.
-    package static func now() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return nanoseconds(time)
+    package init(seconds: Int, nanoseconds: Int) {
+        self.seconds = seconds
+        self.nanoseconds = nanoseconds
     }
 
-    static func nanoseconds(_ time: timespec) -> Int64 {
-        Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
-    }
-
-    /// A clock that nobody sets, for deadlines.
-    static func monotonic() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return nanoseconds(time)
-    }
+    /// Nanoseconds since 1970.
+    package var sinceEpoch: Int64 { Int64(seconds) &* 1_000_000_000 &+ Int64(nanoseconds) }
 }

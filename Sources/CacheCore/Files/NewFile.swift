@@ -1,5 +1,4 @@
-internal import CacheBase
-internal import Glibc
+package import CacheBase
 
 /// A file that appears under its name only when it is complete: written beside it, then renamed.
 ///
@@ -7,31 +6,29 @@ internal import Glibc
 package final class NewFile {
     package let file: OpenFile
     private let path: String
-    private var temporary: String?
+    /// `nil` for what is written directly, and once the file has its name.
+    private var temporary: TemporaryEntry?
 
     package init(_ path: String) throws {
         self.path = path
-        var status = stat()
-        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-            guard status.st_mode & S_IFMT != S_IFDIR else {
+        if let status = FileStatus.find(path), status.kind != .regular {
+            guard status.kind != .directory else {
                 throw CacheError(.invalidInput, "\(path) is a directory: name a file")
             }
             file = try OpenFile.openStream(path)
             return
         }
         let entry = try TemporaryEntry.file(for: path, mode: 0o666)
-        temporary = entry.name
+        temporary = entry
         file = entry.file
     }
 
     /// Gives the file its name.
-    package func commit() throws {
+    package func commit() throws(CacheError) {
         guard let temporary else { return }
-        try retryingInterrupts("rename to \(path)") { rename(temporary, path) }
+        try reporting("rename to \(path)") { () throws(Errno) in try temporary.rename(to: path) }
         self.temporary = nil
     }
 
-    deinit {
-        if let temporary { unlink(temporary) }
-    }
+    deinit { temporary?.discard() }
 }

@@ -1,71 +1,81 @@
 internal import CLinux
-internal import CacheBase
+package import CacheBase
 internal import Glibc
 
-// Extended attributes of an open file or directory.
+// Extended attributes, of an open file or directory or of an entry of one.
 extension OpenFile {
+    /// The kernel's own bound for the names of a file together, and for one value (XATTR_LIST_MAX, XATTR_SIZE_MAX).
+    private static let mostBytes = 65_536
+
     /// The names of all extended attributes; none where the filesystem has no such thing.
-    package func attributeNames() throws -> [FileName] {
-        // 64 KiB is the kernel's own bound (XATTR_LIST_MAX).
-        try withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65_536) { buffer in
-            let count = flistxattr(descriptor, buffer.baseAddress, buffer.count)
-            if count < 0 {
-                if errno == ENOTSUP { return [] }
-                throw CacheError.system("list the extended attributes of \(name)")
-            }
-            return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
-                .split(separator: 0).map { FileName(bytes: $0) }
+    package func attributeNames() throws(CacheError) -> [FileName] {
+        let names: [FileName]? = try Self.value("list the extended attributes of \(name)", nothing: .notSupported) {
+            flistxattr(descriptor.rawValue, $0, $1)
+        }.map { $0.split(separator: 0).map { FileName(bytes: $0) } }
+        return names ?? []
+    }
+
+    /// The value of one; `nil` if it is gone.
+    package func attribute(_ attribute: FileName) throws(CacheError) -> [UInt8]? {
+        try Self.value(
+            "read the extended attribute \(attribute) of \(name)", nothing: .noSuchAttribute
+        ) { start, count in
+            attribute.withCString { fgetxattr(descriptor.rawValue, $0, start, count) }
         }
     }
 
     /// The names of all extended attributes of an entry that cannot be opened, such as a symbolic link; none where they cannot be found out.
     package func attributeNames(ofEntry entry: FileName) -> [FileName] {
         let path = pathByProc(of: entry)
-        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65_536) { buffer in
-            let count = path.withCString { llistxattr($0, buffer.baseAddress, buffer.count) }
-            guard count > 0 else { return [] }
-            return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
-                .split(separator: 0).map { FileName(bytes: $0) }
+        do throws(CacheError) {
+            let names = try Self.value("", nothing: .notSupported) { start, count in
+                path.withCString { llistxattr($0, start, count) }
+            }
+            return (names ?? []).split(separator: 0).map { FileName(bytes: $0) }
+        } catch {
+            return []
         }
     }
 
     /// The value of an extended attribute of an entry that cannot be opened; `nil` if it is gone.
-    package func attribute(_ attribute: FileName, ofEntry entry: FileName) throws -> [UInt8]? {
+    package func attribute(_ attribute: FileName, ofEntry entry: FileName) throws(CacheError) -> [UInt8]? {
         let path = pathByProc(of: entry)
-        return try withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 1) { buffer in
-            let count = path.withCString { path in
-                attribute.withCString { lgetxattr(path, $0, buffer.baseAddress, buffer.count) }
-            }
-            if count < 0 {
-                if errno == ENODATA { return nil }
-                throw CacheError.system("read the extended attribute \(attribute) of \(name)/\(entry)")
-            }
-            return Array(buffer[..<count])
+        return try Self.value(
+            "read the extended attribute \(attribute) of \(name)/\(entry)", nothing: .noSuchAttribute
+        ) { start, count in
+            path.withCString { path in attribute.withCString { lgetxattr(path, $0, start, count) } }
         }
     }
 
     /// There is no call for attributes before Linux 6.13 that takes a directory and a name.
     private func pathByProc(of entry: FileName) -> FileName {
-        FileName(bytes: Array("/proc/self/fd/\(descriptor)/".utf8) + entry.bytes)
+        entry.withCString { descriptor.pathByProc(of: $0) }
     }
 
-    /// The value of one; `nil` if it is gone.
-    package func attribute(_ attribute: FileName) throws -> [UInt8]? {
-        try withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 1) { buffer in
-            let count = attribute.withCString { fgetxattr(descriptor, $0, buffer.baseAddress, buffer.count) }
-            if count < 0 {
-                if errno == ENODATA { return nil }
-                throw CacheError.system("read the extended attribute \(attribute) of \(name)")
-            }
-            return Array(buffer[..<count])
+    /// What a call writes into a buffer; `nil` if it fails with `nothing`.
+    private static func value(
+        _ what: @autoclosure () -> String, nothing: Errno, _ call: (UnsafeMutablePointer<CChar>?, Int) -> Int
+    ) throws(CacheError) -> [UInt8]? {
+        try withUnsafeTemporaryAllocation(of: CChar.self, capacity: mostBytes) { buffer throws(CacheError) in
+            let count = call(buffer.baseAddress, buffer.count)
+            if count >= 0 { return Array(UnsafeRawBufferPointer(buffer)[..<count]) }
+            let error = Errno.current
+            if error == nothing { return nil }
+            throw CacheError.system(what(), error)
         }
     }
+}
 
-    /// Sets one; `false` where the filesystem or our rights do not allow it.
-    package func setAttribute(_ attribute: FileName, _ value: UnsafeRawBufferPointer) throws -> Bool {
-        let result = attribute.withCString { fsetxattr(descriptor, $0, value.baseAddress, value.count, 0) }
-        if result == 0 { return true }
-        if errno == EPERM || errno == ENOTSUP { return false }
-        throw CacheError.system("set the extended attribute \(attribute) of \(name)")
+extension DirectoryPath {
+    /// Whether the directory has an extended attribute; not if that cannot be found out.
+    package static func hasAttribute(_ attribute: String, _ path: String) -> Bool {
+        getxattr(path, attribute, nil, 0) >= 0
+    }
+
+    /// Gives the directory an extended attribute, unless it has that already.
+    package static func addAttribute(_ attribute: String, _ value: String, to path: String) throws(Errno) {
+        do throws(Errno) {
+            try retrying { setxattr(path, attribute, value, value.utf8.count, Int32(XATTR_CREATE)) }
+        } catch .alreadyExists {}
     }
 }

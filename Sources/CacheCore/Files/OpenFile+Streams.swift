@@ -1,58 +1,52 @@
 internal import CacheBase
-internal import Glibc
 
-// Files at whose other end is somebody: pipes, terminals. Nobody may wait for that one in a way that cannot be called off, so such files are
-// opened without waiting (`O_NONBLOCK`, on a description of our own), and what waits looks at ``Cancellation`` again and again.
+// Files with another end, which may never read or write: pipes, terminals. A wait for it must be one that can be cancelled, so such files
+// are opened without waiting (`O_NONBLOCK`, opened anew and so for this process alone), and what waits looks at ``Cancellation`` again and again.
 extension OpenFile {
     /// How long a wait takes to learn that it was called off.
     private static let turnMilliseconds: Int32 = 50
 
     /// Opens `path` for writing, as it is; waits until the reader of a named pipe is there.
     static func openStream(_ path: String) throws -> OpenFile {
-        let descriptor = try BlockingWait.system.first(within: nil) { () -> Int32? in
-            let descriptor = Glibc.open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
-            if descriptor >= 0 { return descriptor }
-            let number = errno
-            if number == EINTR || number == ENXIO && isPipe(path) { return nil }
-            throw CacheError.system("open \(path)", number)
+        let descriptor = try BlockingWait.system.first(within: nil) { () -> Descriptor? in
+            do throws(Errno) {
+                return try Descriptor.workingDirectory.open(path, [.writeOnly, .nonBlocking])
+            } catch {
+                if error == .noDeviceOrAddress, FileStatus.find(path)?.kind == .fifo { return nil }
+                throw CacheError.system("open \(path)", error)
+            }
         }
-        // Without patience there is no end without a value.
-        return OpenFile(adopting: descriptor ?? -1, name: path)
-    }
-
-    private static func isPipe(_ path: String) -> Bool {
-        var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
+        // Without a bound the wait ends with a value or an error.
+        return OpenFile(adopting: descriptor ?? Descriptor(rawValue: -1), name: path)
     }
 
     /// Returns when a read or write would not wait, or would fail.
-    /// - Throws: `CancellationError` once nobody wants it any more.
-    func waitUntilReady(for events: Int32) throws {
+    /// - Throws: `CancellationError` once the result is not wanted any more.
+    func waitUntilReady(for direction: Descriptor.Direction) throws {
         while true {
-            var question = pollfd(fd: descriptor, events: Int16(events), revents: 0)
-            let answer = poll(&question, 1, Self.turnMilliseconds)
-            if answer > 0 { return }
-            if answer < 0, errno != EINTR { throw CacheError.system("wait for \(name)") }
+            let isReady = try reporting("wait for \(name)") { () throws(Errno) in
+                try descriptor.isReady(for: direction, within: Self.turnMilliseconds)
+            }
+            if isReady { return }
             try Cancellation.check()
         }
     }
 
     /// Writes all of `bytes` where the descriptor stands.
     package func write(_ bytes: UnsafeRawBufferPointer) throws {
-        var rest = bytes[...]
+        var rest = bytes
         while !rest.isEmpty {
-            let part = UnsafeRawBufferPointer(rebasing: rest)
-            let count = Glibc.write(descriptor, part.baseAddress, part.count)
-            if count >= 0 {
-                rest = rest.dropFirst(count)
+            do throws(Errno) {
+                let count = try descriptor.write(rest)
+                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
                 continue
+            } catch {
+                guard error == .wouldBlock else {
+                    if error == .interrupted { continue }
+                    throw CacheError.system("write \(name)", error)
+                }
             }
-            let number = errno
-            if number == EAGAIN {
-                try waitUntilReady(for: POLLOUT)
-            } else if number != EINTR {
-                throw CacheError.system("write \(name)", number)
-            }
+            try waitUntilReady(for: .writing)
         }
     }
 }

@@ -1,5 +1,4 @@
 internal import CacheBase
-internal import Glibc
 
 /// A new file that is written from front to back, with holes where its bytes are zeros: what was sparse before it became a tar is again.
 package final class SparseOutput {
@@ -23,8 +22,8 @@ package final class SparseOutput {
             }
             if !isZero {
                 if offset + position != end {
-                    try retryingInterrupts("seek in \(file.name)") {
-                        lseek(file.descriptor, offset + position, SEEK_SET)
+                    try reporting("seek in \(file.name)") { () throws(Errno) in
+                        try file.descriptor.seek(to: offset + position)
                     }
                 }
                 try file.write(UnsafeRawBufferPointer(rebasing: bytes[position..<next]))

@@ -1,5 +1,4 @@
 internal import CacheBase
-internal import Glibc
 
 /// Symbolic links in paths that the user gave, for what replaces a file: the file that the link leads to, never the link.
 ///
@@ -12,13 +11,12 @@ package enum SymbolicLink {
     package static func resolve(_ path: String) throws -> String {
         var current = path
         for _ in 0..<mostLinks {
-            var status = stat()
-            if lstat(current, &status) != 0 {
-                let number = errno
-                if current == path, number == ENOENT { return path }
-                throw current == path ? CacheError.system("find \(path)", number) : nowhere(path, current, number)
+            do throws(Errno) {
+                guard try Descriptor.workingDirectory.status(of: current).kind == .symbolicLink else { return current }
+            } catch {
+                if current == path, error == .noSuchFile { return path }
+                throw current == path ? CacheError.system("find \(path)", error) : nowhere(path, current, error)
             }
-            guard status.st_mode & S_IFMT == S_IFLNK else { return current }
             let target = try read(current)
             current = target.utf8.first == UInt8(ascii: "/") ? target : TemporaryName.split(current).directory + target
         }
@@ -26,11 +24,8 @@ package enum SymbolicLink {
     }
 
     private static func read(_ link: String) throws -> String {
-        let bytes = try withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
-            let count = try retryingInterrupts("read the link \(link)") {
-                readlink(link, buffer.baseAddress.unsafelyUnwrapped, buffer.count)
-            }
-            return buffer.prefix(count).map { UInt8(bitPattern: $0) }
+        let bytes = try reporting("read the link \(link)") { () throws(Errno) in
+            try Descriptor.workingDirectory.target(ofLink: link).bytes
         }
         guard let target = String(validating: bytes, as: UTF8.self), !target.isEmpty else {
             throw CacheError(.invalidInput, "\(link) is a symbolic link to a name that is not UTF-8: name a file")
@@ -38,10 +33,10 @@ package enum SymbolicLink {
         return target
     }
 
-    private static func nowhere(_ link: String, _ target: String, _ number: Int32) -> CacheError {
+    private static func nowhere(_ link: String, _ target: String, _ error: Errno) -> CacheError {
         CacheError(
             .invalidInput,
-            "\(link) is a symbolic link that leads nowhere, to \(target) (\(String(cString: strerror(number)))): is a volume not mounted? Mount it, remove the link, or name a file"
+            "\(link) is a symbolic link that leads nowhere, to \(target) (\(error)): is a volume not mounted? Mount it, remove the link, or name a file"
         )
     }
 }

@@ -1,5 +1,4 @@
 public import CacheBase
-internal import Glibc
 public import NIOCore
 internal import NIOPosix
 internal import Synchronization

@@ -1,11 +1,11 @@
 internal import CacheBase
 internal import CacheFiles
-internal import Glibc
 internal import NIOConcurrencyHelpers
 
 /// The open directories of a ``FileObjectStore``, a bounded number of them, so that an object costs no walk from the root.
 ///
-/// Paths are as in object keys: `""` is the root, others neither begin nor end with `/`. No symbolic link is ever followed below the root.
+/// Paths are as in object keys: `""` is the root, others neither begin nor end with `/`. They are confined to the root: a directory is
+/// opened by its one name below its parent, and no symbolic link is ever followed.
 final class ObjectDirectories: Sendable {
     private let root: ObjectDirectory
     private let maximumOpen: Int
@@ -18,9 +18,9 @@ final class ObjectDirectories: Sendable {
     }
 
     /// The 256 directories of chunks, and as many for all the rest; but no more than an eighth of the files that the process may have open.
-    static var usualMaximum: Int { max(min(512, DescriptorLimit.current / 8), 4) }
+    static var usualMaximum: Int { max(min(512, ResourceLimit.mostOpenFiles / 8), 4) }
 
-    init(root: OwnedDescriptor, maximumOpen: Int = ObjectDirectories.usualMaximum) {
+    init(root: OpenFile, maximumOpen: Int = ObjectDirectories.usualMaximum) {
         self.root = ObjectDirectory(root)
         self.maximumOpen = maximumOpen
     }
@@ -30,11 +30,14 @@ final class ObjectDirectories: Sendable {
 
     /// Runs a call that makes a descriptor, and once more if there are none left: directories that are only kept open for the next time are
     /// closed for it.
-    func withRoom(_ call: () -> Int32) -> Int32 {
-        let number = call()
-        guard number < 0, [EMFILE, ENFILE].contains(errno) else { return number }
+    func withRoom(_ call: () throws(Errno) -> Descriptor) throws(Errno) -> Descriptor {
+        do throws(Errno) {
+            return try call()
+        } catch {
+            guard error == .tooManyOpenFiles || error == .tooManyOpenFilesInSystem else { throw error }
+        }
         forgetAll()
-        return call()
+        return try call()
     }
 
     /// The directory of that path; `nil` if there is none, or an object where it would be.
@@ -60,19 +63,21 @@ final class ObjectDirectories: Sendable {
         let (parentPath, name) = Self.split(path)
         let parent = try make(parentPath)
         var found = try openChild(name, of: parent, path: path, orNilIfObject: false)
-        // Nobody removes directories of a store that is in use, but an operator may: a bounded number of tries.
+        // A store never removes its directories, but an operator may: a bounded number of tries.
         for _ in 0..<8 where found == nil {
-            if mkdirat(parent.descriptor.number, name, 0o777) != 0, errno != EEXIST {
-                throw CacheError.system("make directory \(path)")
+            do throws(Errno) {
+                try parent.descriptor.makeDirectory(name, mode: 0o777)
+            } catch {
+                if error != .alreadyExists { throw CacheError.system("make directory \(path)", error) }
             }
             found = try openChild(name, of: parent, path: path, orNilIfObject: false)
         }
         guard let found else { throw CacheError(.io, "directory \(path) is removed as often as it is made") }
-        do {
+        do throws(Errno) {
             try parent.sync()
         } catch {
             forget(parentPath)
-            throw CacheError.system("fsync of directory \(parentPath.isEmpty ? "/" : parentPath)", error.number)
+            throw CacheError.system("fsync of directory \(parentPath.isEmpty ? "/" : parentPath)", error)
         }
         open.withLockedValue { open in
             if open.byPath[path] === found { open.durable.insert(path) }
@@ -98,23 +103,25 @@ final class ObjectDirectories: Sendable {
     private func openChild(
         _ name: String, of parent: ObjectDirectory, path: Substring, orNilIfObject: Bool
     ) throws -> ObjectDirectory? {
-        let number = withRoom {
-            openat(parent.descriptor.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-        }
-        guard number >= 0 else {
-            switch errno {
-            case ENOENT: return nil
-            case ENOTDIR, ELOOP:
-                switch FileStatus(of: name, in: parent.descriptor)?.kind {
+        let descriptor: Descriptor
+        do throws(Errno) {
+            descriptor = try withRoom { () throws(Errno) in
+                try parent.descriptor.open(name, [.directory, .noFollow])
+            }
+        } catch {
+            switch error {
+            case .noSuchFile: return nil
+            case .notDirectory, .symbolicLink:
+                switch parent.kind(of: name) {
                 case .regular where orNilIfObject: return nil
                 case .regular:
                     throw CacheError(.io, "\(path) is an object, and a file store cannot keep another below it")
                 default: throw CacheError.foreign(path)
                 }
-            default: throw CacheError.system("open directory \(path)")
+            default: throw CacheError.system("open directory \(path)", error)
             }
         }
-        let directory = ObjectDirectory(OwnedDescriptor(number))
+        let directory = ObjectDirectory(OpenFile(adopting: descriptor, name: String(path)))
         return open.withLockedValue { open in
             // Another thread may have been faster; all must share one, or they would not share its fsyncs.
             if let known = open.byPath[path] { return known }

@@ -1,5 +1,5 @@
+internal import CacheBase
 internal import CacheFiles
-internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import Synchronization
 
@@ -8,7 +8,7 @@ internal import Synchronization
 /// A name becomes durable by an fsync of its directory. Threads that need one at the same time share it: those that come while one runs
 /// wait for it, and the first of them runs one for all.
 final class ObjectDirectory: Sendable {
-    let descriptor: OwnedDescriptor
+    private let file: OpenFile
     /// How many fsyncs have begun.
     private let begun = Atomic<UInt64>(0)
     /// Held for as long as an fsync runs.
@@ -18,37 +18,38 @@ final class ObjectDirectory: Sendable {
         var count: UInt64 = 0
         /// When the last one began, in nanoseconds of the clock of file times; `nil` before the first.
         var beganAt: Int64?
-        /// The kernel tells of a failed write-back once, and whoever asks again hears of success: so one failure is final.
-        var failure: Int32?
+        /// The kernel tells of a failed write-back once, and says nothing of it when it is asked again: so one failure is final.
+        var failure: Errno?
     }
 
-    init(_ descriptor: OwnedDescriptor) {
-        self.descriptor = descriptor
-    }
+    init(_ file: OpenFile) { self.file = file }
+
+    var descriptor: Descriptor { file.descriptor }
 
     /// Makes every name that is in the directory now survive a crash. Blocks for one fsync, or for two that others began.
-    func sync() throws(DirectorySyncFailure) {
+    func sync() throws(Errno) {
         let needed = begun.load(ordering: .sequentiallyConsistent) + 1
-        let failure = completed.withLockedValue { completed -> Int32? in
+        let failure = completed.withLockedValue { completed -> Errno? in
             if completed.failure != nil || completed.count >= needed { return completed.failure }
             let turn = begun.add(1, ordering: .sequentiallyConsistent).newValue
-            let now = FileTime.now()
-            while fsync(descriptor.number) != 0 {
-                if errno == EINTR { continue }
-                completed.failure = errno
-                return errno
+            let now = SystemClock.now()
+            do throws(Errno) {
+                try descriptor.sync()
+            } catch {
+                completed.failure = error
+                return error
             }
             completed.count = turn
             completed.beganAt = now
             return nil
         }
-        if let failure { throw DirectorySyncFailure(number: failure) }
+        if let failure { throw failure }
     }
 
     /// As ``sync()``, for a name that another process may have made: costs nothing if an fsync of ours began after that.
     ///
     /// - Parameter changed: when the status of the file changed last, which is no sooner than it got its name.
-    func sync(nameMadeAt changed: Int64) throws(DirectorySyncFailure) {
+    func sync(nameMadeAt changed: Int64) throws(Errno) {
         // File times come from a clock that ticks every few milliseconds: a second is far on the safe side.
         let isDurable = completed.withLockedValue { completed in
             guard completed.failure == nil, let beganAt = completed.beganAt else { return false }
@@ -59,12 +60,17 @@ final class ObjectDirectory: Sendable {
 
     /// Whether the directory still has a name. One that was removed keeps working for those who have it open, as an empty one.
     var exists: Bool {
-        var status = stat()
-        return fstat(descriptor.number, &status) == 0 && status.st_nlink > 0
+        do throws(Errno) { return try descriptor.status().linkCount > 0 } catch { return false }
     }
-}
 
-/// `errno` of an fsync that failed.
-struct DirectorySyncFailure: Error {
-    let number: Int32
+    /// All entries, in no order.
+    func entries() throws(CacheError) -> [(name: String, kind: FileStatus.Kind)] { try file.namedEntries() }
+
+    /// What an entry is, itself and not what it may point to; `nil` if that cannot be found out.
+    func kind(of name: String) -> FileStatus.Kind? { status(of: name)?.kind }
+
+    /// The status of an entry, itself and not what it may point to; `nil` if that cannot be found out.
+    func status(of name: String) -> FileStatus? {
+        do throws(Errno) { return try descriptor.status(of: name) } catch { return nil }
+    }
 }

@@ -1,14 +1,13 @@
 internal import CacheBase
 internal import CacheCrypto
 internal import CacheFiles
-internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 
 /// The blocking half of a ``FileObjectStore``: objects as files below one directory.
 final class ObjectFiles: Sendable {
     let root: String
-    private let rootDirectory: OwnedDescriptor
+    private let rootDirectory: OpenFile
     private let directories: ObjectDirectories
     /// Made by the first write, so that a store can be read by those who may not write to it.
     private let writer = NIOLockedValueBox<Writer?>(nil)
@@ -18,41 +17,25 @@ final class ObjectFiles: Sendable {
     private struct Writer {
         let staging: StagingArea
         /// Keeps changes of other processes out; ``changing`` keeps out those of this one.
-        let lock: OwnedDescriptor
+        let lock: OpenFile
     }
 
     private static let lockName = ".lock"
 
     init(root: String, create: Bool) throws {
         self.root = root
-        if create { try Self.makeDirectories(root) }
-        let number = Glibc.open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard number >= 0 else {
-            if errno == ENOENT {
+        if create, !root.isEmpty { try DirectoryPath.make(root, mode: 0o777, isDurable: true) }
+        let descriptor: Descriptor
+        do throws(Errno) {
+            descriptor = try Descriptor.workingDirectory.open(root, .directory)
+        } catch {
+            if error == .noSuchFile {
                 throw CacheError(.missing, "there is no object store at \(root): check the path, or push to it first")
             }
-            throw CacheError.system("open object store \(root)")
+            throw CacheError.system("open object store \(root)", error)
         }
-        rootDirectory = OwnedDescriptor(number)
+        rootDirectory = OpenFile(adopting: descriptor, name: root)
         directories = ObjectDirectories(root: rootDirectory)
-    }
-
-    /// As `mkdir -p`, each new name durable.
-    private static func makeDirectories(_ path: String) throws {
-        if path.isEmpty || FileStatus(path: path) != nil { return }
-        let bytes = path.utf8
-        var end = bytes.endIndex
-        while end > bytes.startIndex, bytes[bytes.index(before: end)] == UInt8(ascii: "/") {
-            end = bytes.index(before: end)
-        }
-        let slash = path[..<end].utf8.lastIndex(of: UInt8(ascii: "/"))
-        let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        try makeDirectories(parent)
-        if mkdir(path, 0o777) != 0, errno != EEXIST { throw CacheError.system("make directory \(path)") }
-        let number = Glibc.open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard number >= 0 else { throw CacheError.system("open directory \(parent)") }
-        let directory = OwnedDescriptor(number)
-        try retryingInterrupts("fsync of directory \(parent)") { fsync(directory.number) }
     }
 
     // MARK: Reading
@@ -95,43 +78,42 @@ final class ObjectFiles: Sendable {
         }
     }
 
-    private func open(_ key: ObjectKey) throws -> (file: OwnedDescriptor, size: Int)? {
+    private func open(_ key: ObjectKey) throws -> (file: OpenFile, size: Int)? {
         let (path, name) = ObjectDirectories.split(key.rawValue[...])
         guard let directory = try directories.find(path) else { return nil }
-        // Not to wait for the other end, should it be a FIFO.
-        let number = directories.withRoom {
-            openat(directory.descriptor.number, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        }
-        guard number >= 0 else {
-            switch errno {
-            case ENOENT: return nil
-            case ELOOP, ENXIO: throw CacheError.foreign(key.rawValue)
-            default: throw CacheError.system("open")
+        let descriptor: Descriptor
+        do throws(Errno) {
+            // Not to wait for the other end, should it be a FIFO.
+            descriptor = try directories.withRoom { () throws(Errno) in
+                try directory.descriptor.open(name, [.noFollow, .nonBlocking])
+            }
+        } catch {
+            switch error {
+            case .noSuchFile: return nil
+            case .symbolicLink, .noDeviceOrAddress: throw CacheError.foreign(key.rawValue)
+            default: throw CacheError.system("open", error)
             }
         }
-        let file = OwnedDescriptor(number)
-        let status = try FileStatus(of: file)
+        let file = OpenFile(adopting: descriptor, name: key.rawValue)
+        let status = try reporting("fstat") { () throws(Errno) in try file.descriptor.status() }
         switch status.kind {
         case .regular: return (file, status.size)
         case .directory: return nil
-        case .other: throw CacheError.foreign(key.rawValue)
+        default: throw CacheError.foreign(key.rawValue)
         }
     }
 
-    private func read(_ file: OwnedDescriptor, _ range: Range<Int>) throws -> ByteBuffer {
+    private func read(_ file: OpenFile, _ range: Range<Int>) throws -> ByteBuffer {
         var body = ByteBufferAllocator().buffer(capacity: range.count)
         try body.writeWithUnsafeMutableBytes(minimumWritableBytes: range.count) { space in
-            var done = 0
-            while done < range.count {
-                let count = try retryingInterrupts("read") {
-                    pread(
-                        file.number, space.baseAddress?.advanced(by: done), range.count - done,
-                        off_t(range.lowerBound + done))
-                }
-                guard count > 0 else { throw CacheError(.corrupt, "the file became shorter while it was read") }
-                done += count
+            let part = UnsafeMutableRawBufferPointer(rebasing: space[..<range.count])
+            let count = try reporting("read") { () throws(Errno) in
+                try file.descriptor.readAll(into: part, at: range.lowerBound)
             }
-            return done
+            guard count == range.count else {
+                throw CacheError(.corrupt, "the file became shorter while it was read")
+            }
+            return count
         }
         return body
     }
@@ -142,8 +124,8 @@ final class ObjectFiles: Sendable {
         try describing("write", key) {
             let (path, name) = ObjectDirectories.split(key.rawValue[...])
             if let present = try status(of: key) {
-                try durably(path) { directory throws(DirectorySyncFailure) in
-                    try directory.sync(nameMadeAt: present.changed)
+                try durably(path) { directory throws(Errno) in
+                    try directory.sync(nameMadeAt: present.changed.sinceEpoch)
                 }
                 return .alreadyPresent
             }
@@ -184,8 +166,10 @@ final class ObjectFiles: Sendable {
             guard try status(of: key) != nil, let directory = try directories.find(path) else { return }
             // A change that has compared must not bring the object back.
             try exclusively {
-                if unlinkat(directory.descriptor.number, name, 0) != 0, errno != ENOENT {
-                    throw CacheError.system("unlink")
+                do throws(Errno) {
+                    try directory.descriptor.remove(name)
+                } catch {
+                    if error != .noSuchFile { throw CacheError.system("unlink", error) }
                 }
             }
             try durably(path)
@@ -196,14 +180,17 @@ final class ObjectFiles: Sendable {
     private func status(of key: ObjectKey) throws -> FileStatus? {
         let (path, name) = ObjectDirectories.split(key.rawValue[...])
         guard let directory = try directories.find(path) else { return nil }
-        guard let status = FileStatus(of: name, in: directory.descriptor) else {
-            if errno == ENOENT { return nil }
-            throw CacheError.system("stat")
+        let status: FileStatus
+        do throws(Errno) {
+            status = try directory.descriptor.status(of: name)
+        } catch {
+            if error == .noSuchFile { return nil }
+            throw CacheError.system("stat", error)
         }
         switch status.kind {
         case .regular: return status
         case .directory: return nil
-        case .other: throw CacheError.foreign(key.rawValue)
+        default: throw CacheError.foreign(key.rawValue)
         }
     }
 
@@ -211,7 +198,7 @@ final class ObjectFiles: Sendable {
     private func create(_ staged: borrowing StagedFile, path: Substring, name: String) throws -> Bool {
         let directory = try directories.make(path)
         if try staged.link(to: name, in: directory.descriptor) { return true }
-        if FileStatus(of: name, in: directory.descriptor)?.kind == .directory {
+        if directory.kind(of: name) == .directory {
             throw CacheError(.io, "there are objects below that name, and a file store cannot keep one beside them")
         }
         return false
@@ -219,23 +206,23 @@ final class ObjectFiles: Sendable {
 
     /// Makes names in a directory durable.
     private func durably(
-        _ path: Substring, _ sync: (ObjectDirectory) throws(DirectorySyncFailure) -> Void = ObjectFiles.sync
+        _ path: Substring, _ sync: (ObjectDirectory) throws(Errno) -> Void = ObjectFiles.sync
     ) throws {
         let directory = try directories.make(path)
-        do {
+        do throws(Errno) {
             try sync(directory)
         } catch {
             directories.forget(path)
-            throw CacheError.system("fsync of its directory", error.number)
+            throw CacheError.system("fsync of its directory", error)
         }
     }
 
-    private static func sync(_ directory: ObjectDirectory) throws(DirectorySyncFailure) { try directory.sync() }
+    private static func sync(_ directory: ObjectDirectory) throws(Errno) { try directory.sync() }
 
     private func writing() throws -> Writer {
         try writer.withLockedValue { writer in
             if let writer { return writer }
-            let lock = OwnedDescriptor(try openLock())
+            let lock = try openLock()
             let made = Writer(staging: try StagingArea(root: rootDirectory, directories), lock: lock)
             writer = made
             return made
@@ -243,25 +230,27 @@ final class ObjectFiles: Sendable {
     }
 
     /// The lock file, made if need be. To lock it, reading is enough: it may be another user's.
-    private func openLock() throws -> Int32 {
-        let flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
-        var number = directories.withRoom {
-            openat(rootDirectory.number, Self.lockName, O_RDWR | O_CREAT | flags, 0o666)
+    private func openLock() throws(CacheError) -> OpenFile {
+        let flags: OpenFlags = [.noFollow, .nonBlocking]
+        let root = rootDirectory.descriptor
+        let descriptor = try reporting("open \(Self.lockName)") { () throws(Errno) in
+            do throws(Errno) {
+                return try directories.withRoom { () throws(Errno) in
+                    try root.open(Self.lockName, flags.union([.readWrite, .create]), mode: 0o666)
+                }
+            } catch .permissionDenied {
+                do throws(Errno) { return try root.open(Self.lockName, flags) } catch { throw .permissionDenied }
+            }
         }
-        if number < 0, errno == EACCES {
-            number = openat(rootDirectory.number, Self.lockName, O_RDONLY | flags)
-            if number < 0 { errno = EACCES }
-        }
-        guard number >= 0 else { throw CacheError.system("open \(Self.lockName)") }
-        return number
+        return OpenFile(adopting: descriptor, name: "\(self.root)/\(Self.lockName)")
     }
 
     /// Runs `body` while no other thread or process changes an object under a condition.
     private func exclusively<Result>(_ body: () throws -> Result) throws -> Result {
         let lock = try writing().lock
         return try changing.withLock {
-            try FileLock.lock(lock.number, path: "\(root)/\(Self.lockName)")
-            defer { FileLock.unlock(lock.number) }
+            try FileLock.lock(lock.descriptor, path: lock.name)
+            defer { FileLock.unlock(lock.descriptor) }
             return try body()
         }
     }

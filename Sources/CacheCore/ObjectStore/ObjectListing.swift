@@ -1,5 +1,4 @@
 internal import CacheFiles
-internal import Glibc
 
 /// Makes one page of a listing of a directory tree, in the byte order of whole keys.
 ///
@@ -40,10 +39,9 @@ struct ObjectListing {
         for entry in try Self.sortedEntries(of: directory, path: path) {
             let name = path + entry.name
             switch entry.kind {
-            case .other: addForeign(String(name))
             case .regular:
                 guard name.hasPrefix(prefix), after.map({ $0 < name }) ?? true, let key = ObjectKey(String(name)),
-                    let status = FileStatus(of: entry.name, in: directory.descriptor)
+                    let status = directory.status(of: entry.name)
                 else { continue }
                 guard takePlace(key.rawValue) else { return false }
                 page.objects.append((key, status.size))
@@ -57,6 +55,7 @@ struct ObjectListing {
                 } else if let child = try directories.find(name), try !visit(child, path: below, folding: false) {
                     return false
                 }
+            default: addForeign(String(name))
             }
         }
         return true
@@ -87,8 +86,8 @@ struct ObjectListing {
     /// Entries whose names can be part of a key, sorted as the keys are. (Strings of ASCII compare as their bytes.)
     private static func sortedEntries(
         of directory: ObjectDirectory, path: Substring
-    ) throws -> [DirectoryEntries.Entry] {
-        try DirectoryEntries.read(directory.descriptor)
+    ) throws -> [(name: String, kind: FileStatus.Kind)] {
+        try directory.entries()
             .filter { $0.name.utf8.count + path.utf8.count <= ObjectKey.maximumBytes && ObjectKey($0.name) != nil }
             .map { (order: $0.kind == .directory ? $0.name + "/" : $0.name, entry: $0) }
             .sorted { $0.order < $1.order }
@@ -97,7 +96,7 @@ struct ObjectListing {
 
     /// Whether there is any object below the directory; one that has lost its last object is no prefix any more.
     ///
-    /// True as well for one that cannot be read, and for one with something that is no object: a listing of it reports these.
+    /// One that cannot be opened or looked into may hold some, and so may one with what is no object: listing it tells.
     private func mayHoldObject(_ name: Substring, path: Substring) -> Bool {
         do {
             guard let directory = try directories.find(name) else { return false }

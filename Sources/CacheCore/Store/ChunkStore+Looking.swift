@@ -1,5 +1,6 @@
 internal import CLMDB
 internal import CacheBase
+internal import CacheFiles
 
 extension ChunkStore {
     /// What the store in `directory` holds: its chunks, bytes and capacity; the other numbers are of a process that has it open.
@@ -21,11 +22,11 @@ extension ChunkStore {
         }
     }
 
-    /// The totals of a store that no process has open: read without LMDB, which would trust the file and may write to it.
-    private static func restingState(_ directory: String, _ data: Int32) throws -> (StoreState, bytes: UInt64) {
+    /// Nobody changes the file, so that it can be read as it is: without LMDB, which trusts it and may write.
+    private static func restingState(_ directory: String, _ data: OpenFile) throws -> (StoreState, bytes: UInt64) {
         do {
-            let state = try IndexCheck.run(data, layout: .standard, mapBytes: StoreBudget.maximumCapacity)
-            return (state, try PageFile(descriptor: data).length())
+            let state = try IndexCheck.run(data.descriptor, layout: .standard, mapBytes: StoreBudget.maximumCapacity)
+            return (state, try PageFile(descriptor: data.descriptor).length())
         } catch {
             if error.isNewer { throw CacheError.newerStore(directory, error) }
             if let failure = error.failure { throw CacheError.unreadableStore(directory, error, failure) }
@@ -36,10 +37,10 @@ extension ChunkStore {
 
     /// The totals of a store that is in use: read with LMDB, since its first user has checked the file.
     private static func liveState(
-        _ directory: String, _ data: Int32, _ agreed: UInt64
+        _ directory: String, _ data: OpenFile, _ agreed: UInt64
     ) throws -> (StoreState, bytes: UInt64) {
         do {
-            let bytes = try PageFile(descriptor: data).length()
+            let bytes = try PageFile(descriptor: data.descriptor).length()
             let capacity = min(
                 max(agreed, bytes + StoreBudget.sideFileBytes, StoreBudget.minimumCapacity), StoreBudget.maximumCapacity
             )

@@ -1,7 +1,6 @@
 internal import CLMDB
 internal import CacheBase
 internal import CacheFiles
-internal import Glibc
 internal import Logging
 
 /// The files of a store, locked, checked and open.
@@ -61,7 +60,7 @@ private struct Opening {
             throw CacheError(
                 .io,
                 """
-                chunk store \(directory.path) is in use by a process in another PID namespace that has the number of this one (\(getpid())), \
+                chunk store \(directory.path) is in use by a process in another PID namespace that has the number of this one (\(CurrentProcess.number)), \
                 which LMDB cannot bear: give each container a directory of its own, or the PID namespace of the host
                 """)
         } catch let failure as LMDBFailure {
@@ -71,13 +70,10 @@ private struct Opening {
 
     /// Checks the roots of the index before LMDB follows them. A commit of another process in the middle looks like damage, so it tries again.
     private func glance() throws {
-        let data = OwnedDescriptor(
-            try retryingInterrupts("open \(directory.dataPath)") {
-                Glibc.open(directory.dataPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-            })
+        let data = try OpenFile.open(directory.dataPath, [.noFollow, .nonBlocking])
         for left in (0..<8).reversed() {
             do throws(IndexDamage) {
-                return try IndexCheck.glance(data.number, mapBytes: budget.mapBytes)
+                return try IndexCheck.glance(data.descriptor, mapBytes: budget.mapBytes)
             } catch {
                 if let failure = error.failure { throw CacheError.unreadableStore(directory.path, error, failure) }
                 if left == 0 { throw damaged(error.reason) }
@@ -132,16 +128,18 @@ private struct Opening {
 
     /// Why the files cannot be used as they are; `nil` if they can, or if there are none.
     private func reasonToReset() throws -> String? {
-        let descriptor = open(directory.dataPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        if descriptor < 0 {
-            if errno == ENOENT { return directory.hasBeenUsed ? "data.mdb is gone" : nil }
-            if errno == ELOOP { return "data.mdb is not a file" }
-            throw CacheError.system("open \(directory.dataPath)")
+        let data: OpenFile
+        do throws(Errno) {
+            let descriptor = try Descriptor.workingDirectory.open(directory.dataPath, [.noFollow, .nonBlocking])
+            data = OpenFile(adopting: descriptor, name: directory.dataPath)
+        } catch {
+            if error == .noSuchFile { return directory.hasBeenUsed ? "data.mdb is gone" : nil }
+            if error == .symbolicLink { return "data.mdb is not a file" }
+            throw CacheError.system("open \(directory.dataPath)", error)
         }
-        defer { close(descriptor) }
-        if directory.hasBeenUsed, lseek(descriptor, 0, SEEK_END) == 0 { return "data.mdb is empty" }
+        if directory.hasBeenUsed, isEmpty(data) { return "data.mdb is empty" }
         do {
-            try IndexCheck.run(descriptor, layout: layout, mapBytes: budget.mapBytes)
+            try IndexCheck.run(data.descriptor, layout: layout, mapBytes: budget.mapBytes)
             return nil
         } catch {
             if error.isNewer { throw CacheError.newerStore(directory.path, error) }
@@ -149,6 +147,10 @@ private struct Opening {
             if let failure = error.failure { throw CacheError.unreadableStore(directory.path, error, failure) }
             return error.reason
         }
+    }
+
+    private func isEmpty(_ data: OpenFile) -> Bool {
+        do throws(Errno) { return try data.descriptor.seekToEnd() == 0 } catch { return false }
     }
 
     private func create() throws(LMDBFailure) -> Environment {
@@ -172,8 +174,8 @@ private struct Opening {
 }
 
 extension CacheError {
-    /// The error for a store that the disk cannot read.
-    static func unreadableStore(_ directory: String, _ found: IndexDamage, _ failure: Int32) -> CacheError {
+    /// What a store is that the disk cannot read.
+    static func unreadableStore(_ directory: String, _ found: IndexDamage, _ failure: Errno) -> CacheError {
         .system("\(found.reason) of chunk store \(directory): remove it if the disk stays so", failure)
     }
 

@@ -40,10 +40,9 @@ struct StoreTransaction: ~Copyable {
         if !isSuspect {
             guard try environment.watch.isForeign(after: last) else { return }
         }
-        var descriptor: Int32 = -1
-        try checked("mdb_env_get_fd", mdb_env_get_fd(environment.handle, &descriptor))
+        let data = try environment.dataDescriptor()
         do {
-            try IndexCheck.run(descriptor, layout: layout, mapBytes: environment.mapBytes)
+            try IndexCheck.run(data, layout: layout, mapBytes: environment.mapBytes)
         } catch {
             throw LMDBFailure(code: MDB_CORRUPTED, call: "somebody else wrote to data.mdb")
         }

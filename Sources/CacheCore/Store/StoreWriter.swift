@@ -1,7 +1,6 @@
 internal import CacheBase
 internal import CacheChunks
 internal import CacheFiles
-internal import Glibc
 internal import Logging
 internal import NIOPosix
 
@@ -136,7 +135,7 @@ final class StoreWriter: Sendable {
             } catch let failure as LMDBFailure {
                 if failure.isMapFull, retries < Self.triesOnFullMap {
                     // A reader of this or another process may still hold the pages that the first evictions freed. Reads are short: wait.
-                    if retries >= 2 { usleep(500 << UInt32(retries)) }
+                    if retries >= 2 { BlockingWait.sleep(microseconds: 500 << UInt32(retries)) }
                     if committer.evictForFullMap() {
                         retries += 1
                         continue
@@ -192,15 +191,11 @@ final class StoreWriter: Sendable {
     }
 
     static func nanoseconds() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: time.tv_nsec)
+        UInt64(truncatingIfNeeded: SystemClock.monotonic())
     }
 
     /// Seconds of a clock that is cheap to read.
     static func seconds() -> UInt32 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &time)
-        return UInt32(truncatingIfNeeded: time.tv_sec) & 0x3FFF_FFFF
+        UInt32(truncatingIfNeeded: SystemClock.monotonicSeconds()) & 0x3FFF_FFFF
     }
 }

@@ -9,8 +9,8 @@ internal import NIOConcurrencyHelpers
 final class WriteFailures: Sendable {
     private struct State {
         var isFailing = false
-        /// The error number with which the disk says that it has no room, asked for when writing began to fail; 0 if it has room.
-        var spaceError: Int32 = 0
+        /// The error with which the disk says that it has no room, asked for when writing began to fail; `nil` if it has room.
+        var spaceError: Errno?
         /// Writes in a row that a disk with room has refused.
         var count = 0
     }
@@ -32,14 +32,14 @@ final class WriteFailures: Sendable {
         let (wasFailing, lack, failures) = state.withLockedValue { state in
             let wasFailing = state.isFailing
             state.isFailing = true
-            if !wasFailing { state.spaceError = failure.isDiskFull ? directory.lackOfSpace() : 0 }
-            if state.spaceError == 0, failure.isDiskFull { state.count += 1 }
+            if !wasFailing { state.spaceError = failure.isDiskFull ? directory.lackOfSpace() : nil }
+            if state.spaceError == nil, failure.isDiskFull { state.count += 1 }
             return (wasFailing, state.spaceError, state.count)
         }
         let what = "write to the chunk store \(directory.path)"
-        let error = lack == 0 ? CacheError(.io, what, cause: failure) : CacheError.system(what, lack)
+        let error = lack.map { CacheError.system(what, $0) } ?? CacheError(.io, what, cause: failure)
         if !wasFailing { logger.warning("chunk store cannot write; reads go on", metadata: ["error": "\(error)"]) }
-        guard lack == 0, failure.isDiskFull, failures >= Self.countThatBreaks else { return (error, nil) }
+        guard lack == nil, failure.isDiskFull, failures >= Self.countThatBreaks else { return (error, nil) }
         return (error, "\(failures) writes in a row failed: \(failure)")
     }
 

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CacheFiles
 internal import NIOCore
 internal import NIOHTTP1
 
@@ -45,17 +45,16 @@ struct ResponseHead {
 
 /// The form of a date that RFC 9110 section 5.6.7 demands, e.g. `Sun, 06 Nov 1994 08:49:37 GMT`.
 enum HTTPDate {
-    static func now() -> String { format(time(nil)) }
+    static func now() -> String { format(Int(SystemClock.milliseconds() / 1000)) }
 
-    static func format(_ seconds: time_t) -> String {
+    /// - Parameter seconds: since 1970.
+    static func format(_ seconds: Int) -> String {
         let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-        var seconds = seconds
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        let time = CalendarTime(secondsSince1970: seconds)
+        func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
         return
-            "\(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) \(1900 + parts.tm_year) "
-            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT"
+            "\(days[time.weekday]), \(two(time.day)) \(months[time.month]) \(time.year) "
+            + "\(two(time.hour)):\(two(time.minute)):\(two(time.second)) GMT"
     }
 }

@@ -2,7 +2,6 @@ internal import CacheBase
 internal import CacheChunks
 internal import CacheCrypto
 internal import CacheStore
-internal import Glibc
 internal import NIOCore
 internal import NIOPosix
 
@@ -80,9 +79,7 @@ final class ChunkTiers: Sendable {
     /// Whether `bytes` are the sealed chunk of that name. Bytes that are all zero never are, whatever their hash: no sealed chunk looks like
     /// that, but holes in files and faulty proxies do.
     private static func isChunk(_ bytes: UnsafeRawBufferPointer, _ id: ChunkID) -> Bool {
-        guard let start = bytes.baseAddress, bytes.count > 0 else { return false }
-        let isZero = bytes[0] == 0 && memcmp(start, start + 1, bytes.count - 1) == 0
-        return !isZero && ChunkID(ofSealed: bytes) == id
+        !bytes.isAllZero && ChunkID(ofSealed: bytes) == id
     }
 
     /// Answers which of the ids in `list`, 32 bytes each, are not in the store: bit `i % 8` (the lowest is 0) of byte `i / 8` is 1

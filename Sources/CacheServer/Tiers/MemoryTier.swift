@@ -1,4 +1,5 @@
 internal import CacheChunks
+internal import CacheFiles
 internal import CacheStore
 internal import NIOCore
 internal import Synchronization

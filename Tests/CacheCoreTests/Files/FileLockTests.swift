@@ -13,10 +13,8 @@ import Testing
 
     init() throws { scratch = try TemporaryDirectory() }
 
-    /// Each has a description of its own, as two processes have.
-    private func descriptor() throws -> OwnedDescriptor {
-        OwnedDescriptor(try #require(Optional(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600))))
-    }
+    /// Each is opened on its own, as by two processes.
+    private func lockFile() throws -> OpenFile { try OpenFile.open(path, [.readWrite, .create], mode: 0o600) }
 
     /// A clock that moves with each pause, and what happens at each.
     private final class ManualTime: Sendable {
@@ -40,22 +38,22 @@ import Testing
     }
 
     @Test func waitsForItsHolder() throws {
-        let holder = try descriptor()
-        let other = try descriptor()
-        try FileLock.lock(holder.number, path: path)
-        #expect(try !FileLock.attempt(other.number, path: path))
-        let time = ManualTime { if $0 == 3 { FileLock.unlock(holder.number) } }
-        try FileLock.lock(other.number, path: path, wait: time.wait)
+        let holder = try lockFile()
+        let other = try lockFile()
+        try FileLock.lock(holder.descriptor, path: path)
+        #expect(try !FileLock.attempt(other.descriptor, path: path))
+        let time = ManualTime { if $0 == 3 { FileLock.unlock(holder.descriptor) } }
+        try FileLock.lock(other.descriptor, path: path, wait: time.wait)
         #expect(time.pauses == [500, 1000, 2000])
     }
 
     @Test func givesUpWhenItsTimeIsOver() async throws {
-        let holder = try descriptor()
-        let other = try descriptor()
-        try FileLock.lock(holder.number, path: path)
+        let holder = try lockFile()
+        let other = try lockFile()
+        try FileLock.lock(holder.descriptor, path: path)
         let time = ManualTime()
         let error = await failure {
-            try FileLock.lock(other.number, path: path, within: .seconds(30), wait: time.wait)
+            try FileLock.lock(other.descriptor, path: path, within: .seconds(30), wait: time.wait)
         }
         #expect(error?.code == .timedOut)
         #expect(error?.message.contains(path) == true)
@@ -65,16 +63,16 @@ import Testing
     }
 
     @Test func endsWhenNobodyWantsItAnyMore() async throws {
-        let holder = try descriptor()
-        let other = try descriptor()
-        try FileLock.lock(holder.number, path: path)
+        let holder = try lockFile()
+        let other = try lockFile()
+        try FileLock.lock(holder.descriptor, path: path)
         let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
         let (pauses, paused) = AsyncStream.makeStream(of: Void.self)
         let wait = BlockingWait(now: { .now }) { _ in paused.yield() }
         let work = Task { [path] in
             try await pool.runCancellable {
-                try FileLock.lock(other.number, path: path, within: .seconds(3600), wait: wait)
+                try FileLock.lock(other.descriptor, path: path, within: .seconds(3600), wait: wait)
             }
         }
         // It waits by now.

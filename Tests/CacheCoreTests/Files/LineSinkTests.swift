@@ -4,7 +4,7 @@ import Logging
 import NIOPosix
 import Testing
 
-/// Log lines reach a reader that keeps up; one that does not keep up costs lines and never time.
+/// Lines of a log reach their reader, and a reader that does not read holds nothing up.
 struct LineSinkTests {
     private func makePipe() throws -> (read: Int32, write: Int32) {
         var ends: [Int32] = [0, 0]
@@ -27,7 +27,7 @@ struct LineSinkTests {
 
     @Test func linesArriveInOrder() throws {
         let pipe = try makePipe()
-        let sink = LineSink(descriptor: pipe.write)
+        let sink = LineSink(descriptor: Descriptor(rawValue: pipe.write))
         for number in 0..<100 { sink.write("line \(number)") }
         sink.flush(within: 300)
         close(pipe.write)
@@ -38,13 +38,13 @@ struct LineSinkTests {
 
     @Test func fullPipeDropsLinesAndTheReaderIsToldHowMany() async throws {
         let pipe = try makePipe()
-        let sink = LineSink(descriptor: pipe.write, capacity: 10_000)
+        let sink = LineSink(descriptor: Descriptor(rawValue: pipe.write), capacity: 10_000)
         let line = String(repeating: "x", count: 999)
         // The pipe holds 64 KiB, the queue ten lines.
         for _ in 0..<200 { sink.write(line) }
         let dropped = sink.dropped
         #expect(dropped > 0)
-        // The pipe has no reader: the end of the process does not wait for one.
+        // Without a reader: the end of the process does not wait for that.
         sink.flush(within: 0.001)
         // Both on threads of their own.
         async let reading = NIOThreadPool.singleton.runIfActive { readAll(pipe.read) }
@@ -62,7 +62,7 @@ struct LineSinkTests {
         // The wrong way round for one of them: every write fails.
         let descriptor = open(path, path == "/dev/full" ? O_WRONLY | O_CLOEXEC : O_RDONLY | O_CLOEXEC)
         try #require(descriptor >= 0)
-        let sink = LineSink(descriptor: descriptor)
+        let sink = LineSink(descriptor: Descriptor(rawValue: descriptor))
         for number in 0..<10 { sink.write("line \(number)") }
         sink.flush(within: 300)
         #expect(sink.dropped == 10)
@@ -71,7 +71,7 @@ struct LineSinkTests {
 
     @Test func logHandlerWritesOneLineWhateverIsInIt() throws {
         let pipe = try makePipe()
-        let sink = LineSink(descriptor: pipe.write)
+        let sink = LineSink(descriptor: Descriptor(rawValue: pipe.write))
         var logger = Logger(label: "test") { LineLogHandler(label: $0, sink: sink) }
         logger[metadataKey: "b"] = "two\nlines\u{1B}[31m"
         logger.debug("not this")

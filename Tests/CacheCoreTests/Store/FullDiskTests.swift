@@ -13,7 +13,7 @@ import Testing
     func aFullDiskRefusesWritesAndKeepsReads() async throws {
         let directory = try TemporaryDirectory()
         guard mount("tmpfs", directory.path, "tmpfs", 0, "size=8m") == 0 else {
-            Issue.record("tmpfs could not be mounted: \(CacheError.system("mount"))")
+            Issue.record("tmpfs could not be mounted: \(CacheError.system("mount", .current))")
             return
         }
         defer { umount2(directory.path, Int32(MNT_DETACH)) }

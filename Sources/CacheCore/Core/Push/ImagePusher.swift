@@ -3,7 +3,6 @@ internal import CacheChunks
 public import CacheImages
 public import CacheManifests
 public import CacheObjectStore
-internal import Glibc
 internal import NIOCore
 internal import NIOPosix
 
@@ -48,7 +47,7 @@ public struct ImagePusher: Sendable {
         _ source: ImageSource, as reference: ImageReference, progress: PushProgress, pool: NIOThreadPool
     ) async throws -> PushReport {
         try await RefStore(store).refuseNewer(reference)
-        let now = Self.millisecondsSince1970()
+        let now = SystemClock.milliseconds()
         let generation = try await ActiveGeneration.find(
             in: store, deploymentKey: deployment, create: true, repair: options.repair, now: now)
         let layers = try await pushLayers(source.layers, generation, progress, pool)
@@ -87,13 +86,6 @@ public struct ImagePusher: Sendable {
         } catch let error as CacheError where [.corrupt, .unsupported, .limitExceeded].contains(error.code) {
             return nil
         }
-    }
-
-    private static func millisecondsSince1970() -> UInt64 {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        // The clock of a host that was never set may be before 1970.
-        return UInt64(max(now.tv_sec, 0)) * 1000 + UInt64(now.tv_nsec) / 1_000_000
     }
 
     private func pushLayers(

@@ -2,7 +2,7 @@ internal import CacheBase
 internal import Glibc
 
 /// How a thread waits for what the system does not announce or not within a deadline: it looks again and again, with pauses that grow from
-/// 0.5 to 20 ms, until its time is over or nobody wants the result any more.
+/// 0.5 to 20 ms, until its time is over or its task is cancelled.
 package struct BlockingWait: Sendable {
     private let now: @Sendable () -> ContinuousClock.Instant
     private let pause: @Sendable (_ microseconds: UInt32) -> Void
@@ -11,7 +11,10 @@ package struct BlockingWait: Sendable {
     private static let longest: UInt32 = 20_000
 
     /// The system's clock and its sleep.
-    package static let system = BlockingWait(now: { .now }, pause: { usleep($0) })
+    package static let system = BlockingWait(now: { .now }, pause: sleep)
+
+    /// Puts the thread to sleep.
+    package static func sleep(microseconds: UInt32) { usleep(microseconds) }
 
     package init(
         now: @escaping @Sendable () -> ContinuousClock.Instant,

@@ -1,4 +1,3 @@
-internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
@@ -19,7 +18,7 @@ package final class LineSink: Sendable {
         var untold = 0
     }
 
-    private let descriptor: Int32
+    private let descriptor: Descriptor
     private let capacity: Int
     private let state = NIOLockedValueBox(State())
     private let thread = NIOThreadPool(numberOfThreads: 1)
@@ -27,14 +26,14 @@ package final class LineSink: Sendable {
     /// - Parameters:
     ///   - descriptor: it stays the caller's, and open for as long as this is used.
     ///   - capacity: bytes of the lines that may wait.
-    package init(descriptor: Int32, capacity: Int = 256 * 1024) {
+    package init(descriptor: Descriptor, capacity: Int = 256 * 1024) {
         self.descriptor = descriptor
         self.capacity = capacity
     }
 
     deinit { thread.shutdownGracefully { _ in } }
 
-    /// Lines that nobody got.
+    /// Lines that were not written.
     package var dropped: Int { state.withLockedValue { $0.dropped } }
 
     /// Queues a line, without its end, or drops it.
@@ -100,16 +99,16 @@ package final class LineSink: Sendable {
         return text.withUTF8 { bytes in
             var rest = UnsafeRawBufferPointer(bytes)
             while !rest.isEmpty {
-                let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
-                if count >= 0 {
+                do throws(Errno) {
+                    let count = try descriptor.write(rest)
                     rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-                    continue
+                } catch .interrupted {
+                } catch .wouldBlock {
+                    // Another process that shares the descriptor made it non-blocking. If the wait fails, so does the next write.
+                    do throws(Errno) { _ = try descriptor.isReady(for: .writing, within: -1) } catch {}
+                } catch {
+                    return false
                 }
-                if errno == EINTR { continue }
-                guard errno == EAGAIN else { return false }
-                // Whoever shares the descriptor made it non-blocking.
-                var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                _ = poll(&wait, 1, -1)
             }
             return true
         }

@@ -4,7 +4,7 @@ internal import Glibc
 package struct SignalSet: Sendable {
     private let set: sigset_t
 
-    /// Those that whoever started the process did not want it to ignore (`nohup`, or a shell's background).
+    /// SIGINT, SIGTERM, SIGHUP and SIGQUIT, without those that the process was started to ignore (`nohup`, or a shell's background).
     package init() {
         var set = sigset_t()
         sigemptyset(&set)
@@ -26,9 +26,16 @@ package struct SignalSet: Sendable {
         return number > 0 ? number : nil
     }
 
-    private static func isIgnored(_ number: Int32) -> Bool {
+    /// Whether the process ignores a signal.
+    package static func isIgnored(_ number: Int32) -> Bool {
         var action = sigaction()
         guard sigaction(number, nil, &action) == 0 else { return false }
         return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
+    }
+
+    /// A peer that goes away (SIGPIPE), or a file that may not grow (SIGXFSZ), becomes an error of a write instead of the end of the process.
+    package static func ignoreFailedWrites() {
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
     }
 }

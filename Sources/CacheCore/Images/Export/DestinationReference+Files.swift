@@ -1,5 +1,4 @@
 internal import CacheFiles
-internal import Glibc
 
 extension DestinationReference {
     /// Where it is, whatever kind it is of.
@@ -10,22 +9,22 @@ extension DestinationReference {
         }
     }
 
-    /// Whether it is where the process's standard output goes, so that nothing else may be written there. A device is not: what a terminal
-    /// or /dev/null gets is in nobody's way.
+    /// Whether it is where the process's standard output goes, so that nothing else may be written there. A device does not count: a
+    /// terminal or /dev/null takes both.
     package var isStandardOutput: Bool {
-        var output = stat()
-        var other = stat()
-        guard fstat(STDOUT_FILENO, &output) == 0, stat(path, &other) == 0, output.st_mode & S_IFMT != S_IFCHR else {
+        do throws(Errno) {
+            let output = try Descriptor.standardOutput.status()
+            let other = try Descriptor.workingDirectory.status(of: path, followingLinks: true)
+            return output.kind != .characterDevice && output.identity == other.identity
+        } catch {
             return false
         }
-        return output.st_dev == other.st_dev && output.st_ino == other.st_ino
     }
 
     /// The same destination by the name of the file that links lead to: a new file takes the place of the one that has its name, and that
     /// must not be a link such as /dev/stdout.
     package func followingLinks() throws -> DestinationReference {
-        var status = stat()
-        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG { return self }
+        if let status = FileStatus.find(path), status.kind != .regular { return self }
         let path = try SymbolicLink.resolve(path)
         return switch self {
         case .tar: .tar(file: path)

@@ -1,6 +1,5 @@
 internal import CacheBase
 package import CacheFiles
-internal import Glibc
 internal import NIOConcurrencyHelpers
 
 /// `dir:DIR`: a directory that is empty or does not exist, and will hold the files of an image.
@@ -26,12 +25,9 @@ package final class DirectoryDestination: Sendable {
     /// - Throws: ``CacheError`` `.invalidInput` or `.io` that says what is in the way.
     package init(_ path: String) throws {
         self.path = path
-        var status = stat()
-        if stat(path, &status) == 0 {
-            guard status.st_mode & S_IFMT == S_IFDIR else {
-                throw CacheError(.invalidInput, "\(path) is not a directory")
-            }
-            let directory = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
+        if let status = FileStatus.find(path) {
+            guard status.kind == .directory else { throw CacheError(.invalidInput, "\(path) is not a directory") }
+            let directory = try OpenFile.open(path, .directory)
             TemporaryEntry.removeAbandoned(in: directory, prefix: TemporaryName.insidePrefix)
             guard try directory.isEmpty() else {
                 throw CacheError(.invalidInput, "\(path) is not empty: name a directory that is, or a new one")
@@ -53,9 +49,11 @@ package final class DirectoryDestination: Sendable {
             try writer.finishDirectories { try self.moveUp(into: existing) }
         } else {
             try writer.finishDirectories()
-            guard rename(temporary.name, path) == 0 else {
-                if [ENOTEMPTY, EEXIST].contains(errno) { throw conflict(path) }
-                throw CacheError.system("rename to \(path)")
+            do throws(Errno) {
+                try temporary.rename(to: path)
+            } catch {
+                if error == .directoryNotEmpty || error == .alreadyExists { throw conflict(path) }
+                throw CacheError.system("rename to \(path)", error)
             }
         }
         state.withLockedValue { $0.isFinished = true }
@@ -70,20 +68,18 @@ package final class DirectoryDestination: Sendable {
             guard try directory.statusOfEntry(name) == nil else {
                 throw conflict("\(path)/\(name)")
             }
-            try retryingInterrupts("rename to \(path)/\(name)") {
-                name.withCString { renameat(temporary.file.descriptor, $0, directory.descriptor, $0) }
+            try reporting("rename to \(path)/\(name)") { () throws(Errno) in
+                try temporary.file.descriptor.rename(name, to: directory.descriptor, name)
             }
             state.withLockedValue { $0.movedUp.append(name) }
         }
-        try retryingInterrupts("remove \(path)/\(temporary.name)") {
-            unlinkat(directory.descriptor, temporary.name, AT_REMOVEDIR)
-        }
+        try reporting("remove \(path)/\(temporary.name)") { () throws(Errno) in try temporary.remove() }
         return directory
     }
 
     deinit { abandon() }
 
-    /// Removes all that was written, unless it was committed. Nobody may write to it any more.
+    /// Removes all that was written, unless it was committed. It must not be written to any more.
     package func abandon() {
         let state = state.withLockedValue { state in
             defer { state.isFinished = true }
@@ -93,6 +89,6 @@ package final class DirectoryDestination: Sendable {
         // Best effort: the error that led here is the one to report.
         for name in state.movedUp { try? existing?.removeEntry(name) }
         try? temporary.file.removeContents()
-        unlinkat(existing?.descriptor ?? AT_FDCWD, temporary.name, AT_REMOVEDIR)
+        temporary.discard()
     }
 }

@@ -2,7 +2,6 @@ internal import CacheBase
 internal import CacheCrypto
 internal import CacheFiles
 internal import CacheLayers
-internal import Glibc
 
 /// An OCI layout as a tar: blobs in the order in which they come, each header written when the size of its blob is known.
 final class LayoutArchive: LayoutSink {
@@ -12,28 +11,29 @@ final class LayoutArchive: LayoutSink {
 
     init(_ path: String) throws {
         self.path = path
-        var status = stat()
         // Before it is opened: there is no reader to wait for.
-        if stat(path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) {
+        if let status = FileStatus.find(path), ![.regular, .directory].contains(status.kind) {
             throw CacheError(.invalidInput, "\(path) is not a file: an OCI archive cannot be written to a pipe")
         }
         archive = try NewFile(path)
         output = SequentialOutput(archive.file)
         for directory in ["blobs/", "blobs/sha256/"] {
-            try write(NewTarEntry(path: FileName(directory), kind: .directory, mode: 0o755).encoded())
+            try write(TarHeaderEncoder(path: FileName(directory), kind: .directory, mode: 0o755).encoded())
         }
     }
 
     func putBlob(_ source: any ByteSource, digest: SHA256Digest) throws -> Int {
         let start = output.position
-        try write([UInt8](repeating: 0, count: NewTarEntry.block))
+        try write([UInt8](repeating: 0, count: TarHeaderEncoder.block))
         let size = try source.drain { try output.write($0) }
         try pad()
-        let header = NewTarEntry(path: FileName("blobs/sha256/\(digest)"), kind: .file, mode: 0o644, size: size)
+        let header = TarHeaderEncoder(path: FileName("blobs/sha256/\(digest)"), kind: .file, mode: 0o644, size: size)
             .encoded()
-        precondition(header.count == NewTarEntry.block, "the header of a blob is one block")
-        let written = try retryingInterrupts("write \(path)") {
-            pwrite(archive.file.descriptor, header, header.count, off_t(start))
+        precondition(header.count == TarHeaderEncoder.block, "the header of a blob is one block")
+        let written = try header.withUnsafeBytes { header in
+            try reporting("write \(path)") { () throws(Errno) in
+                try archive.file.descriptor.write(header, at: start)
+            }
         }
         guard written == header.count else { throw CacheError(.io, "write \(path): the disk is full") }
         return size
@@ -51,13 +51,13 @@ final class LayoutArchive: LayoutSink {
         }
         try put(JSONDocument.encode(OCILayoutMarker.current), as: "oci-layout")
         try put(JSONDocument.encode(Index(manifests: [manifest])), as: "index.json")
-        try write([UInt8](repeating: 0, count: 2 * NewTarEntry.block))
+        try write([UInt8](repeating: 0, count: 2 * TarHeaderEncoder.block))
         try output.finish()
         try archive.commit()
     }
 
     private func put(_ bytes: [UInt8], as path: String) throws {
-        try write(NewTarEntry(path: FileName(path), kind: .file, mode: 0o644, size: bytes.count).encoded())
+        try write(TarHeaderEncoder(path: FileName(path), kind: .file, mode: 0o644, size: bytes.count).encoded())
         try write(bytes)
         try pad()
     }
@@ -67,6 +67,6 @@ final class LayoutArchive: LayoutSink {
     }
 
     private func pad() throws {
-        try write([UInt8](repeating: 0, count: NewTarEntry.padding(after: output.position)))
+        try write([UInt8](repeating: 0, count: TarHeaderEncoder.padding(after: output.position)))
     }
 }

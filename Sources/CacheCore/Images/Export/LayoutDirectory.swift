@@ -1,7 +1,6 @@
 internal import CacheBase
 internal import CacheCrypto
 internal import CacheFiles
-internal import Glibc
 
 /// An OCI layout in a directory, new or existing: blobs are renamed into place, `index.json` is replaced last.
 final class LayoutDirectory: LayoutSink {
@@ -20,37 +19,50 @@ final class LayoutDirectory: LayoutSink {
         self.limits = limits
         var made: [String] = []
         do {
-            if mkdir(path, 0o777) == 0 {
-                made.append(path)
-            } else if errno != EEXIST {
-                throw CacheError.system("make the directory \(path)")
-            }
-            root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
+            if try Self.make(path) { made.append(path) }
+            root = try OpenFile.open(path, .directory)
             TemporaryEntry.removeAbandoned(in: root, prefix: TemporaryName.insidePrefix)
             let wasEmpty = try Self.check(root)
             // Now rather than when all has been pulled.
             _ = try OCILayoutMarker.check(.directory(root), limits: limits)
             _ = try Self.index(of: root, limits: limits)
-            for directory in ["\(path)/blobs", "\(path)/blobs/sha256"] {
-                if mkdir(directory, 0o777) == 0 {
-                    made.append(directory)
-                } else if errno != EEXIST {
-                    throw CacheError.system("make the directory \(directory)")
-                }
+            for directory in ["\(path)/blobs", "\(path)/blobs/sha256"] where try Self.make(directory) {
+                made.append(directory)
             }
-            blobs = try root.openEntry("blobs", O_RDONLY | O_DIRECTORY).openEntry("sha256", O_RDONLY | O_DIRECTORY)
-            // Whoever is at work here holds this together with others; without locks, nobody is known to be the only one.
-            let isShared = flock(blobs.descriptor, LOCK_SH | LOCK_NB) == 0
-            self.wasEmpty = wasEmpty && isShared
+            blobs = try root.openEntry("blobs", .directory).openEntry("sha256", .directory)
+            // All pulls that are at work here hold this lock together; without locks, none is known to be the only one.
+            self.wasEmpty = Self.lock(blobs, .shared) && wasEmpty
         } catch {
-            for directory in made.reversed() { rmdir(directory) }
+            for directory in made.reversed() { Self.removeDirectory(directory) }
             throw error
         }
         wasMade = made.contains(path)
         TemporaryEntry.removeAbandoned(in: blobs, prefix: TemporaryName.insidePrefix)
     }
 
-    /// Only an empty directory or a layout may be written to: nobody wants blobs among their files.
+    /// - Returns: false if it was there already.
+    private static func make(_ directory: String) throws(CacheError) -> Bool {
+        do throws(Errno) {
+            try Descriptor.workingDirectory.makeDirectory(directory, mode: 0o777)
+            return true
+        } catch .alreadyExists {
+            return false
+        } catch {
+            throw CacheError.system("make the directory \(directory)", error)
+        }
+    }
+
+    /// Best effort: what is in use, or gone, stays as it is.
+    private static func removeDirectory(_ directory: String) {
+        do throws(Errno) { try Descriptor.workingDirectory.removeDirectory(directory) } catch {}
+    }
+
+    /// False if another one has it, or where the filesystem has no locks.
+    private static func lock(_ directory: OpenFile, _ mode: FileLock.Mode) -> Bool {
+        do throws(Errno) { return try FileLock.attempt(directory.descriptor, mode) } catch { return false }
+    }
+
+    /// Only an empty directory or a layout may be written to, so that blobs do not end up among other files.
     /// What a pull that was killed has begun passes for a layout.
     /// - Returns: whether it is empty.
     private static func check(_ directory: OpenFile) throws -> Bool {
@@ -65,9 +77,9 @@ final class LayoutDirectory: LayoutSink {
             return !isLayout
         }
         if isLayout { return false }
-        // `blobs` may be anybody's; in one that a pull has begun there is nothing but `sha256`.
+        // `blobs` may be another program's; in one that a pull has begun there is nothing but `sha256`.
         if stranger == nil, try directory.statusOfEntry(FileName("blobs")) != nil {
-            let blobs = try directory.openEntry("blobs", O_RDONLY | O_DIRECTORY)
+            let blobs = try directory.openEntry("blobs", .directory)
             stranger = try blobs.entryNames(atMost: Int.max).first { $0 != FileName("sha256") }
         }
         guard stranger == nil else {
@@ -93,7 +105,7 @@ final class LayoutDirectory: LayoutSink {
     func finish(manifest: OCIDescriptor) throws {
         // Two pulls into one layout must not lose each other's image.
         try FileLock.lock(root.descriptor, path: path)
-        // Whoever made the layout may have written more there than what is to be there.
+        // What made the layout may have written more there than what is to be there.
         if try !OCILayoutMarker.check(.directory(root), limits: limits) {
             try put(JSONDocument.encode(OCILayoutMarker.current), as: "oci-layout", in: root)
         }
@@ -152,12 +164,10 @@ final class LayoutDirectory: LayoutSink {
         let temporary = try TemporaryEntry.file(in: directory, for: name, mode: 0o666)
         do {
             let result = try write(temporary.file)
-            try retryingInterrupts("rename to \(directory.name)/\(name)") {
-                renameat(directory.descriptor, temporary.name, directory.descriptor, name)
-            }
+            try reporting("rename to \(directory.name)/\(name)") { () throws(Errno) in try temporary.rename(to: name) }
             return result
         } catch {
-            unlinkat(directory.descriptor, temporary.name, 0)
+            temporary.discard()
             throw error
         }
     }
@@ -169,10 +179,8 @@ final class LayoutDirectory: LayoutSink {
     deinit {
         // Complete blobs of a pull that failed stay in a layout that existed; one that is all ours goes, unless others are at work in it or
         // have finished their image.
-        guard !finished, wasEmpty, flock(root.descriptor, LOCK_EX | LOCK_NB) == 0,
-            flock(blobs.descriptor, LOCK_EX | LOCK_NB) == 0, hasNoImage
-        else { return }
+        guard !finished, wasEmpty, Self.lock(root, .exclusive), Self.lock(blobs, .exclusive), hasNoImage else { return }
         try? root.removeContents()
-        if wasMade { rmdir(path) }
+        if wasMade { Self.removeDirectory(path) }
     }
 }

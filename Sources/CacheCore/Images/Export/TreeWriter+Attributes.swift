@@ -1,8 +1,6 @@
-internal import CLinux
 internal import CacheBase
 internal import CacheFiles
 internal import CacheLayers
-internal import Glibc
 
 // What files are like. The owner first: changing it takes set-id bits and capabilities away. The time last.
 extension TreeWriter {
@@ -11,41 +9,51 @@ extension TreeWriter {
     ///   - mode: the mode that it has already; `nil` if that is not known.
     ///   - isOwned: whether it has its owner already; `nil` if it is new.
     func describe(
-        _ file: Int32, _ node: Int, _ inode: ImageTree.Inode, mode: mode_t?, isOwned: Bool? = nil
+        _ file: Descriptor, _ node: Int, _ inode: ImageTree.Inode, mode: UInt32?, isOwned: Bool? = nil
     ) throws {
-        let wanted = try setOwner(node, inode, isOwned) { fchown(file, inode.uid, inode.gid) }
+        let wanted = try setOwner(node, inode, isOwned) { () throws(Errno) in
+            try file.setOwner(user: inode.uid, group: inode.gid)
+        }
         for (name, value) in tree.attributes(of: inode) where isOfImages(name, of: node) {
-            let result = name.withCString { name in
-                value.withUnsafeBytes { fsetxattr(file, name, $0.baseAddress, $0.count, 0) }
+            try value.withUnsafeBytes { value in
+                try settingAttribute(name, of: node) { name throws(Errno) in try file.setAttribute(name, value) }
             }
-            if result != 0 { try omit(name, of: node) }
         }
         if mode != wanted {
-            try retryingInterrupts("set the mode of \(tree.shownPath(of: node))") { fchmod(file, wanted) }
+            try reporting("set the mode of \(tree.shownPath(of: node))") { () throws(Errno) in
+                try file.setMode(wanted)
+            }
         }
         // An implied directory has the time at which it was made, as runtimes leave it.
         if inode.isImplied { return }
-        try retryingInterrupts("set the time of \(tree.shownPath(of: node))") {
-            withUnsafeTimes(inode) { futimens(file, $0) }
+        let time = Self.time(of: inode)
+        try reporting("set the time of \(tree.shownPath(of: node))") { () throws(Errno) in
+            try file.setTimes(accessed: time, modified: time)
         }
     }
 
     /// The same for what cannot be opened: links, devices, pipes.
     func describe(_ node: Int, _ inode: ImageTree.Inode, in parent: OpenFile) throws {
         try tree.withName(of: node) { name in
-            let mode = try setOwner(node, inode) {
-                fchownat(parent.descriptor, name, inode.uid, inode.gid, AT_SYMLINK_NOFOLLOW)
+            let directory = parent.descriptor
+            let mode = try setOwner(node, inode) { () throws(Errno) in
+                try directory.setOwner(of: name, user: inode.uid, group: inode.gid)
             }
             for (attribute, value) in tree.attributes(of: inode) where isOfImages(attribute, of: node) {
-                if setAttribute(attribute, value, of: name, in: parent) != 0 { try omit(attribute, of: node) }
-            }
-            if inode.kind != .symbolicLink {
-                try retryingInterrupts("set the mode of \(tree.shownPath(of: node))") {
-                    fchmodat(parent.descriptor, name, mode, 0)
+                try value.withUnsafeBytes { value in
+                    try settingAttribute(attribute, of: node) { attribute throws(Errno) in
+                        try directory.setAttribute(of: name, attribute, value)
+                    }
                 }
             }
-            try retryingInterrupts("set the time of \(tree.shownPath(of: node))") {
-                withUnsafeTimes(inode) { utimensat(parent.descriptor, name, $0, AT_SYMLINK_NOFOLLOW) }
+            if inode.kind != .symbolicLink {
+                try reporting("set the mode of \(tree.shownPath(of: node))") { () throws(Errno) in
+                    try directory.setMode(of: name, mode)
+                }
+            }
+            let time = Self.time(of: inode)
+            try reporting("set the time of \(tree.shownPath(of: node))") { () throws(Errno) in
+                try directory.setTimes(of: name, accessed: time, modified: time)
             }
         }
     }
@@ -53,71 +61,55 @@ extension TreeWriter {
     /// Gives an entry to its owner, as far as our rights go (in a user namespace, as far as its numbers are mapped).
     /// - Returns: the mode to set. Without its owner, a setuid program would run with our rights instead of its own.
     private func setOwner(
-        _ node: Int, _ inode: ImageTree.Inode, _ isOwned: Bool? = nil, _ change: () -> Int32
-    ) throws -> mode_t {
-        let mode = mode_t(inode.mode)
-        if isOwned ?? rights.isOwned(inode) || change() == 0 { return mode }
-        // Nobody has said whose an implied directory is.
-        if inode.isImplied { return mode & 0o1777 }
-        let number = errno
-        guard number == EPERM || number == EINVAL else {
-            throw CacheError.system("give away \(tree.shownPath(of: node))", number)
-        }
-        notes.add(.owner, number, "'\(tree.shownPath(of: node))', which is \(inode.uid):\(inode.gid)'s")
-        return mode & 0o1777
-    }
-
-    /// Sets an attribute of an entry that cannot be opened. There is no call for that which takes a directory and a name before Linux 6.13;
-    /// older ones are told by way of /proc.
-    private func setAttribute(
-        _ attribute: FileName, _ value: [UInt8], of name: UnsafePointer<CChar>, in parent: OpenFile
-    ) -> Int32 {
-        let path = Array("/proc/self/fd/\(parent.descriptor)/".utf8) + FileName(copying: name).bytes
-        return FileName(bytes: path).withCString { path in
-            attribute.withCString { attribute in
-                value.withUnsafeBytes { value in
-                    let result = lsetxattr(path, attribute, value.baseAddress, value.count, 0)
-                    guard result != 0, errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG else {
-                        return result
-                    }
-                    return layercache_lsetxattrat(parent.descriptor, name, attribute, value.baseAddress, value.count)
-                }
+        _ node: Int, _ inode: ImageTree.Inode, _ isOwned: Bool? = nil, _ change: () throws(Errno) -> Void
+    ) throws(CacheError) -> UInt32 {
+        let mode = UInt32(inode.mode)
+        if isOwned ?? rights.isOwned(inode) { return mode }
+        do throws(Errno) {
+            try change()
+            return mode
+        } catch {
+            // The image does not say who owns a directory that it only implies.
+            if inode.isImplied { return mode & 0o1777 }
+            guard error == .notPermitted || error == .badArgument else {
+                throw CacheError.system("give away \(tree.shownPath(of: node))", error)
             }
+            notes.add(.owner, error, "'\(tree.shownPath(of: node))', which is \(inode.uid):\(inode.gid)'s")
+            return mode & 0o1777
         }
     }
 
     /// What overlayfs would take for its own, in a tree that becomes one of its layers, is left out, as by umoci.
     private func isOfImages(_ name: FileName, of node: Int) -> Bool {
         guard name.bytes.starts(with: Self.attributesOfOverlayfs) else { return true }
-        notes.add(.attributeOfOverlayfs, 0, "\(name) of '\(tree.shownPath(of: node))'")
+        notes.add(.attributeOfOverlayfs, nil, "\(name) of '\(tree.shownPath(of: node))'")
         return false
     }
 
     private static let attributesOfOverlayfs = Array("trusted.overlay.".utf8)
 
-    /// Notes an attribute that was not set; a disk that fails is an error, and so is what says nothing about the attribute.
-    private func omit(_ attribute: FileName, of node: Int) throws {
-        let number = errno
-        guard [EPERM, EACCES, ENOTSUP, ENOSPC, EDQUOT, E2BIG, ERANGE, EINVAL, ENOSYS].contains(number) else {
-            throw CacheError.system("set \(attribute) of \(tree.shownPath(of: node))", number)
+    /// What fails for the attribute's sake alone: then it is left out.
+    private static let errorsOfAttributes: Set<Errno> = [
+        .notPermitted, .permissionDenied, .notSupported, .noSpace, .diskQuotaExceeded, .listTooLong, .outOfRange,
+        .badArgument, .noFunction,
+    ]
+
+    /// Runs what sets an attribute, and notes one that could not be set; a disk that fails is an error.
+    private func settingAttribute(
+        _ attribute: FileName, of node: Int, _ set: (UnsafePointer<CChar>) throws(Errno) -> Void
+    ) throws(CacheError) {
+        do throws(Errno) {
+            try attribute.withCString(set)
+        } catch {
+            guard Self.errorsOfAttributes.contains(error) else {
+                throw CacheError.system("set \(attribute) of \(tree.shownPath(of: node))", error)
+            }
+            notes.add(.attribute, error, "\(attribute) of '\(tree.shownPath(of: node))'")
         }
-        notes.add(.attribute, number, "\(attribute) of '\(tree.shownPath(of: node))'")
     }
 
-    /// Access and modification time; nothing says more of the former.
-    private func withUnsafeTimes<Result>(
-        _ inode: ImageTree.Inode, _ body: (UnsafePointer<timespec>) -> Result
-    ) -> Result {
-        let time = timespec(
-            tv_sec: Int(inode.modificationTime.seconds), tv_nsec: Int(inode.modificationTime.nanoseconds))
-        return withUnsafePointer(to: (time, time)) { times in
-            times.withMemoryRebound(to: timespec.self, capacity: 2, body)
-        }
-    }
-}
-
-extension FileName {
-    fileprivate init(copying name: UnsafePointer<CChar>) {
-        self.init(bytes: UnsafeRawBufferPointer(start: name, count: strlen(name)))
+    /// Of the last change, and for lack of anything better of the last access.
+    private static func time(of inode: ImageTree.Inode) -> FileTime {
+        FileTime(seconds: Int(inode.modificationTime.seconds), nanoseconds: Int(inode.modificationTime.nanoseconds))
     }
 }

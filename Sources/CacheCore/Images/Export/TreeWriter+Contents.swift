@@ -1,7 +1,6 @@
 internal import CacheBase
 internal import CacheFiles
 package import CacheLayers
-internal import Glibc
 internal import NIOConcurrencyHelpers
 
 // Files that have bytes, chunk by chunk.
@@ -28,10 +27,10 @@ extension TreeWriter {
                 let inode = tree[inode: piece.inode]
                 if piece.isWhole {
                     let file = try create(node, inode, in: directories.parent(of: node))
-                    let end = try write(content, from: 0, of: inode, node, to: file.number)
+                    let end = try write(content, from: 0, of: inode, node, to: file.descriptor)
                     try finish(file, node, inode, writtenTo: end)
                 } else {
-                    try writePart(content, piece, node, inode, directories)
+                    try write(content, of: piece, node, inode, in: directories)
                 }
                 total += content.count
             }
@@ -39,9 +38,10 @@ extension TreeWriter {
         }
     }
 
-    private func writePart(
-        _ content: UnsafeRawBufferPointer, _ piece: ContentPlan.Piece, _ node: Int, _ inode: ImageTree.Inode,
-        _ directories: DirectoryCache
+    /// Writes what a chunk holds of a file that lies in several.
+    private func write(
+        _ content: UnsafeRawBufferPointer, of piece: ContentPlan.Piece, _ node: Int, _ inode: ImageTree.Inode,
+        in directories: ConfinedDirectories
     ) throws {
         let file = try partial.withLockedValue { files in
             if let known = files[piece.inode] { return known }
@@ -51,7 +51,7 @@ extension TreeWriter {
             return made
         }
         let end = try file.writing.withLock {
-            try write(content, from: piece.stored, of: inode, node, to: file.new.number)
+            try write(content, from: piece.stored, of: inode, node, to: file.new.descriptor)
         }
         guard let total = file.finishChunk(writtenTo: end) else { return }
         partial.withLockedValue { $0[piece.inode] = nil }
@@ -63,48 +63,45 @@ extension TreeWriter {
     /// Makes an empty file: if nothing stands against it, with the mode that it will have.
     func create(_ node: Int, _ inode: ImageTree.Inode, in parent: OpenFile) throws -> NewInode {
         let isPlain = inode.mode & ~UInt16(rights.mode) == 0 && !inode.hasAttributes
-        let mode = isPlain ? mode_t(inode.mode) : 0o600
+        let mode = isPlain ? UInt32(inode.mode) : 0o600
         let descriptor = try tree.withName(of: node) { name in
-            try retryingInterrupts("make \(tree.shownPath(of: node))") {
-                openat(parent.descriptor, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+            try reporting("make \(tree.shownPath(of: node))") { () throws(Errno) in
+                try parent.descriptor.open(name, [.writeOnly, .createNew, .noFollow], mode: mode)
             }
         }
-        return NewInode(number: descriptor, mode: isPlain ? mode : nil)
+        return NewInode(descriptor: descriptor, mode: isPlain ? mode : nil)
     }
 
     /// Gives a file its size and all else, once its bytes are written.
     func finish(_ file: borrowing NewInode, _ node: Int, _ inode: ImageTree.Inode, writtenTo end: UInt64) throws {
         if end < inode.size {
-            try retryingInterrupts("write \(tree.shownPath(of: node))") { ftruncate(file.number, off_t(inode.size)) }
+            let descriptor = file.descriptor
+            try reporting("write \(tree.shownPath(of: node))") { () throws(Errno) in
+                try descriptor.truncate(to: Int(inode.size))
+            }
         }
-        try describe(file.number, node, inode, mode: file.mode)
+        try describe(file.descriptor, node, inode, mode: file.mode)
     }
 
     /// Writes stored bytes of a file to where they belong in it.
     /// - Returns: where in the file the last one was written that was.
     private func write(
-        _ bytes: UnsafeRawBufferPointer, from stored: UInt64, of inode: ImageTree.Inode, _ node: Int, to file: Int32
+        _ bytes: UnsafeRawBufferPointer, from stored: UInt64, of inode: ImageTree.Inode, _ node: Int,
+        to file: Descriptor
     ) throws -> UInt64 {
         var end: UInt64 = 0
         try tree.forEachStretch(of: inode, in: stored..<stored + UInt64(bytes.count)) { from, offset, count in
             let start = Int(from - stored)
             let stretch = UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(count)])
             try Self.forEachNonZero(of: stretch, at: Int(offset)) { part in
-                try write(
-                    UnsafeRawBufferPointer(rebasing: stretch[part]), at: Int(offset) + part.lowerBound, node, file)
+                try reporting("write \(tree.shownPath(of: node))") { () throws(Errno) in
+                    try file.writeAll(
+                        UnsafeRawBufferPointer(rebasing: stretch[part]), at: Int(offset) + part.lowerBound)
+                }
                 end = offset + UInt64(part.upperBound)
             }
         }
         return end
-    }
-
-    private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, _ node: Int, _ file: Int32) throws {
-        var done = 0
-        while done < bytes.count {
-            done += try retryingInterrupts("write \(tree.shownPath(of: node))") {
-                pwrite(file, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
-            }
-        }
     }
 
     private static let block = 4096
@@ -126,12 +123,14 @@ extension TreeWriter {
     }
 }
 
-/// A file that has just been made, open for writing.
+/// A file that has just been made, open for writing until this value goes.
+///
+/// It owns its descriptor itself, unlike everything else: an ``OpenFile`` for each would be an object for each file of an image.
 struct NewInode: ~Copyable, Sendable {
-    let number: Int32
+    let descriptor: Descriptor
     /// The mode that it has, if that is what it is to have.
-    let mode: mode_t?
-    deinit { close(number) }
+    let mode: UInt32?
+    deinit { descriptor.close() }
 }
 
 /// A file that lies in more than one chunk: open from its first chunk to its last, in whatever order these come.

@@ -1,8 +1,7 @@
 package import CacheFiles
 internal import CacheLayers
-internal import Glibc
 
-// What directories are like, once nothing is written any more.
+// Owners, modes and times of directories, once nothing is written any more.
 extension TreeWriter {
     /// Gives directories their owners, modes and times, those inside another first, as a mode may lock us out.
     ///
@@ -21,9 +20,9 @@ extension TreeWriter {
         let inode = tree.attributes(of: 0)
         if moveUp != nil {
             let status = try top.status()
-            guard !inode.isImplied, geteuid() == 0 || status.st_uid == geteuid() else { return }
+            guard !inode.isImplied, CurrentProcess.mayActFor(status.userID) else { return }
             // Whose it was is nothing that our own new files could tell.
-            let isOwned = (status.st_uid, status.st_gid) == (inode.uid, inode.gid)
+            let isOwned = (status.userID, status.groupID) == (inode.uid, inode.gid)
             return try describe(top.descriptor, 0, inode, mode: nil, isOwned: isOwned)
         }
         try describe(top.descriptor, 0, inode, mode: nil)

@@ -1,16 +1,14 @@
-internal import CLinux
 internal import CacheBase
 package import CacheFiles
 package import CacheLayers
-internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import Synchronization
 
 /// Writes an ``ImageTree`` into an empty directory: first the directories, then everything else in any order and by several threads at once,
-/// then further names of files, and at last what directories are like.
+/// then hard links, and at last the owners, modes and times of the directories.
 ///
-/// Whatever an image says, nothing outside of that directory is touched: every name is made, once and anew, below the descriptor of a
-/// directory that was made here, and no link is ever followed. Descriptors: 16 directories for each thread, and the files that lie in several
+/// Whatever an image says, nothing outside of that directory is touched: every name is new, and made below the descriptor of a
+/// directory that was made here (``ConfinedDirectories``); no symbolic link is ever followed. Descriptors: 16 directories for each thread, and the files that lie in several
 /// of the chunks that are under way.
 package final class TreeWriter: Sendable {
     let tree: ImageTree
@@ -18,17 +16,19 @@ package final class TreeWriter: Sendable {
     let root: OpenFile
     let notes = UnpackNotes()
     let rights: CreationRights
-    private let caches = NIOLockedValueBox<[SendableCache]>([])
+    /// The open directories that no thread is using.
+    private let idle = NIOLockedValueBox<[Idle]>([])
     /// Files that lie in several chunks, and of which some came and some did not.
     let partial = NIOLockedValueBox<[Int: PartialFile]>([:])
 
-    /// One cache goes from thread to thread, and is one thread's at a time.
-    private struct SendableCache: @unchecked Sendable {
-        // Taken out of the list before it is used, and put back afterwards: no two threads have the same one.
-        let cache: DirectoryCache
+    /// Open directories that go from thread to thread.
+    ///
+    /// `@unchecked Sendable`: they are taken out of the list before they are used and put back afterwards, so no two threads have the same ones.
+    private struct Idle: @unchecked Sendable {
+        let directories: ConfinedDirectories
     }
 
-    /// - Parameter root: an empty directory that nobody else writes to.
+    /// - Parameter root: an empty directory that is written to by this alone.
     package init(_ tree: ImageTree, _ plan: ContentPlan, into root: OpenFile) throws {
         self.tree = tree
         self.plan = plan
@@ -48,15 +48,15 @@ package final class TreeWriter: Sendable {
     /// What could not be done with the rights at hand, a line for each kind and cause.
     package var omissions: [String] { notes.lines }
 
-    func withDirectories<Result>(_ body: (DirectoryCache) throws -> Result) throws -> Result {
-        let taken = caches.withLockedValue { $0.popLast() } ?? SendableCache(cache: DirectoryCache(tree, root: root))
-        let result = try body(taken.cache)
-        caches.withLockedValue { $0.append(taken) }
+    func withDirectories<Result>(_ body: (ConfinedDirectories) throws -> Result) throws -> Result {
+        let taken = idle.withLockedValue { $0.popLast() } ?? Idle(directories: ConfinedDirectories(tree, root: root))
+        let result = try body(taken.directories)
+        idle.withLockedValue { $0.append(taken) }
         return result
     }
 
     /// Closes the directories that are open between calls.
-    func forgetDirectories() { caches.withLockedValue { $0.removeAll() } }
+    func forgetDirectories() { idle.withLockedValue { $0.removeAll() } }
 
     // MARK: Directories and what has no bytes
 
@@ -66,9 +66,9 @@ package final class TreeWriter: Sendable {
             for node in 1..<max(tree.count, 1) where tree.attributes(of: node).kind == .directory {
                 try checkCancelled()
                 let parent = try directories.parent(of: node)
-                _ = try tree.withName(of: node) { name in
-                    try retryingInterrupts("make the directory \(tree.shownPath(of: node))") {
-                        mkdirat(parent.descriptor, name, 0o700)
+                try tree.withName(of: node) { name in
+                    try reporting("make the directory \(tree.shownPath(of: node))") { () throws(Errno) in
+                        try parent.descriptor.makeDirectory(name, mode: 0o700)
                     }
                 }
             }
@@ -104,17 +104,18 @@ package final class TreeWriter: Sendable {
                 guard let first = tree.firstNode(of: tree.inode(of: node)), first != node else { continue }
                 try checkCancelled()
                 let (from, to) = (try directories.parent(of: first), try directories.parent(of: node))
-                let result = tree.withName(of: first) { old in
-                    tree.withName(of: node) { linkat(from.descriptor, old, to.descriptor, $0, 0) }
+                do {
+                    try tree.withName(of: first) { old in
+                        try tree.withName(of: node) { try from.descriptor.link(old, to: to.descriptor, $0) }
+                    }
+                } catch let error as Errno {
+                    // A device that could not be made has no other names either.
+                    if error == .noSuchFile, isLeftOut(first) {
+                        notes.add(.device, .notPermitted, "'\(tree.shownPath(of: node))'")
+                        continue
+                    }
+                    throw CacheError.system("link \(tree.shownPath(of: node)) to \(tree.shownPath(of: first))", error)
                 }
-                if result == 0 { continue }
-                let number = errno
-                // A device that could not be made has no other names either.
-                if number == ENOENT, isLeftOut(first) {
-                    notes.add(.device, EPERM, "'\(tree.shownPath(of: node))'")
-                    continue
-                }
-                throw CacheError.system("link \(tree.shownPath(of: node)) to \(tree.shownPath(of: first))", number)
             }
         }
     }
@@ -124,10 +125,10 @@ package final class TreeWriter: Sendable {
     }
 
     private func makeLink(_ node: Int, _ inode: ImageTree.Inode, in parent: OpenFile) throws {
-        _ = try tree.withName(of: node) { name in
+        try tree.withName(of: node) { name in
             try tree.withLinkTarget(of: inode) { target in
-                try retryingInterrupts("make the link \(tree.shownPath(of: node))") {
-                    symlinkat(target, parent.descriptor, name)
+                try reporting("make the link \(tree.shownPath(of: node))") { () throws(Errno) in
+                    try parent.descriptor.makeSymbolicLink(name, to: target)
                 }
             }
         }
@@ -135,21 +136,22 @@ package final class TreeWriter: Sendable {
     }
 
     private func makeSpecial(_ node: Int, _ inode: ImageTree.Inode, in parent: OpenFile) throws {
-        let type =
+        let kind: FileStatus.Kind =
             switch inode.kind {
-            case .characterDevice: S_IFCHR
-            case .blockDevice: S_IFBLK
-            default: S_IFIFO
+            case .characterDevice: .characterDevice
+            case .blockDevice: .blockDevice
+            default: .fifo
             }
-        // As many bits as the kernel has for each: glibc refuses more, the runtimes cut them off.
-        let device = gnu_dev_makedev(inode.deviceMajor & 0xFFF, inode.deviceMinor & 0xF_FFFF)
-        let result = tree.withName(of: node) { mknodat(parent.descriptor, $0, type | 0o600, device) }
-        if result != 0 {
-            let number = errno
-            guard [EPERM, ENOTSUP, EINVAL].contains(number), type != S_IFIFO else {
-                throw CacheError.system("make \(tree.shownPath(of: node))", number)
+        do {
+            try tree.withName(of: node) {
+                try parent.descriptor.makeNode(
+                    $0, kind, mode: 0o600, device: (major: inode.deviceMajor, minor: inode.deviceMinor))
             }
-            return notes.add(.device, number, "'\(tree.shownPath(of: node))'")
+        } catch let error as Errno {
+            guard [.notPermitted, .notSupported, .badArgument].contains(error), kind != .fifo else {
+                throw CacheError.system("make \(tree.shownPath(of: node))", error)
+            }
+            return notes.add(.device, error, "'\(tree.shownPath(of: node))'")
         }
         try describe(node, inode, in: parent)
     }

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CacheFiles
 internal import NIOConcurrencyHelpers
 
 /// What could not be written as the image has it, by kind and cause: a count of each, and one example.
@@ -15,17 +15,17 @@ final class UnpackNotes: Sendable {
 
     private struct Note: Hashable {
         let kind: Kind
-        let number: Int32
+        let error: Errno?
     }
 
     private let notes = NIOLockedValueBox<[Note: (count: Int, example: String)]>([:])
 
     /// - Parameters:
-    ///   - number: `errno` of the call that failed; 0 if nothing failed.
+    ///   - error: of the call that failed; `nil` if nothing failed.
     ///   - example: what it was about, for the first of its kind.
-    func add(_ kind: Kind, _ number: Int32, _ example: @autoclosure () -> String) {
+    func add(_ kind: Kind, _ error: Errno?, _ example: @autoclosure () -> String) {
         notes.withLockedValue { notes in
-            let note = Note(kind: kind, number: number)
+            let note = Note(kind: kind, error: error)
             if let known = notes[note] {
                 notes[note] = (known.count + 1, known.example)
             } else {
@@ -38,7 +38,7 @@ final class UnpackNotes: Sendable {
     var lines: [String] {
         notes.withLockedValue { notes in
             notes.map { note, found in
-                let cause = note.number == 0 ? "" : "\(String(cString: strerror(note.number))), "
+                let cause = note.error.map { "\($0), " } ?? ""
                 return "\(found.count) \(note.kind.rawValue): \(cause)as for \(found.example)"
             }.sorted()
         }

@@ -1,8 +1,6 @@
-internal import CLinux
 internal import CacheBase
 internal import CacheFiles
 internal import CacheLayers
-internal import Glibc
 
 /// A directory tree as a tar: the same bytes for the same tree, its names in byte order.
 ///
@@ -19,7 +17,7 @@ final class DirectoryTarSource: ByteSource {
     private struct Level {
         /// `nil` while it is too far up to be open.
         var directory: OpenFile?
-        let identity: Identity
+        let identity: FileStatus.Identity
         /// From the root of the tree, with a slash at its end; empty for the root.
         let path: [UInt8]
         var names: ArraySlice<FileName>
@@ -27,18 +25,8 @@ final class DirectoryTarSource: ByteSource {
 
     private struct Contents {
         let file: OpenFile
-        let before: stat
+        let before: FileStatus
         var remaining: Int
-    }
-
-    private struct Identity: Hashable {
-        let device: dev_t
-        let inode: ino_t
-
-        init(_ status: stat) {
-            device = status.st_dev
-            inode = status.st_ino
-        }
     }
 
     private let root: OpenFile
@@ -47,7 +35,7 @@ final class DirectoryTarSource: ByteSource {
     private var levels: [Level] = []
     private var pending: ArraySlice<UInt8> = []
     private var contents: Contents?
-    private var firstPaths: [Identity: FileName] = [:]
+    private var firstPaths: [FileStatus.Identity: FileName] = [:]
     private var phase = Phase.start
 
     private enum Phase {
@@ -96,7 +84,7 @@ final class DirectoryTarSource: ByteSource {
 
     private func nextEntry() throws {
         guard let level = levels.last, let directory = level.directory else {
-            pending = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)[...]
+            pending = [UInt8](repeating: 0, count: 2 * TarHeaderEncoder.block)[...]
             phase = .ended
             return
         }
@@ -110,11 +98,10 @@ final class DirectoryTarSource: ByteSource {
         guard let status = try directory.statusOfEntry(name) else {
             throw CacheError(.io, "\(directory.name)/\(name) vanished while the directory was read")
         }
-        switch status.st_mode & S_IFMT {
-        case S_IFDIR:
-            try enter(directory.openEntry(name, O_RDONLY | O_DIRECTORY), path: path + [UInt8(ascii: "/")])
-        case S_IFREG: try begin(directory.openEntry(name, O_RDONLY | O_NONBLOCK), path: FileName(bytes: path))
-        case S_IFSOCK: note("\(directory.name)/\(name) is a socket and was left out")
+        switch status.kind {
+        case .directory: try enter(directory.openEntry(name, .directory), path: path + [UInt8(ascii: "/")])
+        case .regular: try begin(directory.openEntry(name, .nonBlocking), path: FileName(bytes: path))
+        case .socket: note("\(directory.name)/\(name) is a socket and was left out")
         default: try emitSpecial(name, in: directory, path: FileName(bytes: path), status)
         }
     }
@@ -130,7 +117,7 @@ final class DirectoryTarSource: ByteSource {
         entry.attributes = try attributes(of: directory)
         pending = entry.encoded()[...]
         let names = try directory.entryNames(atMost: limits.directoryEntries).sorted()
-        levels.append(Level(directory: directory, identity: Identity(status), path: path, names: names[...]))
+        levels.append(Level(directory: directory, identity: status.identity, path: path, names: names[...]))
         if levels.count > Self.mostOpen { levels[levels.count - 1 - Self.mostOpen].directory = nil }
     }
 
@@ -139,20 +126,20 @@ final class DirectoryTarSource: ByteSource {
         levels.removeLast()
         guard let parent = levels.last, parent.directory == nil else { return }
         let name = parent.path.isEmpty ? root.name : "\(root.name)/\(FileName(bytes: parent.path.dropLast()))"
-        let descriptor = try retryingInterrupts("open \(name)") {
-            openat(directory.descriptor, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = try reporting("open \(name)") { () throws(Errno) in
+            try directory.descriptor.open("..", .directory)
         }
         let again = OpenFile(adopting: descriptor, name: name)
-        guard Identity(try again.status()) == parent.identity else { throw CacheError.changed(directory) }
+        guard try again.status().identity == parent.identity else { throw CacheError.changed(directory) }
         levels[levels.count - 1].directory = again
     }
 
     private func begin(_ file: OpenFile, path: FileName) throws {
         let status = try file.status()
-        guard status.st_mode & S_IFMT == S_IFREG else { throw CacheError.changed(file) }
+        guard status.kind == .regular else { throw CacheError.changed(file) }
         if emitHardLink(path, status) { return }
         var entry = Self.entry(path, .file, status)
-        entry.size = Int(status.st_size)
+        entry.size = status.size
         entry.attributes = try attributes(of: file)
         pending = entry.encoded()[...]
         contents = Contents(file: file, before: status, remaining: entry.size)
@@ -160,9 +147,9 @@ final class DirectoryTarSource: ByteSource {
 
     /// Another name of what has an entry already, be that a file, a symbolic link, a pipe or a device.
     /// - Returns: `false` if it has none yet.
-    private func emitHardLink(_ path: FileName, _ status: stat) -> Bool {
-        guard status.st_nlink > 1 else { return false }
-        let identity = Identity(status)
+    private func emitHardLink(_ path: FileName, _ status: FileStatus) -> Bool {
+        guard status.linkCount > 1 else { return false }
+        let identity = status.identity
         guard let first = firstPaths[identity] else {
             firstPaths[identity] = path
             return false
@@ -173,13 +160,13 @@ final class DirectoryTarSource: ByteSource {
         return true
     }
 
-    private func emitSpecial(_ name: FileName, in directory: OpenFile, path: FileName, _ status: stat) throws {
-        let kind: NewTarEntry.Kind
-        switch status.st_mode & S_IFMT {
-        case S_IFLNK: kind = .symbolicLink
-        case S_IFCHR: kind = .characterDevice
-        case S_IFBLK: kind = .blockDevice
-        case S_IFIFO: kind = .fifo
+    private func emitSpecial(_ name: FileName, in directory: OpenFile, path: FileName, _ status: FileStatus) throws {
+        let kind: TarHeaderEncoder.Kind
+        switch status.kind {
+        case .symbolicLink: kind = .symbolicLink
+        case .characterDevice: kind = .characterDevice
+        case .blockDevice: kind = .blockDevice
+        case .fifo: kind = .fifo
         default: throw CacheError(.unsupported, "\(directory.name)/\(name) is of a type that a tar cannot hold")
         }
         if emitHardLink(path, status) { return }
@@ -189,18 +176,20 @@ final class DirectoryTarSource: ByteSource {
         }
         if kind == .symbolicLink { entry.link = try directory.linkTarget(of: name) }
         if kind == .characterDevice || kind == .blockDevice {
-            entry.deviceMajor = Int(gnu_dev_major(status.st_rdev))
-            entry.deviceMinor = Int(gnu_dev_minor(status.st_rdev))
+            entry.deviceMajor = status.deviceMajor
+            entry.deviceMinor = status.deviceMinor
         }
         pending = entry.encoded()[...]
     }
 
-    private static func entry(_ path: FileName, _ kind: NewTarEntry.Kind, _ status: stat) -> NewTarEntry {
-        var entry = NewTarEntry(path: path, kind: kind, mode: status.st_mode & 0o7777)
-        entry.userID = Int(status.st_uid)
-        entry.groupID = Int(status.st_gid)
-        entry.seconds = status.st_mtim.tv_sec
-        entry.nanoseconds = status.st_mtim.tv_nsec
+    private static func entry(
+        _ path: FileName, _ kind: TarHeaderEncoder.Kind, _ status: FileStatus
+    ) -> TarHeaderEncoder {
+        var entry = TarHeaderEncoder(path: path, kind: kind, mode: status.permissions)
+        entry.userID = Int(status.userID)
+        entry.groupID = Int(status.groupID)
+        entry.seconds = status.modified.seconds
+        entry.nanoseconds = status.modified.nanoseconds
         return entry
     }
 
@@ -211,13 +200,14 @@ final class DirectoryTarSource: ByteSource {
         if current.remaining == 0 {
             let after = try current.file.status()
             guard after.hasSameContents(as: current.before) else { throw CacheError.changed(current.file) }
-            pending = [UInt8](repeating: 0, count: NewTarEntry.padding(after: Int(current.before.st_size)))[...]
+            pending = [UInt8](repeating: 0, count: TarHeaderEncoder.padding(after: current.before.size))[...]
             contents = nil
             return 0
         }
         let wanted = min(buffer.count, current.remaining)
-        let count = try retryingInterrupts("read \(current.file.name)") {
-            Glibc.read(current.file.descriptor, buffer.baseAddress, wanted)
+        let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted])
+        let count = try reporting("read \(current.file.name)") { () throws(Errno) in
+            try current.file.descriptor.read(into: part)
         }
         guard count > 0 else { throw CacheError.changed(current.file) }
         current.remaining -= count
@@ -256,7 +246,7 @@ extension LayerSource {
     static func directory(
         _ path: String, limits: ImportLimits, note: @escaping @Sendable (String) -> Void
     ) throws -> LayerSource {
-        let root = try OpenFile.open(path, O_RDONLY | O_DIRECTORY)
+        let root = try OpenFile.open(path, .directory)
         return LayerSource(name: path, compressedSize: nil) {
             LimitedSource(
                 DirectoryTarSource(root, limits: limits, note: note), name: path, limit: limits.expansionLimit)

@@ -1,7 +1,6 @@
 internal import CacheBase
 internal import CacheFiles
 public import CacheManifests
-internal import Glibc
 public import NIOCore
 
 /// What a push reads: layers, and what an image's configuration says about running it.
@@ -90,14 +89,14 @@ extension LayerSource {
     /// How to read `path`: a file or block device at any place, anything else from front to back.
     private static func bytes(of path: String) throws -> (size: Int?, open: @Sendable () throws -> any ByteSource) {
         // A pipe's writer may come later: it is waited for where the bytes are.
-        let file = try OpenFile.open(path, O_RDONLY | O_NONBLOCK)
+        let file = try OpenFile.open(path, .nonBlocking)
         switch try file.kind() {
         case .bytes:
             let range = try file.wholeRange()
             let status = try file.status()
             // Files that the kernel makes up, as in /proc, say that they are empty.
             if range.size == 0 { return (nil, { SteadySource(PipeSource(file), file, since: status, sizeOnly: true) }) }
-            if status.st_mode & S_IFMT != S_IFREG { return (range.size, { FileRangeSource(range) }) }
+            if status.kind != .regular { return (range.size, { FileRangeSource(range) }) }
             return (range.size, { SteadySource(FileRangeSource(range), file, since: status, sizeOnly: false) })
         case .stream: return (nil, { PipeSource(file) })
         case .directory:

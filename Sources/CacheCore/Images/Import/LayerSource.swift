@@ -9,7 +9,7 @@ public struct LayerSource: Sendable {
     /// A raw file; otherwise the bytes are a tar.
     public let isFile: Bool
     /// SHA-256 of the uncompressed bytes as the image's configuration promises it; `nil` where no configuration does.
-    /// It is a claim until those bytes were hashed: whoever reads the layer compares.
+    /// It is not checked here: what reads the layer hashes its bytes and compares.
     public let diffID: SHA256Digest?
     /// Bytes as they lie in the source, for progress; `nil` where that is not known before they are read.
     public let compressedSize: Int?

@@ -1,22 +1,21 @@
 internal import CacheBase
 package import CacheFiles
-internal import Glibc
 
 /// The files of an OCI layout or docker archive, by their path in it: a directory, or members of a tar.
 ///
-/// A path comes from JSON that a stranger wrote, and can name nothing outside. In a directory it may lead through symbolic links, as
+/// A path comes from JSON that is not trusted, and can name nothing outside. In a directory it may lead through symbolic links, as
 /// build tools write them that keep blobs elsewhere: what is read is what its digest says, wherever it lies.
 package enum LayoutFiles: Sendable {
     case directory(OpenFile)
     case archive(ArchiveIndex, name: String)
 
     package static func directory(_ path: String) throws -> LayoutFiles {
-        .directory(try OpenFile.open(path, O_RDONLY | O_DIRECTORY))
+        .directory(try OpenFile.open(path, .directory))
     }
 
     /// Indexes an archive; one that is compressed is first unpacked into a nameless temporary file, as there is no seeking in it.
     package static func archive(_ path: String, limits: ImportLimits) throws -> LayoutFiles {
-        let range = try OpenFile.open(path, O_RDONLY | O_NONBLOCK).wholeRange()
+        let range = try OpenFile.open(path, .nonBlocking).wholeRange()
         var magic = [UInt8](repeating: 0, count: CompressionFormat.magicLength)
         let filled = try magic.withUnsafeMutableBytes { try range.read(into: $0, at: 0) }
         let format = magic.withUnsafeBytes { CompressionFormat(magic: UnsafeRawBufferPointer(rebasing: $0[..<filled])) }
@@ -40,7 +39,7 @@ package enum LayoutFiles: Sendable {
 
     /// The file at `path`; `nil` if there is none.
     package func find(_ path: String) throws -> FileRange? {
-        // Others take `./x` and `x//y`, too; nobody needs to go up.
+        // Other tools take `./x` and `x//y`, too; no path needs to go up.
         let parts = path.split(separator: "/").filter { $0 != "." }
         guard !path.utf8.contains(0), path.utf8.first != UInt8(ascii: "/"), !parts.isEmpty, !parts.contains("..") else {
             throw CacheError(.invalidInput, "\(name) refers to '\(path)', which is not a path inside it")
@@ -50,17 +49,25 @@ package enum LayoutFiles: Sendable {
         case .directory(var directory):
             for (index, part) in parts.enumerated() {
                 let isLast = index == parts.count - 1
-                let flags = isLast ? O_RDONLY | O_NONBLOCK : O_RDONLY | O_DIRECTORY
+                let flags: OpenFlags = isLast ? .nonBlocking : .directory
                 do {
                     directory = try directory.openEntry(String(part), flags, followingLinks: true)
                 } catch {
-                    if faccessat(directory.descriptor, String(part), F_OK, AT_SYMLINK_NOFOLLOW) != 0, errno == ENOENT {
-                        return nil
-                    }
+                    if Self.isMissing(String(part), in: directory) { return nil }
                     throw error
                 }
             }
             return try directory.wholeRange()
+        }
+    }
+
+    /// Whether there is no such entry; a symbolic link that leads nowhere is one.
+    private static func isMissing(_ entry: String, in directory: OpenFile) -> Bool {
+        do throws(Errno) {
+            _ = try directory.descriptor.status(of: entry)
+            return false
+        } catch {
+            return error == .noSuchFile
         }
     }
 
@@ -75,12 +82,13 @@ package enum LayoutFiles: Sendable {
 enum TemporaryFile {
     /// Writes all of `source` into one, in `TMPDIR` or `/tmp`.
     static func spool(_ source: any ByteSource, name: String) throws -> FileRange {
-        let directory = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        let directory = CurrentProcess.environment("TMPDIR") ?? "/tmp"
         let path = "\(directory)/\(TemporaryName.unique(TemporaryName.prefix))"
-        let descriptor = try retryingInterrupts("make a temporary file in \(directory)") {
-            open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        let here = Descriptor.workingDirectory
+        let descriptor = try reporting("make a temporary file in \(directory)") { () throws(Errno) in
+            try here.open(path, [.readWrite, .createNew], mode: 0o600)
         }
-        unlink(path)
+        here.removeIfPossible(path)
         let file = OpenFile(adopting: descriptor, name: "the temporary copy of \(name) in \(directory)")
         // With holes: zeros that a few bytes expand to must not fill the disk.
         let output = SparseOutput(file)
@@ -89,7 +97,9 @@ enum TemporaryFile {
             try output.write(bytes, at: size)
             size += bytes.count
         }
-        if output.end < size { try retryingInterrupts("write \(name)") { ftruncate(descriptor, size) } }
+        if output.end < size {
+            try reporting("write \(name)") { () throws(Errno) in try file.descriptor.truncate(to: size) }
+        }
         return FileRange(file: file, offset: 0, size: size)
     }
 }

@@ -17,7 +17,7 @@ enum OCIMediaType {
     static let dockerLayer = "application/vnd.docker.image.rootfs.diff.tar"
     static let dockerForeignLayer = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 
-    /// Compression is told from the bytes; what matters is that a layer is a tar, and nobody encrypted it.
+    /// Compression is told from the bytes; what matters is that a layer is a tar and is not encrypted.
     static func isLayer(_ type: String) -> Bool {
         let tars = [
             layer, "application/vnd.oci.image.layer.nondistributable.v1.tar", dockerLayer, dockerForeignLayer,

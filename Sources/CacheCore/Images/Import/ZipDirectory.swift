@@ -1,7 +1,6 @@
 internal import CISAL
 internal import CacheBase
 internal import CacheFiles
-internal import Glibc
 
 /// A ZIP's directory, which says what its entries are called: the headers before their contents may say something else, and what a
 /// listing shows is what counts. (PKWARE APPNOTE 6.3.10, 4.3.12.)
@@ -114,7 +113,7 @@ struct ZipDirectory {
     private func hasDirectoryMode(_ position: Int) -> Bool {
         let attributes = bytes.little(4, at: position + 38)
         let isUnix = [3, 19].contains(bytes[position + 5])
-        return isUnix ? mode_t(attributes >> 16) & S_IFMT == S_IFDIR : attributes & 0x10 != 0
+        return isUnix ? FileStatus.Kind(ofMode: UInt32(attributes >> 16)) == .directory : attributes & 0x10 != 0
     }
 
     // MARK: Names

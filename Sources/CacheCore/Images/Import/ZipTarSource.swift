@@ -2,7 +2,6 @@ internal import CArchive
 internal import CacheBase
 internal import CacheFiles
 internal import CacheLayers
-internal import Glibc
 
 /// The entries of a ZIP as a tar, in the order in which they lie in the file.
 ///
@@ -49,7 +48,7 @@ final class ZipTarSource: ByteSource {
     private func nextEntry() throws {
         guard let header = try reader.next() else {
             guard entries == directory.count else { throw otherEntries() }
-            pending = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)[...]
+            pending = [UInt8](repeating: 0, count: 2 * TarHeaderEncoder.block)[...]
             ended = true
             return
         }
@@ -61,7 +60,8 @@ final class ZipTarSource: ByteSource {
             throw CacheError(.unsupported, "\(reader.name) is encrypted (entry '\(path)'): decrypt it first")
         }
         // The target of a symbolic link is not what libarchive gives a size for.
-        if archive_entry_filetype(header) == S_IFREG, archive_entry_size_is_set(header) != 0,
+        if FileStatus.Kind(rawValue: archive_entry_filetype(header)) == .regular,
+            archive_entry_size_is_set(header) != 0,
             archive_entry_size(header) != Int64(clamping: listed.byteCount)
         {
             throw otherEntries()
@@ -86,18 +86,18 @@ final class ZipTarSource: ByteSource {
 
     private func tarHeader(
         _ path: FileName, _ listed: ZipDirectory.Entry, _ header: OpaquePointer
-    ) throws -> NewTarEntry {
-        var entry = NewTarEntry(path: path, kind: .file, mode: UInt32(archive_entry_perm(header)) & 0o7777)
+    ) throws -> TarHeaderEncoder {
+        var entry = TarHeaderEncoder(path: path, kind: .file, mode: UInt32(archive_entry_perm(header)) & 0o7777)
         entry.userID = Int(archive_entry_uid(header))
         entry.groupID = Int(archive_entry_gid(header))
         entry.seconds = archive_entry_mtime(header)
         entry.nanoseconds = archive_entry_mtime_nsec(header)
-        var type = archive_entry_filetype(header)
-        if listed.isDirectory { type = S_IFDIR }
+        var kind = FileStatus.Kind(rawValue: archive_entry_filetype(header))
+        if listed.isDirectory { kind = .directory }
         // By the name before its contents, which then are not to be had.
-        if type == S_IFDIR, !listed.isDirectory, !listed.hasDirectoryMode { throw otherEntries() }
-        switch type {
-        case S_IFREG:
+        if kind == .directory, !listed.isDirectory, !listed.hasDirectoryMode { throw otherEntries() }
+        switch kind {
+        case .regular:
             guard archive_entry_size_is_set(header) != 0 else {
                 throw CacheError(.invalidInput, "\(reader.name): the size of '\(path)' is not known")
             }
@@ -108,10 +108,10 @@ final class ZipTarSource: ByteSource {
             }
             remaining = entry.size
             inEntry = true
-        case S_IFDIR:
+        case .directory:
             entry.kind = .directory
             entry.path = FileName(bytes: path.bytes + [UInt8(ascii: "/")])
-        case S_IFLNK:
+        case .symbolicLink:
             guard let target = reader.text(archive_entry_symlink), !target.bytes.isEmpty else {
                 throw CacheError(.invalidInput, "\(reader.name): the symbolic link '\(path)' has no target")
             }
@@ -141,7 +141,7 @@ final class ZipTarSource: ByteSource {
         let beyond = try withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { try reader.read(into: $0) }
         guard beyond == 0 else { throw wrongSize() }
         inEntry = false
-        pending = [UInt8](repeating: 0, count: NewTarEntry.padding(after: entrySize))[...]
+        pending = [UInt8](repeating: 0, count: TarHeaderEncoder.padding(after: entrySize))[...]
         return 0
     }
 
@@ -158,13 +158,13 @@ final class ZipTarSource: ByteSource {
 extension LayerSource {
     /// The entries of a ZIP, as one layer.
     static func zip(_ path: String, limits: ImportLimits) throws -> LayerSource {
-        let range = try OpenFile.open(path, O_RDONLY | O_NONBLOCK).wholeRange()
+        let range = try OpenFile.open(path, .nonBlocking).wholeRange()
         guard let end = try ZipEndRecord(range) else {
             throw CacheError(.invalidInput, "\(path) is no ZIP, or its end is missing")
         }
         // libarchive takes a ZIP without any entry for no ZIP.
         if end.isEmpty, end.directoryBytes == 0 {
-            let end = [UInt8](repeating: 0, count: 2 * NewTarEntry.block)
+            let end = [UInt8](repeating: 0, count: 2 * TarHeaderEncoder.block)
             let nothing = FileRange(file: range.file, offset: 0, size: 0)
             return LayerSource(name: path, compressedSize: range.size) {
                 PrefixedSource(prefix: end, then: FileRangeSource(nothing))

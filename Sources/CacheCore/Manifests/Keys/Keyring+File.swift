@@ -1,7 +1,6 @@
 internal import CacheBase
 internal import CacheCrypto
 internal import CacheFiles
-internal import Glibc
 internal import NIOCore
 
 extension Keyring {
@@ -65,7 +64,7 @@ extension Keyring {
         }
     }
 
-    /// Changes the file under its lock; makes it if there is none.
+    /// Changes the file (or what would be in it) while no other process does.
     private static func update(_ given: String, _ change: (inout Keyring) throws -> Void) throws {
         // Through a symbolic link, so that the link is not what gets replaced.
         let path = try SymbolicLink.resolve(given)
@@ -76,9 +75,9 @@ extension Keyring {
                 if try write(new, replacing: false) { return }
                 continue
             }
-            try FileLock.lock(file.number, path: path)
-            // The process that held the lock before may have put another file in its place.
-            guard try FileStatus(of: file).identity == FileStatus(path: path)?.identity else { continue }
+            try FileLock.lock(file.descriptor, path: path)
+            // The one that had the lock before may have put another file in its place.
+            guard try status(of: file).identity == FileStatus.find(path)?.identity else { continue }
             if let name = found.unknownName {
                 throw CacheError(
                     .unsupported,
@@ -94,17 +93,18 @@ extension Keyring {
     }
 
     /// The keyring and its open file; `nil` if there is none.
-    private static func read(_ path: String) throws -> (Keyring, OwnedDescriptor)? {
-        let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard number >= 0 else {
-            let number = errno
-            guard number == ENOENT else { throw CacheError.system("open keyring \(path)", number) }
+    private static func read(_ path: String) throws -> (Keyring, OpenFile)? {
+        let descriptor: Descriptor
+        do throws(Errno) {
+            descriptor = try Descriptor.workingDirectory.open(path, .nonBlocking)
+        } catch {
+            guard error == .noSuchFile else { throw CacheError.system("open keyring \(path)", error) }
             // There is none, unless a link leads to where there is none.
             let target = try SymbolicLink.resolve(path)
             return target == path ? nil : try read(target)
         }
-        let file = OwnedDescriptor(number)
-        let status = try FileStatus(of: file)
+        let file = OpenFile(adopting: descriptor, name: path)
+        let status = try status(of: file)
         guard status.kind == .regular else { throw CacheError(.invalidInput, "keyring \(path) is not a regular file") }
         guard status.permissions & 0o077 == 0 else {
             throw CacheError(.key, "keyring \(path) may be read by others than its owner: run: chmod 600 \(path)")
@@ -113,55 +113,47 @@ extension Keyring {
             throw CacheError(.limitExceeded, "keyring \(path) is longer than \(maximumBytes) bytes")
         }
         var text = [UInt8](repeating: 0, count: status.size)
-        var done = 0
-        while done < text.count {
-            let count = try text.withUnsafeMutableBytes { space in
-                try retryingInterrupts("read keyring \(path)") {
-                    pread(number, space.baseAddress?.advanced(by: done), space.count - done, off_t(done))
-                }
+        let count = try text.withUnsafeMutableBytes { space in
+            try reporting("read keyring \(path)") { () throws(Errno) in
+                try file.descriptor.readAll(into: space, at: 0)
             }
-            guard count > 0 else { break }
-            done += count
         }
-        return (try Keyring(parsing: Array(text.prefix(done)), path: path), file)
+        return (try Keyring(parsing: Array(text.prefix(count)), path: path), file)
+    }
+
+    private static func status(of file: OpenFile) throws(CacheError) -> FileStatus {
+        try reporting("fstat") { () throws(Errno) in try file.descriptor.status() }
     }
 
     /// Writes the file; false if there must be none and there is one.
     private static func write(_ keyring: Keyring, replacing: Bool) throws -> Bool {
         let path = keyring.path
         let text = try keyring.serialized()
-        let temporary = "\(path).\(UInt64.random(in: .min ... .max)).tmp"
-        let number = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard number >= 0 else { throw CacheError.system("make keyring \(path)") }
-        let file = OwnedDescriptor(number)
+        let here = Descriptor.workingDirectory
+        let temporary = TemporaryName.unique("\(path).") + ".tmp"
+        let descriptor = try reporting("make keyring \(path)") { () throws(Errno) in
+            try here.open(temporary, [.writeOnly, .createNew], mode: 0o600)
+        }
+        let file = OpenFile(adopting: descriptor, name: temporary)
         // After a rename there is nothing to remove.
-        defer { unlink(temporary) }
+        defer { here.removeIfPossible(temporary) }
         try text.withUnsafeBytes { bytes in
-            var rest = bytes
-            while !rest.isEmpty {
-                let count = try retryingInterrupts("write keyring \(path)") {
-                    Glibc.write(number, rest.baseAddress, rest.count)
-                }
-                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            try reporting("write keyring \(path)") { () throws(Errno) in try file.descriptor.writeAll(bytes) }
+        }
+        try reporting("fsync keyring \(path)") { () throws(Errno) in try file.descriptor.sync() }
+        if replacing {
+            try reporting("replace keyring \(path)") { () throws(Errno) in
+                try here.rename(temporary, to: here, path)
+            }
+        } else {
+            do throws(Errno) {
+                try here.link(temporary, to: here, path)
+            } catch {
+                if error == .alreadyExists { return false }
+                throw CacheError.system("make keyring \(path)", error)
             }
         }
-        try retryingInterrupts("fsync keyring \(path)") { fsync(file.number) }
-        if replacing {
-            guard rename(temporary, path) == 0 else { throw CacheError.system("replace keyring \(path)") }
-        } else if link(temporary, path) != 0 {
-            if errno == EEXIST { return false }
-            throw CacheError.system("make keyring \(path)")
-        }
-        try syncDirectory(of: path)
+        try DirectoryPath.sync(DirectoryPath.parent(of: path))
         return true
-    }
-
-    private static func syncDirectory(of path: String) throws {
-        let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
-        let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let number = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard number >= 0 else { throw CacheError.system("open directory \(parent)") }
-        let directory = OwnedDescriptor(number)
-        try retryingInterrupts("fsync of directory \(parent)") { fsync(directory.number) }
     }
 }

@@ -1,4 +1,5 @@
 internal import CacheCrypto
+internal import CacheFiles
 
 /// Checks the index of a store before LMDB sees it. LMDB trusts its pages and crashes, or worse, on damaged ones.
 ///
@@ -23,7 +24,7 @@ struct IndexCheck {
 
     /// Throws the first thing that is wrong with the data file behind `descriptor`; what the store holds if nothing is.
     @discardableResult
-    static func run(_ descriptor: Int32, layout: StoreLayout, mapBytes: UInt64) throws(IndexDamage) -> StoreState {
+    static func run(_ descriptor: Descriptor, layout: StoreLayout, mapBytes: UInt64) throws(IndexDamage) -> StoreState {
         let file = PageFile(descriptor: descriptor)
         let length = try file.length()
         // A process made the file and died before it wrote to it.
@@ -37,7 +38,7 @@ struct IndexCheck {
     }
 
     /// Throws if the roots of the index, or the tables that they lead to, are not there. Reads four pages or so.
-    static func glance(_ descriptor: Int32, mapBytes: UInt64) throws(IndexDamage) {
+    static func glance(_ descriptor: Descriptor, mapBytes: UInt64) throws(IndexDamage) {
         let file = PageFile(descriptor: descriptor)
         let length = try file.length()
         let meta = try MetaPage.newest(file, mapBytes: mapBytes)

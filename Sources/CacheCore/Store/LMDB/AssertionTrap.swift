@@ -1,5 +1,5 @@
 internal import CLMDB
-internal import Glibc
+internal import CacheFiles
 internal import NIOConcurrencyHelpers
 
 /// LMDB's assertion callback, which keeps a failed assertion from ending the process. LMDB asserts that its pages agree with each other in the
@@ -52,6 +52,6 @@ final class AssertionTrap: Sendable {
         }
         if let transaction, let handle = OpaquePointer(bitPattern: transaction) { mdb_txn_abort(handle) }
         onSpring?(reason)
-        while true { pause() }
+        CurrentProcess.parkThread()
     }
 }

@@ -1,5 +1,5 @@
 internal import CLMDB
-internal import Glibc
+internal import CacheFiles
 
 /// One open LMDB environment: the map, the tables, and the pool of read transactions.
 ///
@@ -41,10 +41,8 @@ final class Environment: @unchecked Sendable {
             try checkMap()
             var dead: Int32 = 0
             try checked("mdb_reader_check", mdb_reader_check(handle, &dead))
-            var data: Int32 = -1
-            try checked("mdb_env_get_fd", mdb_env_get_fd(handle, &data))
-            fileWatch = try FileWatch(directory, data: data)
-            foundOwnNumber = try hasReader(getpid())
+            fileWatch = try FileWatch(directory, data: try dataDescriptor())
+            foundOwnNumber = try hasReader(CurrentProcess.number)
             try openTables(creating: creating)
             try locateMap()
             try checkMap()
@@ -54,20 +52,28 @@ final class Environment: @unchecked Sendable {
     }
 
     /// Whether a process of this number is in the reader table, which LMDB tells in lines of text.
-    private func hasReader(_ number: pid_t) throws(LMDBFailure) -> Bool {
+    private func hasReader(_ number: Int32) throws(LMDBFailure) -> Bool {
         var search = (number: number, isFound: false)
         let code = withUnsafeMutablePointer(to: &search) { search in
             mdb_reader_list(
                 handle,
                 { line, context in
-                    guard let line, let search = context?.assumingMemoryBound(to: (number: pid_t, isFound: Bool).self)
+                    guard let line, let search = context?.assumingMemoryBound(to: (number: Int32, isFound: Bool).self)
                     else { return 0 }
-                    if strtol(line, nil, 10) == Int(search.pointee.number) { search.pointee.isFound = true }
+                    let first = String(cString: line).split(maxSplits: 1, whereSeparator: \.isWhitespace).first
+                    if first.flatMap({ Int32($0) }) == search.pointee.number { search.pointee.isFound = true }
                     return 0
                 }, search)
         }
         if code < 0 { throw LMDBFailure(code: code, call: "mdb_reader_list") }
         return search.isFound
+    }
+
+    /// The data file, which is LMDB's to close.
+    func dataDescriptor() throws(LMDBFailure) -> Descriptor {
+        var number: Int32 = -1
+        try checked("mdb_env_get_fd", mdb_env_get_fd(handle, &number))
+        return Descriptor(rawValue: number)
     }
 
     deinit { close() }

@@ -1,5 +1,5 @@
 internal import CLMDB
-internal import Glibc
+internal import CacheFiles
 
 /// A call into LMDB that failed, with LMDB's words for it. Internal: what leaves the store is a ``CacheError``.
 struct LMDBFailure: Error, CustomStringConvertible {
@@ -17,9 +17,9 @@ struct LMDBFailure: Error, CustomStringConvertible {
     /// No page is free for this transaction; pages that it frees itself become usable two commits later.
     var isMapFull: Bool { code == MDB_MAP_FULL || code == MDB_TXN_FULL }
     /// The disk took less than it was given; LMDB calls a short write an I/O error.
-    var isDiskFull: Bool { code == ENOSPC || code == EDQUOT || code == EFBIG || code == EIO }
+    var isDiskFull: Bool { [.noSpace, .diskQuotaExceeded, .fileTooLarge, .ioError].contains(Errno(rawValue: code)) }
     /// Another process holds the lock that stands for this one's number.
-    var isProcessNumberTaken: Bool { code == EAGAIN }
+    var isProcessNumberTaken: Bool { Errno(rawValue: code) == .wouldBlock }
     var isReadersFull: Bool { code == MDB_READERS_FULL }
     /// The environment itself is broken: trying again with it is of no use.
     var isFatal: Bool {
@@ -27,7 +27,7 @@ struct LMDBFailure: Error, CustomStringConvertible {
         case MDB_PANIC, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CURSOR_FULL,
             MDB_PAGE_FULL, MDB_INCOMPATIBLE, MDB_BAD_VALSIZE, MDB_KEYEXIST, MDB_BAD_DBI, MDB_BAD_TXN, MDB_BAD_RSLOT,
             // The map never grows, and no call is made with arguments that are not valid.
-            MDB_MAP_RESIZED, EINVAL, Self.unreadableMap.code:
+            MDB_MAP_RESIZED, Errno.badArgument.rawValue, Self.unreadableMap.code:
             return true
         default: return false
         }

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CacheFiles
 internal import Synchronization
 
 /// Bounds the resident memory that a process has through the map of the data file, by unmapping pages every so many bytes read or replaced.
@@ -25,7 +25,7 @@ final class MappedPages: Sendable {
         guard limit < .max, touched.add(count, ordering: .relaxed).newValue >= limit else { return }
         // One thread takes the count back to zero, and that one unmaps.
         guard touched.exchange(0, ordering: .relaxed) >= limit else { return }
-        // Nothing is lost: the map is shared and read-only, and a read under way faults the page in again.
-        madvise(UnsafeMutableRawPointer(bitPattern: address), bytes, MADV_DONTNEED)
+        // Nothing is lost: the map is shared and read-only, and who reads in it at this moment faults the page in again.
+        MappedMemory.releasePages(address, bytes: bytes)
     }
 }

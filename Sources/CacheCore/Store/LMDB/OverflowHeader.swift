@@ -1,5 +1,5 @@
 internal import CLMDB
-internal import Glibc
+internal import CacheFiles
 
 /// LMDB's 16 bytes before an extent: page number (8), padding (2), flags (2), number of pages (4).
 ///
@@ -29,12 +29,13 @@ enum OverflowHeader {
         {
             return
         }
-        var descriptor: Int32 = -1
-        try checked("mdb_env_get_fd", mdb_env_get_fd(environment.handle, &descriptor))
-        let right = (number, kind)
-        let written = withUnsafeBytes(of: right) { bytes in
-            pwrite(descriptor, bytes.baseAddress, bytes.count, off_t(offset))
+        let data = try environment.dataDescriptor()
+        do throws(Errno) {
+            try withUnsafeBytes(of: (number, kind)) { bytes throws(Errno) in
+                try data.writeAll(bytes, at: Int(offset))
+            }
+        } catch {
+            throw LMDBFailure(code: Errno.ioError.rawValue, call: "extent header")
         }
-        if written != StoreLayout.overflowHeaderBytes { throw LMDBFailure(code: EIO, call: "extent header") }
     }
 }

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CacheFiles
 
 /// What is wrong with a store's data file, so that it cannot be used.
 struct IndexDamage: Error {
@@ -6,9 +6,9 @@ struct IndexDamage: Error {
     /// Not damaged: a newer version of this program has written it.
     let isNewer: Bool
     /// The error number with which the disk failed to read it, so that nothing is known of it; `nil` if it was read.
-    let failure: Int32?
+    let failure: Errno?
 
-    init(_ reason: String, isNewer: Bool = false, failure: Int32? = nil) {
+    init(_ reason: String, isNewer: Bool = false, failure: Errno? = nil) {
         self.reason = reason
         self.isNewer = isNewer
         self.failure = failure
@@ -17,34 +17,30 @@ struct IndexDamage: Error {
 
 /// Reads pages of a data file with `pread`: a file that is shorter than it says is an error here, where a map would kill the process.
 struct PageFile {
-    let descriptor: Int32
+    let descriptor: Descriptor
 
     func read(_ number: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(IndexDamage) {
         // Page numbers are below 2^32 (16 TiB) when they come here.
-        let offset = off_t(truncatingIfNeeded: number &* UInt64(StoreLayout.pageBytes))
-        var done = 0
-        while done < buffer.count {
-            guard let start = buffer.baseAddress else { return }
-            let count = pread(descriptor, start + done, buffer.count - done, offset &+ off_t(done))
-            if count < 0, errno == EINTR { continue }
-            if count < 0 { throw IndexDamage("page \(number) cannot be read", failure: errno) }
-            if count == 0 { throw IndexDamage("page \(number) is not there") }
-            done += count
+        let offset = Int(truncatingIfNeeded: number &* UInt64(StoreLayout.pageBytes))
+        let count: Int
+        do throws(Errno) {
+            count = try descriptor.readAll(into: buffer, at: offset)
+        } catch {
+            throw IndexDamage("page \(number) cannot be read", failure: error)
         }
+        guard count == buffer.count else { throw IndexDamage("page \(number) is not there") }
     }
 
     /// Asks the kernel to read a page soon, so that a cold disk works on many at once.
     func expect(_ number: UInt64) {
-        let page = StoreLayout.pageBytes
-        posix_fadvise(
-            descriptor, off_t(truncatingIfNeeded: number &* UInt64(page)), off_t(page), POSIX_FADV_WILLNEED)
+        let start = Int(truncatingIfNeeded: number &* UInt64(StoreLayout.pageBytes))
+        descriptor.willNeed(start..<start + StoreLayout.pageBytes)
     }
 
     func length() throws(IndexDamage) -> UInt64 {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw IndexDamage("data.mdb is not a file")
-        }
-        return UInt64(clamping: status.st_size)
+        let status: FileStatus?
+        do throws(Errno) { status = try descriptor.status() } catch { status = nil }
+        guard let status, status.kind == .regular else { throw IndexDamage("data.mdb is not a file") }
+        return UInt64(clamping: status.size)
     }
 }

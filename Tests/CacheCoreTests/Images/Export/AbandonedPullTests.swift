@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// What a killed pull leaves behind is removed by the next one to the same destination; other files stay.
+/// What a pull leaves when it is killed: the next one to the same destination removes it, and nothing that is another's.
 @Suite struct AbandonedPullTests {
     private static let prefix = ".layercache-"
 
@@ -46,7 +46,7 @@ import Testing
         open = nil
         #expect(open == nil)
         #expect(try temporaries(fixture).isEmpty)
-        // No process holds a lock on these: the state after kill -9.
+        // Not locked by any process: as after kill -9.
         let isDirectory = form.hasPrefix("dir:")
         let stem = name.dropLast(5)
         try fixture.shell(
@@ -88,7 +88,7 @@ import Testing
             "import os\nos.chdir('out')\nfor i in range(1900): os.chdir('d')\nprint(sorted(os.listdir('.')), "
             + "len(open('g/h').read()))"
         #expect(try fixture.python(look) == "['f', 'g'] 3\n")
-        let root = try OpenFile.open(fixture.path, O_RDONLY | O_DIRECTORY)
+        let root = try OpenFile.open(fixture.path, .directory)
         try root.removeEntry(FileName("out"))
         #expect(try root.isEmpty())
     }
@@ -126,7 +126,7 @@ import Testing
         }
         #expect(try fixture.shell("ls -A; ls -A empty") == "empty\nforeign\nt.tar\n")
         #expect(cacheError { _ = try begin("oci:\(fixture("foreign")):x") }?.code == .invalidInput)
-        // Blobs without an index may be a layout that was begun, or other data of the user: they stay.
+        // Blobs without an index may be a layout that was begun, or another program's: they stay.
         try fixture.shell("mkdir -p begun/blobs/sha256; touch begun/blobs/sha256/x")
         do { _ = try begin("oci:\(fixture("begun")):x") }
         #expect(try fixture.shell("find begun -type f") == "begun/blobs/sha256/x\n")

@@ -1,10 +1,12 @@
 internal import CacheFiles
 internal import CacheLayers
-internal import Glibc
 
-/// Open directories of a tree that is being written, the last ones used: below one of them, a name is made by one call, and no path is
-/// ever looked up by the kernel. For one thread.
-final class DirectoryCache {
+/// The directories of a tree that is being written, confined to its root: whatever an image says, none of them lies outside.
+///
+/// A directory is opened by its one name below its parent, which is open, and never through a symbolic link. That is what `openat2(2)` calls
+/// RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS; a step at a time needs no path of any length, and no kernel that has the call. The last 16 that
+/// were used stay open, so that a file in one of them costs one call. For one thread.
+final class ConfinedDirectories {
     private static let capacity = 16
 
     private let tree: ImageTree
@@ -53,8 +55,8 @@ extension ImageTree {
     /// Opens the directory that stands for `node` in `parent`, and never a link.
     func openDirectory(_ node: Int, in parent: OpenFile) throws -> OpenFile {
         let descriptor = try withName(of: node) { name in
-            try retryingInterrupts("open \(shownPath(of: node))") {
-                openat(parent.descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            try reporting("open \(shownPath(of: node))") { () throws(Errno) in
+                try parent.descriptor.open(name, [.directory, .noFollow])
             }
         }
         return OpenFile(adopting: descriptor, name: "a directory of the image")

@@ -1,10 +1,11 @@
 package import CacheFiles
 
-/// A member of a tar that is made here: POSIX ustar, with a pax header where ustar has no room.
+/// Encodes the header of one member of a tar that is made here: POSIX ustar, with a pax header where ustar has no room. The fields are what
+/// the header says; ``encoded()`` gives its bytes.
 ///
-/// The bytes are a function of the fields alone, and so are the chunks that come of them: no writer's version, locale or clock takes part.
-/// Numbers beyond octal are written in base 256, as GNU tar has it and everybody reads it. (POSIX.1-2017, pax, "ustar Interchange Format".)
-package struct NewTarEntry {
+/// The bytes depend on the fields alone, and so do the chunks that are made of them: not on a version, a locale or a clock. A number too
+/// large for octal digits is written in base 256, as GNU tar does and all readers understand. (POSIX.1-2017, pax, "ustar Interchange Format".)
+package struct TarHeaderEncoder {
     package enum Kind: UInt8 {
         case file = 0x30
         case hardLink
@@ -15,9 +16,10 @@ package struct NewTarEntry {
         case fifo
     }
 
+    /// Bytes of a block: headers are whole blocks, contents are padded to one.
     package static let block = 512
 
-    /// A directory's ends with a slash.
+    /// Ends with a slash for a directory.
     package var path: FileName
     package var kind: Kind
     /// Permission bits, with setuid, setgid and sticky.
@@ -30,7 +32,7 @@ package struct NewTarEntry {
     package var link = FileName("")
     package var deviceMajor = 0
     package var deviceMinor = 0
-    /// By name, which must hold no `=`.
+    /// Extended attributes; their names must hold no `=`.
     package var attributes: [(name: FileName, value: [UInt8])] = []
 
     package init(path: FileName, kind: Kind, mode: UInt32, size: Int = 0) {

@@ -5,14 +5,15 @@ internal import CLinux
 /// Chunks come and go on several threads, and glibc gives each an arena of its own that keeps freed chunks: 573 MB were seen where
 /// 256 MiB of chunks were held, and 300 to 350 with two arenas. Mapping each chunk by itself is exact, but costs
 /// up to a third of the throughput of reads from the store, in page faults and contention for the address space.
-enum Allocator {
-    /// Bounds the arenas; to be called before the threads start.
-    static func limitArenas() {
+package enum Allocator {
+    /// Keeps the allocator from setting aside 64 MiB of address space for each thread, after which there may be none for the stacks of others.
+    /// To be called before the threads start.
+    package static func limitArenas() {
         mallopt(M_ARENA_MAX, 2)
     }
 
-    /// Gives free pages back to the system. Takes some milliseconds, during which other threads may wait to allocate.
-    static func returnFreePages() {
+    /// Gives free pages back to the system. Some milliseconds, during which others may wait to allocate.
+    package static func returnFreePages() {
         malloc_trim(0)
     }
 }

@@ -3,16 +3,22 @@ internal import Synchronization
 
 /// Keeps the process alive when the kernel cannot give a page of a store's mapped files: the disk fails to read it, or the file was cut off.
 ///
-/// The kernel sends SIGBUS to the thread that touched the page, which by default ends the process. This handler maps zeros there instead, and
-/// sets ``isBroken`` before the first of them can be read: a reader of the map looks at the flag afterwards and throws away what it has read.
+/// The kernel sends SIGBUS to the thread that touched the page, which ends the process. Here it gets zeros instead, and ``isBroken`` says
+/// so before the first of them can be read: code that reads in a map looks at it afterwards, and throws away what it has read.
 /// What was replaced stays so until the file is unmapped: an environment whose guard is broken is of no use any more.
 ///
 /// The handler is the process's; faults elsewhere go to the one that was there before.
-final class MapGuard: Sendable {
-    struct Region {
+package final class MapGuard: Sendable {
+    /// A part of the process's address space.
+    package struct Region: Sendable {
         /// On a page's border.
-        var start: UInt
-        var bytes: UInt
+        package var start: UInt
+        package var bytes: UInt
+
+        package init(start: UInt, bytes: UInt) {
+            self.start = start
+            self.bytes = bytes
+        }
     }
 
     private struct Place: ~Copyable {
@@ -65,7 +71,7 @@ final class MapGuard: Sendable {
     private let slot: Int?
 
     /// Guards nothing yet. With too many guards, or where no handler can be installed, it never guards anything.
-    init() {
+    package init() {
         slot =
             Self.isInstalled
             ? (0..<Self.slotCount).first { index in
@@ -82,18 +88,18 @@ final class MapGuard: Sendable {
     }
 
     /// Whether something that was read in the maps may have been zeros in place of what the files have.
-    var isBroken: Bool {
+    package var isBroken: Bool {
         guard let slot else { return false }
         return Self.slots[slot].isBroken.load(ordering: .acquiring)
     }
 
     /// From now on guards these parts of memory, until they are unmapped within ``mapping(_:)``.
-    func guards(data: Region, lock: Region) {
+    package func guards(data: Region, lock: Region) {
         if let slot { Self.slots[slot].set(data, lock) }
     }
 
     /// Runs what maps or unmaps the files, on this thread.
-    func mapping<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
+    package func mapping<R, E>(_ body: () throws(E) -> R) throws(E) -> R {
         guard let slot else { return try body() }
         Self.slots[slot].set(Region(start: 0, bytes: 0), Region(start: 0, bytes: 0))
         Self.slots[slot].thread.store(UInt(pthread_self()), ordering: .sequentiallyConsistent)
@@ -119,7 +125,7 @@ final class MapGuard: Sendable {
 
     /// Puts zeros where the fault was; false if no guard has that address. Only calls what a handler of signals may.
     private static func replace(_ info: UnsafeMutablePointer<siginfo_t>) -> Bool {
-        // Sent by a process with kill, not raised by the kernel for a page.
+        // Sent by a process with `kill`, and not the kernel's.
         guard info.pointee.si_code > 0 else { return false }
         let address = UInt(bitPattern: info.pointee._sifields._sigfault.si_addr)
         let page = address & ~(pageBytes - 1)

@@ -1,0 +1,41 @@
+internal import Glibc
+
+/// This process, to the system.
+package enum CurrentProcess {
+    /// Its number, in its own PID namespace.
+    package static var number: Int32 { getpid() }
+
+    /// Whether files of that user are its own, or it may do with all files what it wants (root).
+    package static func mayActFor(_ userID: UInt32) -> Bool { geteuid() == 0 || userID == geteuid() }
+
+    /// A variable of its environment.
+    package static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+    /// All variables of its environment, each as the bytes `NAME=VALUE`, which need not be UTF-8.
+    package static func environment() -> [FileName] {
+        var variables: [FileName] = []
+        var next = environ
+        while let variable = next.pointee {
+            variables.append(FileName(cString: variable))
+            next += 1
+        }
+        return variables
+    }
+
+    // MARK: Its end
+
+    /// Ends it, after what was left for its end (`atexit`).
+    package static func exit(_ status: Int32) -> Never { Glibc.exit(status) }
+
+    /// Ends it at once, whatever its threads hang in.
+    package static func exitAtOnce(_ status: Int32) -> Never { _exit(status) }
+
+    /// Has `body` run when it ends by ``exit(_:)``. May be called a few times only.
+    /// - Parameter body: must not capture anything.
+    package static func atExit(_ body: @convention(c) () -> Void) { _ = atexit(body) }
+
+    /// Keeps the calling thread for good.
+    package static func parkThread() -> Never {
+        while true { pause() }
+    }
+}
