@@ -1,38 +1,40 @@
 # `make demo` and `make test` are all that a new machine needs: each installs what is missing first.
-.PHONY: demo test soak fuzz bench build lint format clean
+.PHONY: help demo test soak fuzz bench build lint format clean
 
-demo:
+help: ## list what there is to make (this)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## a real container image through three tiers and back, every layer checked
 	@Scripts/bootstrap build demo
 	@Scripts/demo
 
-test:
+test: ## every test, each suite in a process of its own
 	@Scripts/bootstrap build test
 	@Scripts/test
 
-soak:
+soak: ## ten minutes of clients and a daemon that are killed, stopped and damaged
 	@Scripts/bootstrap build
 	swift build -c release --product layercache
 	Scripts/soak 600
 
-# A minute of random tars and images, compared with GNU tar and umoci; needs root.
-fuzz:
+fuzz: ## a minute of random tars and images, compared with GNU tar and umoci; as root
 	@Scripts/bootstrap build test
 	swift build --product layercache
 	Scripts/fuzz-images 60
 
-bench:
+bench: ## all benchmarks; writes docs/BENCHMARKS.md and docs/figures
 	@Scripts/bootstrap build bench
 	Scripts/bench
 
-build:
+build: ## the binary, optimised: .build/release/layercache
 	@Scripts/bootstrap build
 	swift build -c release --product layercache
 
-lint:
+lint: ## style and structure, checked; changes nothing
 	@Scripts/lint
 
-format:
+format: ## Swift files as swift-format has them
 	swift format --in-place --parallel --recursive Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Examples
 
-clean:
+clean: ## remove what was built
 	rm -rf .build Benchmarks/.build Examples/*/.build .demo

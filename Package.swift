@@ -98,7 +98,6 @@ let package = Package(
             name: "CacheClient",
             dependencies: [
                 "CLinux", "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, logging, metrics, lifecycle,
-                httpClient,
             ],
             swiftSettings: settings
         ),

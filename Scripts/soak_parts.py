@@ -44,7 +44,7 @@ def flip_bits(path, generator):
 
 
 class Store:
-    """The directory of an L1, used by many or, to be damaged, by nobody."""
+    """The directory of an L1, shared by clients, or taken by none while it is damaged."""
 
     def __init__(self, path):
         self.path = path

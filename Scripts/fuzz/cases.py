@@ -135,7 +135,7 @@ def sparse(rng, name, forms=("0.0", "0.1", "1.0")):
 
 
 def plain(rng, place):
-    """Entries that nobody has a question about."""
+    """Plain entries, which every reader takes in the same way."""
     return [entry(rng, b"", b"0", odd=False, data=content(rng), shown=place + b"/%d" % index) for index in range(2)]
 
 
@@ -144,7 +144,7 @@ def group(rng, place):
     pieces, files, leaves = [], [], set()
     for _ in range(rng.choice([1, 2, 3, 5])):
         name = place + b"/" + random_name(rng)
-        # Below what is no directory in the same layer nobody makes anything.
+        # No layer has entries below what is not a directory in it.
         if any(name.startswith(leaf + b"/") for leaf in leaves):
             continue
         roll = rng.random()

@@ -39,7 +39,7 @@ public final class LayerCache: Sendable {
     /// Opens L1 (well under a second at any size; one that is damaged starts empty) and prepares the way to L2 and L3, which are not asked yet.
     ///
     /// Goes on without L1, with a line in the log, if that cannot be used within its deadline: a full, read-only or failing disk, no
-    /// permission, a process that was stopped while it opened it. Whoever opened a cache must ``close()`` it.
+    /// permission, a process that was stopped while it opened it. An open cache must be closed with ``close()``.
     /// - Throws: ``CacheError`` if L1's path is no directory's, this process has it open already (`.conflict`) or an address makes no sense.
     public static func open(
         _ configuration: CacheConfiguration, logger: Logger = Logger(label: "layercache.client")
@@ -60,9 +60,7 @@ public final class LayerCache: Sendable {
             configuration.l2.isEmpty
             ? nil
             : try L2Client(
-                urls: configuration.l2, deadline: configuration.l2Deadline, patience: configuration.l2Patience,
-                connectionsPerHost: configuration.l2Connections, load: load, deadlines: deadlines, buffers: buffers,
-                logger: logger)
+                configuration.l2Settings, load: load, deadlines: deadlines, buffers: buffers, logger: logger)
         let threads = max(configuration.threads ?? System.coreCount, 2)
         let pool = NIOThreadPool(numberOfThreads: threads)
         pool.start()
@@ -70,8 +68,7 @@ public final class LayerCache: Sendable {
             var l1: L1Tier?
             if let directory = configuration.l1Directory {
                 l1 = try await L1Tier.open(
-                    directory, capacity: configuration.l1Capacity, threads: threads, deadline: configuration.l1Deadline,
-                    deadlines: deadlines, logger: logger)
+                    directory, configuration.l1Settings, threads: threads, deadlines: deadlines, logger: logger)
             }
             let reader = TieredReader(
                 memory: MemoryCache(capacity: configuration.memoryBytes), l1: l1, l2: l2, load: load,
@@ -101,7 +98,7 @@ public final class LayerCache: Sendable {
     ///   `.overloaded` while so many reads wait for L3 that one more image would only make it worse; what L3 failed with (`.io`, `.timedOut`,
     ///   `.missing` for a store that is not there) if it is away and the host has not what it needs.
     public func image(_ reference: ImageReference, keyring: Keyring) async throws -> CachedImage {
-        if reader.isOverloaded {
+        if reader.l3.isOverloaded {
             throw CacheError(.overloaded, "too many reads wait for L3: \(reference) is not opened now, try again later")
         }
         let opener = ImageOpener(reader: reader, refs: refs)
@@ -135,7 +132,7 @@ public final class LayerCache: Sendable {
 
     /// Lets fills finish, closes L1 and all connections. Reads that are under way fail.
     ///
-    /// Waits for L1 and L2 no longer than there is patience left with them, and drops the fills that they have not taken by then: all that was
+    /// Waits for L1 and L2 within their budgets, and drops the fills that they have not taken by then: all that was
     /// read was delivered.
     public func close() async throws {
         await reader.endFills()

@@ -50,7 +50,7 @@ struct LayerCacheCommand: AsyncParsableCommand {
         runUntilInterrupted({ try await verb.run() }, end: end)
     }
 
-    /// One line on standard error and the exit status of the contract.
+    /// One line on standard error and the exit status (docs/OPERATIONS.md, "Options").
     private static func leave(with error: any Error, of verb: any ParsableCommand.Type) -> Never {
         if let interruption = error as? Interruption {
             Terminal.complain("layercache: interrupted")

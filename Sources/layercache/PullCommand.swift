@@ -77,7 +77,7 @@ struct PullCommand: AsyncParsableCommand {
     }
 }
 
-/// The JSON object of the contract.
+/// What `pull --json` prints (docs/OPERATIONS.md, "JSON").
 private struct PullJSON: Encodable {
     struct Chunks: Encodable {
         let total: Int

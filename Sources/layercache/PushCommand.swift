@@ -64,7 +64,7 @@ struct PushCommand: AsyncParsableCommand {
     }
 }
 
-/// The JSON object of the contract.
+/// What `push --json` prints (docs/OPERATIONS.md, "JSON").
 private struct PushJSON: Encodable {
     struct Chunks: Encodable {
         let total: Int

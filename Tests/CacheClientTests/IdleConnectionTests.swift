@@ -45,12 +45,12 @@ import Testing
             }
             .bind(host: "127.0.0.1", port: 0).get()
         let port = try #require(listener.localAddress?.port)
-        let connections = L2Connections(
+        let connections = L2ConnectionPool(
             try L2Address(parsing: "http://127.0.0.1:\(port)"), maximum: 1, connectTimeout: .minutes(1),
             deadlines: Deadlines(), buffers: BufferPool(bytes: 1, maximumIdle: 1))
         let request = L2Request(method: .GET, path: "/v1/chunks/00", limit: 100)
         for _ in 0..<20 {
-            let answer = try await connections.exchange(request, .read, within: .seconds(60))
+            let answer = try await connections.exchange(request, for: .read, within: .seconds(60))
             #expect(answer.head.status == .notFound)
         }
         await connections.close()

@@ -9,7 +9,7 @@ import Testing
     private var time: TimeSource { TimeSource(clock) }
 
     @Test func patienceComesBackWithTime() {
-        var patience = Patience(.seconds(1))
+        var patience = WaitBudget(.seconds(1))
         #expect(patience.left(now: .seconds(10)) == .seconds(1))
         patience.spend(.milliseconds(1500), now: .seconds(10))
         #expect(patience.left(now: .seconds(10)) == .milliseconds(-500))
@@ -109,12 +109,12 @@ import Testing
         var health = L2Health()
         health.exhausted()
         for _ in 0..<L2Health.races { #expect(health.admit(now: time.now()) == .race) }
-        for _ in 0..<L2Health.races { health.raced(won: true, patienceAt: ready, now: time.now()) }
+        for _ in 0..<L2Health.races { health.raced(won: true, budgetAt: ready, now: time.now()) }
         #expect(health.admit(now: ready - .milliseconds(1)) == .no)
         clock.advance(by: ready - time.now() + .microseconds(1))
         #expect(budget.nextWaitAt == time.now() && budget.waitForEnd >= L2Budget.shortestWait)
         for _ in 0..<L2Health.races { #expect(health.admit(now: time.now()) == .race) }
-        for _ in 0..<L2Health.races { health.raced(won: true, patienceAt: budget.nextWaitAt, now: time.now()) }
+        for _ in 0..<L2Health.races { health.raced(won: true, budgetAt: budget.nextWaitAt, now: time.now()) }
         #expect(health.admit(now: time.now()) == .first)
     }
 
@@ -135,7 +135,7 @@ import Testing
         #expect(budget.waited(L2Budget.free + .seconds(2), spared: true))
         #expect(budget.waitForEnd == .milliseconds(400))
         #expect(!budget.waited(.seconds(9), spared: false))
-        #expect(budget.wait == L2Budget.shortestWait && budget.waitForEnd == .zero && budget.waitForRoom == .zero)
+        #expect(budget.wait == L2Budget.shortestWait && budget.waitForEnd == .zero && budget.waitForFill == .zero)
         clock.advance(by: .seconds(60))
         #expect(budget.waitForEnd == .milliseconds(500))
         // Many small losses are a large one.
@@ -148,9 +148,9 @@ import Testing
     @Test func fillsLeaveSomethingToReads() {
         let load = ReadLoad(time: time)
         let budget = L2Budget(.seconds(1), load: load, time: time)
-        #expect(budget.waitForRoom == .milliseconds(700))
-        budget.waitedForRoom(.milliseconds(700))
-        #expect(budget.waitForRoom == .zero && budget.waitForEnd == .milliseconds(300))
+        #expect(budget.waitForFill == .milliseconds(700))
+        budget.waitedForFill(.milliseconds(700), readers: load.readers)
+        #expect(budget.waitForFill == .zero && budget.waitForEnd == .milliseconds(300))
     }
 
     @Test func readingAheadCostsNobodyTime() async {

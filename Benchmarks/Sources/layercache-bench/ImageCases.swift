@@ -44,7 +44,7 @@ private struct Peer {
     }
 }
 
-/// The contract's JSON, as far as it is needed here.
+/// What `push --json` prints (docs/OPERATIONS.md, "JSON"), as far as it is needed here.
 private struct PushReport: Decodable {
     struct Chunks: Decodable { let total: Int }
     struct Bytes: Decodable { let logical, new, uploaded: Double }

@@ -1,4 +1,5 @@
-/// One measured number and, where there is one, the yardstick of the same run. Its JSON form is a contract (DESIGN: "Command line").
+/// One measured number and, where there is one, the yardstick of the same run. Its JSON form is a promise to scripts
+/// (docs/OPERATIONS.md, "JSON").
 struct Row: Encodable {
     let `case`: String
     let metric: String

@@ -27,7 +27,7 @@ extension CachedLayer {
     /// As ``read(_:at:count:into:)``, but into memory of the caller, such as a page that a FUSE or NBD request answers with: fills `memory` from
     /// its start, as far as the file goes. Copies each byte once.
     ///
-    /// - Parameter memory: must stay valid, and nobody else's to write, until this returns or throws. If it throws, its content is undefined.
+    /// - Parameter memory: must stay valid, and must not be used otherwise, until this returns or throws. If it throws, its content is undefined.
     /// - Returns: how many bytes were filled; 0 at the file's end and beyond.
     /// - Throws: as ``read(_:at:count:into:)``.
     nonisolated(nonsending) public func read(

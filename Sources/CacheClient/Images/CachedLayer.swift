@@ -65,7 +65,7 @@ public struct CachedLayer: Sendable {
 
     /// As ``read(at:count:into:)``, but fills `memory` of the caller, such as a page that a FUSE or NBD request answers with. Copies each byte once.
     ///
-    /// - Parameter memory: must stay valid, and nobody else's to write, until this returns or throws. If it throws, its content is undefined.
+    /// - Parameter memory: must stay valid, and must not be used otherwise, until this returns or throws. If it throws, its content is undefined.
     /// - Throws: as ``read(at:count:into:)``.
     nonisolated(nonsending) public func read(
         at address: RegionAddress, into memory: UnsafeMutableRawBufferPointer
@@ -107,18 +107,21 @@ public struct CachedLayer: Sendable {
         CacheError(.limitExceeded, "a read of \(count) bytes is too large: read at most \(maximumReadBytes) at once")
     }
 
-    /// - Parameter isAhead: nobody waits for it yet.
+    /// The plaintext of one of the layer's chunks, out of the nearest tier.
+    /// - Parameter isAhead: no reader waits for it yet.
     func chunk(
         _ ref: ChunkRef, use: ChunkUse = .kept, isAhead: Bool = false, delivery: ChunkDelivery? = nil
     ) async throws -> ByteBuffer {
         try await reader.chunk(
-            ref, generation: manifest.generation, counter: counter, use: use, isAhead: isAhead, delivery: delivery)
+            ChunkRequest(
+                ref: ref, generation: manifest.generation, counter: counter, use: use, isAhead: isAhead,
+                delivery: delivery))
     }
 
     /// Waits for a chunk that was asked for ahead.
     func waiting<T>(_ body: () async throws -> T) async rethrows -> T { try await reader.load.waiting(body) }
 
-    /// Gives the buffer of a chunk of a ``ChunkUse/recycled`` back. Whoever else still holds it keeps it.
+    /// Gives the buffer of a ``ChunkUse/recycled`` chunk back, to be used for another one. Other readers that hold it keep their bytes.
     func recycle(_ bytes: consuming ByteBuffer) {
         reader.buffers.give(bytes)
     }

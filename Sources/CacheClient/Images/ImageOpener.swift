@@ -6,20 +6,21 @@ struct ImageOpener: Sendable {
     let reader: TieredReader
     let refs: RememberedRefs?
 
-    /// Manifests of layers that are read at once: one can have 64 MiB.
-    private static let manifestsAtOnce = 4
-
     func open(_ reference: ImageReference, _ keys: TenantKeys, _ counter: ReadCounter) async throws -> CachedImage {
-        let refReader = RefReader(
+        let refResolver = RefResolver(
             l3: reader.l3.store, refs: refs, configuration: reader.configuration, deadlines: reader.deadlines)
-        let ref = try await refReader.read(reference, keys)
+        let ref = try await refResolver.read(reference, keys)
         do {
             // What L3 does not say in its time may still be had from L2.
             let deadline = reader.configuration.l3Deadline + reader.configuration.l2Deadline
             return try await reader.deadlines.run(deadline, "L3, asked for the manifests of \(reference),") {
                 let (image, pieces) = try await open(reference, ref, keys, counter)
                 // Only what could be opened is worth remembering.
-                if ref.isChecked { try await remember(reference, ref, pieces, keys, counter) }
+                if ref.isChecked {
+                    let list = refs == nil ? nil : try await reader.keep(pieces, counter)
+                    refs?.remember(
+                        reference, RememberedRef(record: ref.record, pieces: list, seenAt: ref.seenAt), keys)
+                }
                 return image
             }
         } catch let error as CacheError where !ref.isChecked && [.io, .timedOut, .missing].contains(error.code) {
@@ -27,38 +28,45 @@ struct ImageOpener: Sendable {
         }
     }
 
-    private func remember(
-        _ reference: ImageReference, _ ref: RefReader.Answer, _ pieces: ManifestPieces, _ keys: TenantKeys,
-        _ counter: ReadCounter
-    ) async throws {
-        guard let refs else { return }
-        let list = try await reader.keep(pieces, counter)
-        refs.remember(reference, RememberedRef(record: ref.record, pieces: list, seenAt: ref.seenAt), keys)
-    }
-
     private func open(
-        _ reference: ImageReference, _ ref: RefReader.Answer, _ keys: TenantKeys, _ counter: ReadCounter
+        _ reference: ImageReference, _ ref: RefResolver.Answer, _ keys: TenantKeys, _ counter: ReadCounter
     ) async throws -> (CachedImage, ManifestPieces) {
-        let generation = ref.record.generation
-        var known = ManifestPieces()
         // Of use even if the ref names another image now: most of its layers will be the same.
+        var known = ManifestPieces()
         if let list = ref.remembered?.pieces {
             known = try await reader.pieces(list, counter, insisting: !ref.isChecked)
         }
+        let manifests = ManifestSource(
+            reader: reader, generation: ref.record.generation, keys: keys, known: known, counter: counter)
+        let (manifest, cut) = try await manifests.image(ref.record.manifest)
         var pieces = ManifestPieces()
-        let own = try await reader.manifest(ref.record.manifest, generation, known, counter)
-        pieces.add(own.cut, of: ref.record.manifest)
-        let manifest = try ImageManifest.open(own.sealed, expecting: ref.record.manifest, keys: keys)
-        let layers = try await layers(of: manifest, generation, keys, known, &pieces, counter)
+        pieces.add(cut, of: ref.record.manifest)
+        let layers = try await manifests.layers(of: manifest, addingTo: &pieces)
         let image = CachedImage(
             reference: reference, seenAt: ref.seenAt, isChecked: ref.isChecked, id: ref.record.manifest,
             manifest: manifest, layers: layers, counter: counter)
         return (image, pieces)
     }
+}
 
-    private func layers(
-        of manifest: ImageManifest, _ generation: Generation, _ keys: TenantKeys, _ known: ManifestPieces,
-        _ pieces: inout ManifestPieces, _ counter: ReadCounter
+/// The manifests of one image, out of the nearest tier, opened with the tenant's keys.
+private struct ManifestSource: Sendable {
+    let reader: TieredReader
+    let generation: Generation
+    let keys: TenantKeys
+    /// How manifests of this image were cut when the host saw them last.
+    let known: ManifestPieces
+    let counter: ReadCounter
+    /// Manifests of layers that are read at once: one can have 64 MiB.
+    private static let atOnce = 4
+
+    func image(_ id: ManifestID) async throws -> (ImageManifest, ManifestPieces.Cut?) {
+        let (sealed, cut) = try await reader.manifest(id, generation, known, counter)
+        return (try ImageManifest.open(sealed, expecting: id, keys: keys), cut)
+    }
+
+    func layers(
+        of manifest: ImageManifest, addingTo pieces: inout ManifestPieces
     ) async throws -> [CachedLayer] {
         try await withThrowingTaskGroup(of: (Int, CachedLayer, ManifestPieces.Cut?).self) { group in
             var layers: [Int: CachedLayer] = [:]
@@ -69,24 +77,29 @@ struct ImageOpener: Sendable {
                 return true
             }
             for (index, layer) in manifest.layers.enumerated() {
-                if index >= Self.manifestsAtOnce { _ = try await takeNext() }
-                group.addTask { [reader] in
-                    let (sealed, cut) = try await reader.manifest(layer.manifest, generation, known, counter)
-                    let loaded = try LayerManifest.open(sealed, expecting: layer.manifest, keys: keys)
-                    guard loaded.diffID == layer.diffID else {
-                        throw CacheError(
-                            .corrupt,
-                            "manifest \(layer.manifest) is not of the layer that its image promises: push the image again"
-                        )
-                    }
-                    let cached = try CachedLayer(
-                        manifest: loaded, id: layer.manifest, reader: reader, counter: counter,
-                        readAhead: reader.configuration.readAhead)
-                    return (index, cached, cut)
+                if index >= Self.atOnce { _ = try await takeNext() }
+                group.addTask {
+                    let (opened, cut) = try await self.layer(layer.manifest, expecting: layer.diffID)
+                    return (index, opened, cut)
                 }
             }
             while try await takeNext() {}
             return manifest.layers.indices.compactMap { layers[$0] }
         }
+    }
+
+    private func layer(
+        _ id: ManifestID, expecting diffID: SHA256Digest
+    ) async throws -> (CachedLayer, ManifestPieces.Cut?) {
+        let (sealed, cut) = try await reader.manifest(id, generation, known, counter)
+        let manifest = try LayerManifest.open(sealed, expecting: id, keys: keys)
+        guard manifest.diffID == diffID else {
+            throw CacheError(
+                .corrupt, "manifest \(id) is not of the layer that its image promises: push the image again")
+        }
+        let layer = try CachedLayer(
+            manifest: manifest, id: id, reader: reader, counter: counter,
+            readAhead: reader.configuration.readAhead)
+        return (layer, cut)
     }
 }

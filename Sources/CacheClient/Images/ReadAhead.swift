@@ -67,7 +67,7 @@ struct ReadAhead {
         }
     }
 
-    /// The tasks that were started and not taken; cancelled when nobody is there to take them.
+    /// The tasks that were started and not taken; cancelled with the reader that would have taken them.
     private final class Flights {
         private var tasks: [Int: Task<ByteBuffer, any Error>] = [:]
 

@@ -18,7 +18,7 @@ final class L2Attempt: Sendable {
         self.waitedBefore = waitedBefore
     }
 
-    /// L3 is asked as well from now on: whatever comes later delays nobody.
+    /// L3 is asked as well from now on: an answer of L2 that comes later delays no reader.
     func l3IsAsked() { beside.withLockedValue { $0.isAsked = true } }
 
     func l3Answered(after duration: Duration) { beside.withLockedValue { $0.answeredAfter = duration } }

@@ -7,9 +7,9 @@ internal import NIOConcurrencyHelpers
 /// their number. What L3 would have taken instead is no loss, and on a machine that is busy everything may take longer (``MachineLoad``).
 final class L2Budget: Sendable {
     private struct State {
-        var patience: Patience
+        var budget: WaitBudget
         /// What answers that come soon may cost together: many small losses are a large one.
-        var small = Patience(L2Budget.freeAtFirst, share: L2Budget.freeShare)
+        var small = WaitBudget(L2Budget.freeAtFirst, share: L2Budget.freeShare)
         /// How long L3 takes lately for a read under as much load as there was.
         var l3: (latency: Duration, at: Duration)?
     }
@@ -20,11 +20,11 @@ final class L2Budget: Sendable {
     private static let freeShare = 0.05
     /// What a chunk from any L3 costs at least, when it is not known what this one does: about 500 MB/s.
     static let cheapestChunk = Duration.milliseconds(1)
-    /// Nobody asks L3 sooner than that while L2 is trusted.
+    /// L3 is asked no sooner than that while L2 is trusted.
     static let shortestWait = Duration.milliseconds(50)
     /// Fills leave that much to reads.
     private static let reserve = 0.3
-    /// Beyond that a machine has no use for more patience.
+    /// A machine that is busier than that gets no more time for it.
     private static let busiest = 4.0
     private static let busiestForFills = 2.5
     /// What L3 did longer ago says nothing.
@@ -39,17 +39,17 @@ final class L2Budget: Sendable {
         self.capacity = capacity
         self.load = load
         self.time = time
-        state = NIOLockedValueBox(State(patience: Patience(capacity)))
+        state = NIOLockedValueBox(State(budget: WaitBudget(capacity)))
     }
 
     /// How long a read waits for L2 before it asks L3 as well.
     var wait: Duration {
-        state.withLockedValue { max($0.patience.left(now: time.now()) / 2, Self.shortestWait) }
+        state.withLockedValue { max($0.budget.left(now: time.now()) / 2, Self.shortestWait) }
     }
 
-    /// When there is patience for a wait again; now or earlier if there is.
+    /// When the budget allows a wait again; now or earlier if it does.
     var nextWaitAt: Duration {
-        state.withLockedValue { $0.patience.time(of: min(Self.shortestWait, capacity), now: time.now()) }
+        state.withLockedValue { $0.budget.time(of: min(Self.shortestWait, capacity), now: time.now()) }
     }
 
     /// L3 has answered a read.
@@ -64,10 +64,10 @@ final class L2Budget: Sendable {
         }
     }
 
-    /// A read has waited for L2 alone, and somebody for it.
+    /// A read has waited for L2 alone, and its reader for it.
     ///
     /// - Parameter spared: whether it got its chunk, which L3 need not bring now.
-    /// - Returns: whether there is patience left, or nothing was lost.
+    /// - Returns: whether there is something left of the budget, or nothing was lost.
     func waited(_ duration: Duration, spared: Bool) -> Bool {
         state.withLockedValue { state in
             let now = time.now()
@@ -84,8 +84,8 @@ final class L2Budget: Sendable {
             state.small.spend(free, now: now)
             loss -= free
             guard loss > .zero else { return true }
-            state.patience.spend(loss, now: now)
-            return state.patience.left(now: now) > .zero
+            state.budget.spend(loss, now: now)
+            return state.budget.left(now: now) > .zero
         }
     }
 
@@ -97,17 +97,18 @@ final class L2Budget: Sendable {
     // MARK: Fills
 
     /// How long a reader may wait for room for a fill.
-    var waitForRoom: Duration {
-        state.withLockedValue { max($0.patience.left(now: time.now()) - capacity * Self.reserve, .zero) }
+    var waitForFill: Duration {
+        state.withLockedValue { max($0.budget.left(now: time.now()) - capacity * Self.reserve, .zero) }
     }
 
-    func waitedForRoom(_ duration: Duration) {
+    /// - Parameter readers: that were under way meanwhile.
+    func waitedForFill(_ duration: Duration, readers: Int) {
         let busy = min(load.machine.factor, Self.busiestForFills)
-        state.withLockedValue { $0.patience.spend(duration / (Double(load.readers) * busy), now: time.now()) }
+        state.withLockedValue { $0.budget.spend(duration / (Double(readers) * busy), now: time.now()) }
     }
 
     /// How long the end of all reads may wait for what is still on its way to L2.
     var waitForEnd: Duration {
-        state.withLockedValue { max($0.patience.left(now: time.now()), .zero) }
+        state.withLockedValue { max($0.budget.left(now: time.now()), .zero) }
     }
 }

@@ -8,14 +8,6 @@ internal import NIOHTTP1
 ///
 /// Whatever goes wrong costs no more than ``L2Budget`` allows: a daemon that is slower than L3, or fails, is left out for a while.
 final class L2Client: Sendable {
-    enum Answer: Sendable {
-        /// The body as it came, not verified.
-        case hit(ByteBuffer)
-        /// L2 has no such chunk; `dropped` if it had one until now, but damaged.
-        case miss(dropped: Bool)
-        case unavailable
-    }
-
     /// What became of a request.
     enum Outcome {
         case right
@@ -23,14 +15,14 @@ final class L2Client: Sendable {
         /// Bytes that are not what their name says.
         case wrong
         case failed
-        /// Nobody wanted the answer any more, and it was not looked at; or the reader left before it came.
+        /// The answer was not looked at: it came too late to be of use, or the reader left before it came.
         case unread(isAnswer: Bool)
     }
 
     private struct Node: Sendable {
-        let connections: L2Connections
+        let connections: L2ConnectionPool
         let health = NIOLockedValueBox(L2Health())
-        let fills: CircuitBreaker
+        let fills: TierGuard
     }
 
     private let nodes: [Node]
@@ -43,27 +35,22 @@ final class L2Client: Sendable {
     /// An answer to a PUT says nothing in its body that matters.
     private static let lineBytes = 4096
 
-    /// - Parameters:
-    ///   - urls: `http://host:port` each.
-    ///   - deadline: for one request.
-    ///   - patience: what reads and fills may lose to all of L2, see ``L2Budget``.
-    ///   - connectionsPerHost: for reads, and as many for fills.
-    /// - Throws: `.invalidInput` for an address of another form.
+    /// - Throws: `.invalidInput` for an address that is not `http://host:port`.
     init(
-        urls: [String], deadline: Duration, patience: Duration, connectionsPerHost: Int, load: ReadLoad,
-        deadlines: Deadlines, buffers: BufferPool, logger: Logger
+        _ settings: L2Settings, load: ReadLoad, deadlines: Deadlines, buffers: BufferPool, logger: Logger
     ) throws(CacheError) {
         var addresses: Set<L2Address> = []
-        for url in urls { addresses.insert(try L2Address(parsing: url)) }
+        for url in settings.urls { addresses.insert(try L2Address(parsing: url)) }
+        deadline = settings.deadline
         nodes = addresses.sorted().map { address in
             Node(
-                connections: L2Connections(
-                    address, maximum: connectionsPerHost, connectTimeout: min(TimeAmount(deadline), .seconds(1)),
+                connections: L2ConnectionPool(
+                    address, maximum: settings.connections,
+                    connectTimeout: min(TimeAmount(settings.deadline), .seconds(1)),
                     deadlines: deadlines, buffers: buffers),
-                fills: CircuitBreaker(threshold: 5, rest: .seconds(5), time: deadlines.time))
+                fills: TierGuard(time: deadlines.time) { _ in true })
         }
-        budget = L2Budget(patience, load: load, time: deadlines.time)
-        self.deadline = deadline
+        budget = L2Budget(settings.patience, load: load, time: deadlines.time)
         self.load = load
         time = deadlines.time
         self.logger = logger
@@ -71,7 +58,7 @@ final class L2Client: Sendable {
 
     // MARK: Reads
 
-    /// Lets a read ask the daemon that has `id`; `nil` if that is left out now. Whoever gets an attempt gives it to ``judge(_:_:after:)``.
+    /// Lets a read ask the daemon that has `id`; `nil` if that is left out now. Every attempt must be given to ``judge(_:_:after:)``.
     func admit(_ id: ChunkID) -> L2Attempt? {
         let index = node(of: id)
         let now = time.now()
@@ -89,12 +76,12 @@ final class L2Client: Sendable {
         return attempt
     }
 
-    /// Asks for a chunk; the answer, and how long it took since the attempt was admitted. Throws nothing: who is cancelled gets `.unavailable`.
-    func get(_ id: ChunkID, _ attempt: L2Attempt) async -> (answer: Answer, after: Duration) {
+    /// Asks for a chunk; the answer, and how long it took since the attempt was admitted. Throws nothing: a task that is cancelled gets `.unavailable`.
+    func get(_ id: ChunkID, _ attempt: L2Attempt) async -> (answer: TierAnswer, after: Duration) {
         let request = L2Request(method: .GET, path: "/v1/chunks/\(id.hex)", limit: ChunkLimits.sealedBytes)
-        let answer: Answer
+        let answer: TierAnswer
         do {
-            let response = try await nodes[attempt.node].connections.exchange(request, .read, within: deadline)
+            let response = try await nodes[attempt.node].connections.exchange(request, for: .read, within: deadline)
             switch response.head.status {
             case .ok: answer = .hit(response.body)
             case .notFound: answer = .miss(dropped: response.head.headers.contains(name: "Layercache-Repair"))
@@ -124,7 +111,7 @@ final class L2Client: Sendable {
                 case .right, .miss, .unread(isAnswer: true):
                     let l3 = attempt.l3Latency
                     let isAsFast = l3.map { budget.isAsFast(duration, as: $0) } ?? true
-                    health.raced(won: isAsFast, patienceAt: budget.nextWaitAt, now: now)
+                    health.raced(won: isAsFast, budgetAt: budget.nextWaitAt, now: now)
                 }
             } else {
                 switch outcome {
@@ -142,35 +129,10 @@ final class L2Client: Sendable {
     }
 
     private func spend(_ duration: Duration, spared: Bool, _ attempt: L2Attempt) {
-        // What nobody waited for is no loss.
+        // Only what a reader waited for is a loss.
         let lost = min(duration, load.waited - attempt.waitedBefore)
         if !budget.waited(lost, spared: spared) {
             nodes[attempt.node].health.withLockedValue { $0.exhausted() }
-        }
-    }
-
-    // MARK: Fills
-
-    /// Offers a chunk to L2, which may refuse it: a daemon whose disk is full still serves what it has. Throws only if the task is cancelled.
-    func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws {
-        let index = node(of: id)
-        let node = nodes[index]
-        if node.fills.admit() == .no { return }
-        let request = L2Request(
-            method: .PUT, path: "/v1/chunks/\(id.hex)", body: sealed, limit: Self.lineBytes)
-        do {
-            let status = try await node.connections.exchange(request, .fill, within: deadline).head.status
-            node.fills.succeeded()
-            if status != .created && status != .ok {
-                logger.debug("L2 refused a chunk", metadata: ["chunk": "\(id)", "status": "\(status.code)"])
-            }
-        } catch {
-            if Task.isCancelled {
-                node.fills.abandoned()
-                throw CancellationError()
-            }
-            node.fills.failed()
-            note(error, id, index)
         }
     }
 
@@ -196,4 +158,31 @@ final class L2Client: Sendable {
         }
         return scores.indices.max { scores[$0] < scores[$1] } ?? 0
     }
+}
+
+// MARK: - Fills
+
+extension L2Client: FillTarget {
+    /// A daemon may refuse a chunk: one whose disk is full still serves what it has.
+    func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws {
+        let index = node(of: id)
+        let node = nodes[index]
+        if node.fills.admit() == .no { return }
+        let request = L2Request(method: .PUT, path: "/v1/chunks/\(id.hex)", body: sealed, limit: Self.lineBytes)
+        let end = try await node.fills.call {
+            try await node.connections.exchange(request, for: .fill, within: deadline).head.status
+        }
+        switch end {
+        case .success(.created), .success(.ok): break
+        case .success(let status):
+            logger.debug("L2 refused a chunk", metadata: ["chunk": "\(id)", "status": "\(status.code)"])
+        case .failure(let error): note(error, id, index)
+        }
+    }
+
+    var waitForFill: Duration { budget.waitForFill }
+
+    var waitForEnd: Duration { budget.waitForEnd }
+
+    func waitedForFill(_ duration: Duration, readers: Int) { budget.waitedForFill(duration, readers: readers) }
 }

@@ -24,15 +24,18 @@ struct L2Exchange: Sendable {
     let answer: EventLoopPromise<L2Response>
 }
 
-/// Why there was no answer.
-enum L2Failure: Error, Equatable {
+/// Why there was no answer. The raw values are for people.
+enum L2Failure: String, Error, CustomStringConvertible {
     /// The daemon closed or reset the connection without a word, as it may do with one that was idle: worth one more try on another.
-    case closedUnanswered
-    case closedInAnswer
-    case late
-    case tooLong
-    case busy
-    case closed
+    case closedUnanswered = "it closed the connection without an answer"
+    case closedInAnswer = "it closed the connection amid its answer"
+    case late = "it did not answer in time"
+    case tooLong = "its answer is too long"
+    /// Two requests at once on one connection.
+    case busy = "the connection is in use"
+    case closed = "its client was closed"
+
+    var description: String { rawValue }
 
     /// Whether a connection was at its end already when it was written to or read from.
     static func isEndOfConnection(_ error: any Error) -> Bool {

@@ -1,8 +1,8 @@
 /// Whether a daemon is worth asking. A pure value: who asks says what the time is.
 ///
-/// It is *trusted* at first. After failures in a row it *rests*; after it has used up the patience of its readers it must *race*: a few
+/// It is *trusted* at first. After failures in a row it *rests*; after it has used up the budget for waiting it must *race*: a few
 /// reads ask it and L3 at the same time, which delays none of them, and tell whether it is as fast. It races after a rest, too, and one that
-/// won is trusted once there is patience for it again.
+/// won is trusted once the budget allows a wait again.
 struct L2Health: Sendable {
     enum Admission: Equatable {
         /// It is asked before L3 is.
@@ -32,7 +32,7 @@ struct L2Health: Sendable {
     /// Doubles with each rest that was of no use.
     private var nextRest = Self.rest
 
-    /// Whoever gets ``Admission/first`` or ``Admission/race`` says how it ended.
+    /// After ``Admission/first`` or ``Admission/race``, ``ended(succeeded:now:)`` or ``raced(won:budgetAt:now:)`` must follow.
     mutating func admit(now: Duration) -> Admission {
         if case .resting(let end) = state, now >= end { state = .racing(underWay: 0, won: 0, lost: 0) }
         switch state {
@@ -64,20 +64,20 @@ struct L2Health: Sendable {
         }
     }
 
-    /// Its readers have lost as much time to it as they can bear.
+    /// Its readers have lost as much time to it as the budget allows.
     mutating func exhausted() {
         if case .trusted = state { state = .racing(underWay: 0, won: 0, lost: 0) }
     }
 
     /// - Parameters:
     ///   - won: whether it was as fast as L3; `nil` if that was not found out.
-    ///   - patienceAt: when its readers can bear the next loss: one that wins most races may still be late now and then.
-    mutating func raced(won: Bool?, patienceAt: Duration = .zero, now: Duration) {
+    ///   - budgetAt: when the budget allows the next wait: a daemon that wins most races may still be late now and then.
+    mutating func raced(won: Bool?, budgetAt: Duration = .zero, now: Duration) {
         guard case .racing(let underWay, var wins, var losses) = state else { return }
         if won == true { wins += 1 }
         if won == false { losses += 1 }
         if wins >= Self.racesToWin {
-            state = patienceAt <= now ? .trusted(failures: 0) : .resting(until: patienceAt)
+            state = budgetAt <= now ? .trusted(failures: 0) : .resting(until: budgetAt)
             nextRest = Self.rest
         } else if losses > Self.races - Self.racesToWin {
             takeRest(now)

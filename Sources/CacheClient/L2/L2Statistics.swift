@@ -1,26 +1,40 @@
-internal import AsyncHTTPClient
 internal import CacheCore
 internal import NIOCore
 internal import NIOHTTP1
+internal import NIOPosix
 
 /// The numbers of an L2 daemon.
 public enum L2Statistics {
     private static let maximumBytes = 1 << 20
+    private static let deadline = Duration.seconds(5)
 
     /// The JSON object that `GET /v1/stats` answers, as text.
     /// - Throws: `.invalidInput` if `address` is not `http://host:port`; `.io` if the daemon there does not answer within five seconds.
     public static func fetch(from address: String) async throws -> String {
-        let base = try L2Address(parsing: address).description
+        let connections = L2ConnectionPool(
+            try L2Address(parsing: address), maximum: 1, connectTimeout: TimeAmount(deadline),
+            deadlines: Deadlines(time: .system), buffers: BufferPool(bytes: 64 << 10, maximumIdle: 0))
+        let result: Result<L2Response, any Error>
         do {
-            let response = try await HTTPClient.shared.execute(
-                HTTPClientRequest(url: "\(base)/v1/stats"), deadline: .now() + .seconds(5))
-            let body = try await response.body.collect(upTo: maximumBytes)
-            guard response.status == .ok else {
-                throw CacheError(.io, "it answered \(response.status.code)")
-            }
-            return String(buffer: body)
+            let request = L2Request(method: .GET, path: "/v1/stats", limit: maximumBytes)
+            result = .success(try await connections.exchange(request, for: .read, within: deadline))
         } catch {
-            throw CacheError(.io, "L2 at \(address) gave no numbers: check the address and the daemon", cause: error)
+            result = .failure(error)
         }
+        await connections.close()
+        do {
+            let response = try result.get()
+            guard response.head.status == .ok else {
+                throw CacheError(.io, "it answered \(response.head.status.code)")
+            }
+            return String(buffer: response.body)
+        } catch {
+            throw CacheError(.io, "L2 at \(address) gave no numbers: check the address and the daemon", cause: cause(of: error))
+        }
+    }
+
+    /// swift-nio wraps what went wrong with each address of a host.
+    private static func cause(of error: any Error) -> any Error {
+        (error as? NIOConnectionError)?.connectionErrors.first?.error ?? error
     }
 }

@@ -94,7 +94,7 @@ private final class PieceQueue: Sendable {
         available.wait()
         let piece: ByteBuffer? = try state.withLockedValue { state in
             if let piece = state.pieces.popFirst() { return piece }
-            // The end stays: whoever asks again gets the same answer.
+            // The end stays: a later read gets the same answer.
             available.signal()
             try state.end?.get()
             return nil

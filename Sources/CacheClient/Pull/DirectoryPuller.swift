@@ -17,7 +17,7 @@ struct DirectoryPuller: Sendable {
 
     /// - Returns: what could not be written as it was, a line each.
     func pull() async throws -> [String] {
-        // What makes and removes directories waits for nobody else's chunks.
+        // Directories are made and removed on a thread of their own, which does not wait for chunks.
         let thread = NIOThreadPool(numberOfThreads: 1)
         // Chunks are opened and written by threads of this pull's own: plaintext is written out of the cache of the core that made it, and a
         // disk that is slow to take it holds up no other reader.
@@ -33,7 +33,7 @@ struct DirectoryPuller: Sendable {
             try await thread.shutdownGracefully()
             return notes
         } catch {
-            // Nobody writes any more when what was written is removed.
+            // All writes have ended before what was written is removed.
             try await pool.shutdownGracefully()
             if let destination { await Self.abandon(destination, thread) }
             try await thread.shutdownGracefully()

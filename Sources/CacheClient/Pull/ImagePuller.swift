@@ -1,8 +1,6 @@
 public import CacheCore
-internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
-internal import Synchronization
 
 /// Brings a whole image out of the tiers: to an OCI layout, an archive, a tar, a directory or a file.
 public struct ImagePuller: Sendable {
@@ -69,72 +67,6 @@ public struct ImagePuller: Sendable {
                 source: ProgressSource(try layers.next(), progress))
         }
         return try destination.finish(configuration: image.configuration)
-    }
-}
-
-/// How far a pull is; counts up while it runs. Safe to read from any thread.
-public final class PullProgress: Sendable {
-    private let written = Atomic<Int>(0)
-
-    /// A pull that has not begun.
-    public init() {}
-
-    /// Bytes of layers written so far.
-    public var bytesWritten: Int { written.load(ordering: .relaxed) }
-
-    func add(_ bytes: Int) { written.add(bytes, ordering: .relaxed) }
-}
-
-/// The layers of an image one after the other, for the thread of a pull. While one is written the next ones are read already, so that small
-/// layers do not each wait for their first chunk.
-private struct LayersAhead {
-    /// Layers that are read at once.
-    static let depth = 4
-    /// Bytes of each that wait to be written.
-    private static let bytes = 4 << 20
-
-    private let layers: [CachedLayer]
-    private let readers: LayerReaders
-    private var sources: CircularBuffer<BlockingLayerSource> = []
-    private var started = 0
-
-    init(_ layers: [CachedLayer], _ readers: LayerReaders) {
-        self.layers = layers
-        self.readers = readers
-    }
-
-    /// The next layer's bytes. There must be one.
-    mutating func next() throws -> BlockingLayerSource {
-        while started < layers.count, sources.count < Self.depth {
-            let source = BlockingLayerSource(layers[started], aheadBytes: Self.bytes)
-            sources.append(source)
-            try readers.add(source.producer)
-            started += 1
-        }
-        return sources.removeFirst()
-    }
-}
-
-/// The tasks that read layers for the thread of a pull, so that a pull that is cancelled ends at its next read.
-private final class LayerReaders: Sendable {
-    private let state = NIOLockedValueBox<(tasks: CircularBuffer<Task<Void, Never>>, isCancelled: Bool)>(([], false))
-
-    func add(_ task: Task<Void, Never>) throws {
-        let isCancelled = state.withLockedValue { state in
-            // The layer that is written, and those ahead of it.
-            if state.tasks.count > LayersAhead.depth { state.tasks.removeFirst() }
-            state.tasks.append(task)
-            return state.isCancelled
-        }
-        if isCancelled { throw CancellationError() }
-    }
-
-    func cancel() {
-        let tasks = state.withLockedValue { state in
-            state.isCancelled = true
-            return state.tasks
-        }
-        for task in tasks { task.cancel() }
     }
 }
 

@@ -5,7 +5,7 @@ internal import NIOCore
 /// The file in which a host keeps what it remembers of refs: places of 128 bytes, each free or with one record. Blocks.
 ///
 /// Several processes may use it at once: who changes it holds a lock on it for some microseconds, who reads needs none. A place lies in one page, so
-/// whoever is killed leaves a record whole, old or new. Nothing waits for the disk: a machine that fails loses what it saw in its last half minute.
+/// a process that is killed leaves a record whole, old or new. Nothing waits for the disk: a machine that fails loses what it saw in its last half minute.
 struct RefFile: Sendable {
     let path: String
     /// The most records. The one that was confirmed least recently gives way.
@@ -23,7 +23,7 @@ struct RefFile: Sendable {
     private static let mostPlaces = 8192
     /// A record from the future is of a clock that was set back since, and counts as old.
     private static let tolerance: UInt64 = 60_000
-    private static let patienceMilliseconds = 100
+    private static let lockWaitMilliseconds = 100
 
     /// Few enough for the room that a store of that capacity leaves beside its chunks: 16 KiB, or 1/4096 of it if that is more.
     init(directory: String, capacity: UInt64) {
@@ -37,7 +37,7 @@ struct RefFile: Sendable {
         return find(name, in: try contents(of: file))
     }
 
-    /// As above, with nobody changing the file meanwhile.
+    /// As above, under the lock: no other process changes the file meanwhile.
     func findLocked(_ name: RememberedRef.Name) throws -> Found {
         guard let file = try open(O_RDWR) else { return .none(damaged: 0) }
         return try locked(file) { find(name, in: try contents(of: file)) }
@@ -156,7 +156,7 @@ struct RefFile: Sendable {
         var waited = 0
         while flock(file.descriptor, LOCK_EX | LOCK_NB) != 0 {
             guard errno == EWOULDBLOCK || errno == EINTR else { throw CacheError.system("lock \(path)") }
-            guard waited < Self.patienceMilliseconds else {
+            guard waited < Self.lockWaitMilliseconds else {
                 throw CacheError(.conflict, "\(path) is locked by another process")
             }
             usleep(2_000)

@@ -2,9 +2,9 @@ internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 
-/// Hands the plaintext of one chunk to whoever asked for it, if possible on the thread that has just opened it and has it in its cache.
+/// Hands the plaintext of one chunk to its reader, if possible on the thread that has just opened it and has it in its cache.
 ///
-/// The threads belong to the one who asked: a disk that is slow to take what is delivered holds up nobody else's chunks.
+/// The threads belong to the reader: a disk that is slow to take what is delivered delays no other reader's chunks.
 final class ChunkDelivery: Sendable {
     /// Where the chunk is opened and taken.
     let pool: NIOThreadPool
@@ -17,14 +17,14 @@ final class ChunkDelivery: Sendable {
         self.take = take
     }
 
-    /// Delivers on the calling thread, which is one of the pool's. What `take` throws is kept for ``finish(_:)``: it concerns nobody else
-    /// who waits for this chunk.
+    /// Delivers on the calling thread, which is one of the pool's. What `take` throws is kept for ``finish(_:)``: it does not
+    /// concern others who wait for this chunk.
     func deliver(_ bytes: ByteBuffer) {
         let result = Result { try take(bytes) }
         outcome.withLockedValue { $0 = result }
     }
 
-    /// Delivers what came without being opened here (from memory, from L1, or by somebody else's flight), and throws what `take` threw.
+    /// Delivers what came without being opened here (from memory, from L1, or by another reader's flight), and throws what `take` threw.
     func finish(_ bytes: ByteBuffer) async throws {
         if outcome.withLockedValue({ $0 == nil }) {
             try await pool.runIfActive { self.deliver(bytes) }

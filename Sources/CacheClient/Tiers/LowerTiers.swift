@@ -15,7 +15,7 @@ struct LowerTiers: Sendable {
     }
 
     private enum Arrival: Sendable {
-        case l2(L2Client.Answer, after: Duration)
+        case l2(TierAnswer, after: Duration)
         case l3(Result<ByteBuffer, any Error>)
     }
 
@@ -27,7 +27,7 @@ struct LowerTiers: Sendable {
     /// - Parameters:
     ///   - id: the object's name.
     ///   - countsFailures: whether a time that L2 was passed over is one that the reader of chunks is told of.
-    ///   - isAhead: nobody waits for it yet.
+    ///   - isAhead: no reader waits for it yet.
     ///   - l3: reads L3's copy.
     ///   - open: makes of a copy what is wanted; throws `.corrupt` for one that is not what its name says.
     /// - Throws: what L3 and `open` of L3's copy throw, once no other tier has a right copy; `CancellationError`.
@@ -196,7 +196,7 @@ struct LowerTiers: Sendable {
             }
         }
 
-        /// Judges an answer that nobody wants any more.
+        /// Judges an answer that comes too late to be of use.
         private static func pass(
             _ arrival: Arrival, _ l2: L2Client, _ attempt: L2Attempt, _ buffers: BufferPool
         ) {

@@ -26,8 +26,8 @@ extension TieredReader {
         }
         let name = ChunkID(id.digest)
         if let sealed = try await fromL1(name, counter) { return (sealed, nil) }
-        let found = try await lower.read(name, counter, countsFailures: false) {
-            try await self.l3.manifest(id, in: generation)
+        let found = try await lower.read(name, counter, countsFailures: false) { [l3] in
+            try await l3.manifest(id, in: generation)
         } open: { sealed, _ in
             try await self.check(sealed, id)
         }

@@ -4,7 +4,7 @@ internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
 
-/// Brings chunks up, top-down: memory, L1, L2, L3; one flight a chunk however many ask.
+/// Brings chunks up, top-down: memory, L1, L2, L3; one flight for each chunk, however many ask.
 ///
 /// Every sealed chunk is checked against its name as it comes out of a tier. What fails is dropped there, counted, and fetched from the
 /// next one; only when L3's copy is wrong or gone does the reader get an error. What a lower tier delivered fills those above it.
@@ -12,17 +12,15 @@ final class TieredReader: Sendable {
     private let memory: MemoryCache<ChunkRef>
     let l1: L1Tier?
     let lower: LowerTiers
-    let load: ReadLoad
-    private let hasWarned = Atomic<Bool>(false)
     let l3: L3Tier
+    let fills: Backfill
     let pool: NIOThreadPool
-    let fills: FillQueue
     /// Memory of sealed chunks on their way through, and of plaintext that is streamed.
     let buffers: BufferPool
     let configuration: CacheConfiguration
     let logger: Logger
-    let deadlines: Deadlines
-    private let flights = ChunkFlights()
+    private let flights = SingleFlight<ChunkRequest.Key, ByteBuffer>()
+    private let hasWarned = Atomic<Bool>(false)
 
     init(
         memory: MemoryCache<ChunkRef>, l1: L1Tier?, l2: L2Client?, load: ReadLoad, configuration: CacheConfiguration,
@@ -31,19 +29,17 @@ final class TieredReader: Sendable {
         self.memory = memory
         self.l1 = l1
         lower = LowerTiers(l2: l2, load: load, deadlines: deadlines, buffers: buffers)
-        self.load = load
-        l3 = L3Tier(configuration, deadlines: deadlines)
+        l3 = L3Tier(configuration.l3Settings, deadlines: deadlines)
+        fills = Backfill(
+            l1: l1, l2: l2, bytes: configuration.fillBytes, load: load, deadlines: deadlines, buffers: buffers)
         self.pool = pool
         self.buffers = buffers
-        self.deadlines = deadlines
         self.configuration = configuration
         self.logger = logger
-        fills = FillQueue(
-            l1: l1, l2: l2, bytes: configuration.fillBytes, load: load, deadlines: deadlines, buffers: buffers)
     }
 
-    /// Whether L3 is so busy that a new image should not be opened now.
-    var isOverloaded: Bool { l3.isOverloaded }
+    var load: ReadLoad { lower.load }
+    var deadlines: Deadlines { lower.deadlines }
 
     var memoryUsage: (chunks: Int, bytes: Int) {
         let usage = memory.usage
@@ -61,37 +57,25 @@ final class TieredReader: Sendable {
         return bytes
     }
 
-    /// The plaintext of a chunk: exactly `ref.plainLength` bytes, checked.
+    /// The plaintext of a chunk: exactly `plainLength` bytes of its ref, checked.
     ///
-    /// - Parameters:
-    ///   - generation: where L3 has it.
-    ///   - use: whether it stays in memory, and whether the reader gives the buffer back to ``buffers``.
-    ///   - isAhead: nobody waits for it yet.
-    ///   - delivery: takes the plaintext before this returns.
     /// - Throws: ``CacheError``: `.corrupt` or `.missing` if L3 has no right copy, naming the object; `.timedOut`, `.overloaded`, `.io`.
-    func chunk(
-        _ ref: ChunkRef, generation: Generation, counter: ReadCounter, use: ChunkUse = .kept, isAhead: Bool = false,
-        delivery: ChunkDelivery? = nil
-    ) async throws -> ByteBuffer {
-        let bytes = try await chunk(ref, generation, counter, use, isAhead, delivery)
-        try await delivery?.finish(bytes)
+    func chunk(_ request: ChunkRequest) async throws -> ByteBuffer {
+        let bytes = try await fetch(request)
+        try await request.delivery?.finish(bytes)
         return bytes
     }
 
-    private func chunk(
-        _ ref: ChunkRef, _ generation: Generation, _ counter: ReadCounter, _ use: ChunkUse, _ isAhead: Bool,
-        _ delivery: ChunkDelivery?
-    ) async throws -> ByteBuffer {
-        if let bytes = cached(ref, counter: counter) { return bytes }
-        let (bytes, isLeader) = try await flights.join(.init(ref: ref, generation: generation)) {
+    private func fetch(_ request: ChunkRequest) async throws -> ByteBuffer {
+        if let bytes = cached(request.ref, counter: request.counter) { return bytes }
+        let (bytes, isLeader) = try await flights.join(request.key) {
             // A flight may have landed between the look at memory and this one.
-            if let bytes = self.cached(ref, counter: counter) { return bytes }
-            let bytes = try await self.descend(
-                ref, generation, counter, isAhead: isAhead, buffers: use == .recycled ? self.buffers : nil, delivery)
-            if use == .kept { self.memory.insert(ref, bytes) }
+            if let bytes = self.cached(request.ref, counter: request.counter) { return bytes }
+            let bytes = try await self.descend(request)
+            if request.use == .kept { self.memory.insert(request.ref, bytes) }
             return bytes
         }
-        if !isLeader { counter.delivered(by: .memory, bytes: bytes.readableBytes) }
+        if !isLeader { request.counter.delivered(by: .memory, bytes: bytes.readableBytes) }
         return bytes
     }
 
@@ -110,59 +94,57 @@ final class TieredReader: Sendable {
 
     // MARK: One flight
 
-    /// - Parameter buffers: where the memory of the plaintext comes from; `nil` for a buffer of its exact length.
-    private func descend(
-        _ ref: ChunkRef, _ generation: Generation, _ counter: ReadCounter, isAhead: Bool, buffers: BufferPool?,
-        _ delivery: ChunkDelivery?
-    ) async throws -> ByteBuffer {
+    private func descend(_ request: ChunkRequest) async throws -> ByteBuffer {
+        let ref = request.ref
         if let l1 {
-            switch try await l1.get(ref, buffers: buffers) {
+            switch try await l1.get(ref, buffers: plainBuffers(for: request)) {
             case .hit(let bytes):
-                counter.delivered(by: .l1, bytes: Int(ref.sealedLength))
+                request.counter.delivered(by: .l1, bytes: Int(ref.sealedLength))
                 return bytes
             case .miss(let dropped):
-                if dropped { counter.repaired(.l1) }
+                if dropped { request.counter.repaired(.l1) }
             case .unavailable:
-                counter.failed(.l1)
+                request.counter.failed(.l1)
             }
         }
-        let found = try await lower.read(ref.id, counter, isAhead: isAhead) {
-            try await self.l3.chunk(ref.id, in: generation)
+        let found = try await lower.read(ref.id, request.counter, isAhead: request.isAhead) { [l3] in
+            try await l3.chunk(ref.id, in: request.generation)
         } open: { sealed, tier in
-            try await self.open(ref, sealed, from: tier, generation, buffers, delivery)
+            try await self.open(sealed, from: tier, for: request)
         }
-        counter.delivered(by: found.tier, bytes: found.sealed.readableBytes)
-        await fills.fill(ref.id, found.sealed, l2: found.isMissingInL2, isAhead: isAhead)
+        request.counter.delivered(by: found.tier, bytes: found.sealed.readableBytes)
+        await fills.fill(ref.id, found.sealed, l2: found.isMissingInL2, isAhead: request.isAhead)
         return found.value
     }
 
-    private func open(
-        _ ref: ChunkRef, _ sealed: ByteBuffer, from tier: Tier, _ generation: Generation, _ buffers: BufferPool?,
-        _ delivery: ChunkDelivery?
-    ) async throws -> ByteBuffer {
+    /// Where the memory of the plaintext comes from; `nil` for a buffer of its exact length.
+    private func plainBuffers(for request: ChunkRequest) -> BufferPool? {
+        request.use == .recycled ? buffers : nil
+    }
+
+    private func open(_ sealed: ByteBuffer, from tier: Tier, for request: ChunkRequest) async throws -> ByteBuffer {
         do {
-            return try await open(ref, sealed, buffers, delivery)
+            return try await open(sealed, for: request)
         } catch let error as CacheError where error.code == .corrupt {
             guard tier == .l3 else {
                 // All are counted; the first one is enough to have a look at the tier.
                 let isFirst = !hasWarned.exchange(true, ordering: .relaxed)
                 logger.log(
                     level: isFirst ? .warning : .debug, "a tier delivered a damaged chunk",
-                    metadata: ["tier": "\(tier.rawValue)", "chunk": "\(ref.id)"])
+                    metadata: ["tier": "\(tier.rawValue)", "chunk": "\(request.ref.id)"])
                 throw error
             }
-            let object = L3Layout.chunk(ref.id, in: generation)
+            let object = L3Layout.chunk(request.ref.id, in: request.generation)
             throw CacheError(
                 .corrupt, "L3 object \(object) is damaged: push the image again with --repair to restore it",
                 cause: error)
         }
     }
 
-    private func open(
-        _ ref: ChunkRef, _ sealed: ByteBuffer, _ buffers: BufferPool?, _ delivery: ChunkDelivery?
-    ) async throws -> ByteBuffer {
-        try await (delivery?.pool ?? pool).runIfActive { [load] in
-            let plain = try load.machine.measuring { try PlainBuffer.open(ref, sealed, from: buffers) }
+    private func open(_ sealed: ByteBuffer, for request: ChunkRequest) async throws -> ByteBuffer {
+        let delivery = request.delivery
+        return try await (delivery?.pool ?? pool).runIfActive { [load, buffers = plainBuffers(for: request)] in
+            let plain = try load.machine.measuring { try PlainBuffer.open(request.ref, sealed, from: buffers) }
             delivery?.deliver(plain)
             return plain
         }

@@ -8,7 +8,7 @@ internal import NIOPosix
 ///
 /// Why not an HTTP client library: on the way of a chunk one costs about a tenth of what all of a pull does, and leaves each answer in a
 /// buffer of its own. The protocol is swift-nio's; TLS is one more handler in ``connect()``.
-final class L2Connections: Sendable {
+final class L2ConnectionPool: Sendable {
     private struct State {
         /// The last one used is used next.
         var idle: [any Channel] = []
@@ -16,8 +16,8 @@ final class L2Connections: Sendable {
         var isClosed = false
     }
 
-    /// Reads and fills do not stand in each other's way.
-    enum Lane {
+    /// What a connection is used for. Each use has connections of its own, so that fills do not delay reads.
+    enum Purpose {
         case read
         case fill
     }
@@ -51,8 +51,8 @@ final class L2Connections: Sendable {
     ///
     /// The caller gives the body back to the pool of buffers, if it can.
     /// - Throws: ``L2Failure``, `.timedOut`, errors of the network and of HTTP; `CancellationError`.
-    func exchange(_ request: L2Request, _ lane: Lane, within duration: Duration) async throws -> L2Response {
-        let limit = lane == .read ? reads : fills
+    func exchange(_ request: L2Request, for purpose: Purpose, within duration: Duration) async throws -> L2Response {
+        let limit = purpose == .read ? reads : fills
         let end = deadlines.time.now() + duration
         if !limit.acquireNow() {
             guard try await limit.acquire(within: duration, deadlines) else { throw L2Failure.late }
@@ -82,7 +82,7 @@ final class L2Connections: Sendable {
         let alarm = deadlines.after(end - deadlines.time.now()) { giveUp(L2Failure.late) }
         defer { deadlines.cancel(alarm) }
         return try await withTaskCancellationHandler {
-            // A write that fails is an exchange that nobody answers.
+            // A write that fails is an exchange without an answer.
             channel.writeAndFlush(exchange).whenFailure { error in
                 answer.fail(L2Failure.isEndOfConnection(error) ? L2Failure.closedUnanswered : error)
             }

@@ -1,9 +1,9 @@
 internal import CacheCore
 internal import NIOConcurrencyHelpers
 
-/// The reads that are under way below L1, and for how long somebody could not go on for want of one: what a tier costs its readers.
+/// The reads that are under way below L1, and for how long at least one reader has waited for one: what a tier costs its readers.
 ///
-/// A read ahead of its reader that waits for a tier costs nobody anything until the reader comes to that chunk.
+/// A read ahead that waits for a tier costs nothing until its reader comes to that chunk.
 final class ReadLoad: Sendable {
     private struct State {
         var underWay = 0
@@ -22,7 +22,7 @@ final class ReadLoad: Sendable {
     }
 
     /// A read has come to where it may ask L2 or L3.
-    /// - Parameter isAhead: nobody waits for it yet.
+    /// - Parameter isAhead: no reader waits for it yet.
     func began(isAhead: Bool) {
         state.withLockedValue { state in
             state.underWay += 1
@@ -47,7 +47,7 @@ final class ReadLoad: Sendable {
     /// At least one: who asks.
     var readers: Int { max(state.withLockedValue { $0.underWay }, 1) }
 
-    /// For how long somebody has waited so far, however many did at once.
+    /// For how long at least one reader has waited so far.
     var waited: Duration {
         state.withLockedValue { state in
             count(0, &state)

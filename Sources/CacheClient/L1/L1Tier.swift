@@ -6,57 +6,53 @@ internal import NIOPosix
 internal import Synchronization
 
 /// L1 as the reader sees it: nothing that its disk or its other users do can fail a read, or hold reads up for longer than the deadline
-/// in all (and a share of the time that they take, see ``Patience``).
+/// in all (and a share of the time that they take, see ``WaitBudget``).
 ///
-/// It reads on threads of its own: those that a hung disk keeps are missed by nobody else.
+/// It reads on threads of its own, so that a disk that hangs keeps no other work from a thread.
 final class L1Tier: Sendable {
-    enum Answer: Sendable {
-        case hit(ByteBuffer)
-        /// L1 has no such chunk; `dropped` if it had one until now, but damaged.
-        case miss(dropped: Bool)
-        case unavailable
-    }
-
     private let store: ChunkStore
     private let pool: NIOThreadPool
     private let deadline: Duration
     private let deadlines: Deadlines
-    private let patience: NIOLockedValueBox<Patience>
+    /// What reads and fills together may still lose to L1.
+    private let budget: NIOLockedValueBox<WaitBudget>
     private let readsUnderWay = Synchronization.Atomic<Int>(0)
-    private let reads: CircuitBreaker
-    private let writes: CircuitBreaker
+    private let reads: TierGuard
+    private let writes: TierGuard
     private let logger: Logger
     private let hasWarned = Synchronization.Atomic<Bool>(false)
     /// What L1's files add to the resident memory of the process at most.
     private static let mappedBytes = 32 << 20
     /// A read takes that long now and then, on a machine or disk that is busy, without L1 being ill.
     static let free = Duration.milliseconds(250)
-    private static let failures = 5
-    private static let rest = Duration.seconds(5)
 
     private init(
-        _ store: ChunkStore, _ pool: NIOThreadPool, _ deadline: Duration, _ patience: Patience, _ deadlines: Deadlines,
-        _ logger: Logger
+        _ store: ChunkStore, on pool: NIOThreadPool, deadline: Duration, budget: WaitBudget, deadlines: Deadlines,
+        logger: Logger
     ) {
         self.store = store
         self.pool = pool
         self.deadline = deadline
         self.deadlines = deadlines
-        self.patience = NIOLockedValueBox(patience)
-        reads = CircuitBreaker(threshold: Self.failures, rest: Self.rest, time: deadlines.time)
-        writes = CircuitBreaker(threshold: Self.failures, rest: Self.rest, time: deadlines.time)
+        self.budget = NIOLockedValueBox(budget)
+        reads = TierGuard(time: deadlines.time, countingAsIllness: Self.isLateness)
+        writes = TierGuard(time: deadlines.time, countingAsIllness: Self.isLateness)
         self.logger = logger
     }
+
+    /// A disk that fails, or is full, says so at once: that costs its readers nothing.
+    private static func isLateness(_ error: any Error) -> Bool { (error as? CacheError)?.code == .timedOut }
 
     /// Opens the store in `directory`, within the deadline.
     ///
     /// - Returns: `nil`, with a line in the log, if that cannot be done now: a full, read-only or failing disk, no permission, a neighbour
     ///   that is stopped. A cache must not fail a read for that.
-    /// - Throws: ``CacheError`` for what is wrong whoever opens it and whenever: the path is not one of a directory (`.io`), this process has it open
+    /// - Throws: ``CacheError`` for what is wrong at every opening: the path is not one of a directory (`.io`), this process has it open
     ///   already (`.conflict`), the capacity is out of range; `CancellationError`.
     static func open(
-        _ directory: String, capacity: UInt64, threads: Int, deadline: Duration, deadlines: Deadlines, logger: Logger
+        _ directory: String, _ settings: L1Settings, threads: Int, deadlines: Deadlines, logger: Logger
     ) async throws -> L1Tier? {
+        let deadline = settings.deadline
         let pool = NIOThreadPool(numberOfThreads: threads)
         pool.start()
         let time = deadlines.time
@@ -67,7 +63,7 @@ final class L1Tier: Sendable {
         do {
             let store = try await deadlines.run(deadline, "L1 in \(directory)") {
                 try await pool.runIfActive {
-                    var options = ChunkStore.Options(capacity: capacity)
+                    var options = ChunkStore.Options(capacity: settings.capacity)
                     options.mappedBytes = mappedBytes
                     // A fill is worth less than the time of its reader.
                     options.waitsForReopening = false
@@ -75,10 +71,11 @@ final class L1Tier: Sendable {
                     return try open(directory, options, logger)
                 }
             }
-            var patience = Patience(deadline)
+            var budget = WaitBudget(deadline)
             let now = time.now()
-            patience.spend(now - began - free, now: now)
-            return L1Tier(store, pool, deadline, patience, deadlines, logger)
+            budget.spend(now - began - free, now: now)
+            return L1Tier(
+                store, on: pool, deadline: deadline, budget: budget, deadlines: deadlines, logger: logger)
         } catch {
             // A thread that is still at it finds that out, and closes what it may have opened.
             isGivenUp.flag.store(true, ordering: .relaxed)
@@ -95,7 +92,7 @@ final class L1Tier: Sendable {
         let flag = Synchronization.Atomic<Bool>(false)
     }
 
-    /// What is the fault of whoever chose the directory: the same tomorrow and on every host.
+    /// The directory is a wrong choice: it will be tomorrow, and on every host.
     private struct Mistake: Error {
         let error: CacheError
     }
@@ -121,22 +118,22 @@ final class L1Tier: Sendable {
 
     /// The plaintext of a chunk. Throws only if the task is cancelled.
     /// - Parameter buffers: where its memory comes from; `nil` for a buffer of its exact length.
-    func get(_ ref: ChunkRef, buffers: BufferPool?) async throws -> Answer {
+    func get(_ ref: ChunkRef, buffers: BufferPool?) async throws -> TierAnswer {
         switch reads.admit() {
         case .no: return .unavailable
         case .probe:
-            // Nobody waits for a tier that was of no use the last time.
-            Task { try await ask(ref.id) { [store] in try Self.read(ref, store, nil) } }
+            // No reader waits for a tier that was of no use the last time.
+            Task { try await ask("\(ref.id)") { [store] in try Self.read(ref, store, nil) } }
             return .unavailable
         case .yes:
-            return try await ask(ref.id) { [store] in try Self.read(ref, store, buffers) } ?? .unavailable
+            return try await ask("\(ref.id)") { [store] in try Self.read(ref, store, buffers) } ?? .unavailable
         }
     }
 
     /// The sealed bytes of what is kept under a name, checked. Throws only if the task is cancelled.
-    func sealed(_ id: ChunkID) async throws -> Answer {
+    func sealed(_ id: ChunkID) async throws -> TierAnswer {
         guard !isLeftAlone else { return .unavailable }
-        return try await ask(id) { [store] in
+        return try await ask("\(id)") { [store] in
             do {
                 return try store.read(id).map { .hit($0) } ?? .miss(dropped: false)
             } catch let error as CacheError where error.code == .corrupt {
@@ -148,8 +145,11 @@ final class L1Tier: Sendable {
     /// Whether it was of no use lately, and is only asked to find out whether that is still so.
     var isLeftAlone: Bool { reads.isOpen }
 
-    private func ask<T: Sendable>(_ id: ChunkID, _ read: @escaping @Sendable () throws -> T) async throws -> T? {
-        try await ask("\(id)") { [pool] in try await pool.runIfActive { try read() } }
+    /// Reads on one of L1's threads; else as ``ask(_:_:)``.
+    private func ask<T: Sendable>(
+        _ what: @autoclosure () -> String, blocking read: @escaping @Sendable () throws -> T
+    ) async throws -> T? {
+        try await ask(what()) { [pool] in try await pool.runIfActive { try read() } }
     }
 
     /// Does something that needs L1's disk, as one of its reads; `nil` if it fails or is late. Throws only if the task is cancelled.
@@ -159,44 +159,37 @@ final class L1Tier: Sendable {
         let began = deadlines.time.now()
         readsUnderWay.add(1, ordering: .relaxed)
         defer { readsUnderWay.subtract(1, ordering: .relaxed) }
-        do {
-            let answer = try await deadlines.run(waitForRead, "L1", read)
-            if spend(deadlines.time.now() - began) { reads.succeeded() } else { isLate(reads) }
+        switch try await reads.call({ try await deadlines.run(waitForRead, "L1", read) }) {
+        case .success(let answer):
+            if !spend(deadlines.time.now() - began) { leaveAlone() }
             return answer
-        } catch {
-            if Task.isCancelled {
-                reads.abandoned()
-                throw CancellationError()
-            }
-            if (error as? CacheError)?.code == .timedOut {
-                reads.failed()
-                if !spend(deadlines.time.now() - began) || reads.isOpen { isLate(reads) }
-            } else {
-                reads.succeeded()
-            }
+        case .failure(let error):
+            if Self.isLateness(error), !spend(deadlines.time.now() - began) || reads.isOpen { leaveAlone() }
             note(error, what())
             return nil
         }
     }
 
-    var waitForRead: Duration {
-        min(deadline, max(patience.withLockedValue { $0.left(now: deadlines.time.now()) }, Self.free))
+    var waitForRead: Duration { min(deadline, max(leftOfBudget, Self.free)) }
+
+    private var leftOfBudget: Duration {
+        budget.withLockedValue { $0.left(now: deadlines.time.now()) }
     }
 
-    /// Takes note that a read took so long; whether there is patience left, or nothing was lost.
+    /// Takes note that a read took so long; whether there is something left of the budget, or nothing was lost.
     private func spend(_ duration: Duration) -> Bool {
         let loss = duration - Self.free
         guard loss > .zero else { return true }
-        return patience.withLockedValue { patience in
+        return budget.withLockedValue { budget in
             let now = deadlines.time.now()
-            patience.spend(loss / max(readsUnderWay.load(ordering: .relaxed), 1), now: now)
-            return patience.left(now: now) > .zero
+            budget.spend(loss / max(readsUnderWay.load(ordering: .relaxed), 1), now: now)
+            return budget.left(now: now) > .zero
         }
     }
 
-    /// L1 is left alone for a while. One line in the log, however often that happens.
-    private func isLate(_ breaker: CircuitBreaker) {
-        breaker.open()
+    /// One line in the log, however often that happens.
+    private func leaveAlone() {
+        reads.open()
         warn("L1 does not answer in time: going on without it for a while")
     }
 
@@ -209,40 +202,7 @@ final class L1Tier: Sendable {
         logger.debug("L1 did not serve a chunk", metadata: ["chunk": "\(what)", "error": "\(error)"])
     }
 
-    // MARK: Fills
-
-    /// Keeps a chunk; returns once it is committed or refused. Throws only if the task is cancelled.
-    func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws {
-        if writes.admit() == .no { return }
-        do {
-            _ = try await deadlines.run(deadline, "L1") { [store] in try await store.put(id, sealed) }
-            writes.succeeded()
-        } catch {
-            if Task.isCancelled {
-                writes.abandoned()
-                throw CancellationError()
-            }
-            // A disk that is full or a queue that is says so at once.
-            if (error as? CacheError)?.code == .timedOut {
-                writes.failed()
-                if writes.isOpen { warn("L1 does not take chunks in time: going on without filling it for a while") }
-            } else {
-                writes.succeeded()
-            }
-            note(error, "\(id)")
-        }
-    }
-
-    /// How long a reader may wait for room for a fill, and the end of all reads for what is on its way.
-    var waitForFills: Duration {
-        writes.isOpen ? .zero : max(patience.withLockedValue { $0.left(now: deadlines.time.now()) }, .zero)
-    }
-
-    func waitedForFills(_ duration: Duration, readers: Int) {
-        patience.withLockedValue { $0.spend(duration / readers, now: deadlines.time.now()) }
-    }
-
-    /// Closes the store, but waits for a disk that hangs no longer than there is patience left.
+    /// Closes the store, but waits for a disk that hangs only within the budget.
     func close() async {
         let wait = writes.isOpen || reads.isOpen ? Self.free : waitForRead
         do {
@@ -260,7 +220,7 @@ final class L1Tier: Sendable {
     // MARK: One read
 
     /// Checks, decrypts and decompresses straight out of LMDB's map. Blocks.
-    private static func read(_ ref: ChunkRef, _ store: ChunkStore, _ buffers: BufferPool?) throws -> Answer {
+    private static func read(_ ref: ChunkRef, _ store: ChunkStore, _ buffers: BufferPool?) throws -> TierAnswer {
         do {
             let plain = try store.withSealedPieces(ref.id, touch: true) { pieces in
                 try PlainBuffer.make(ref, from: buffers) { try ChunkOpener.current.open(ref, pieces: pieces, into: $0) }
@@ -271,8 +231,8 @@ final class L1Tier: Sendable {
         }
     }
 
-    /// Reading it again tells who lies: if the bytes are what their name says, it is the manifest, and the chunk stays for others. If it is gone,
-    /// somebody else has found it damaged, and counted that.
+    /// Whether the chunk was damaged, and is dropped. Reading it again tells: if the bytes are what their name says, the manifest is wrong, and
+    /// the chunk stays for other readers. If it is gone, another reader has found it damaged, and counted that.
     private static func drops(_ id: ChunkID, _ store: ChunkStore) throws -> Bool {
         do {
             _ = try store.read(id, touch: false)
@@ -280,5 +240,29 @@ final class L1Tier: Sendable {
         } catch let error as CacheError where error.code == .corrupt {
             return true
         }
+    }
+}
+
+// MARK: - Fills
+
+extension L1Tier: FillTarget {
+    func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws {
+        if writes.admit() == .no { return }
+        let end = try await writes.call {
+            try await deadlines.run(deadline, "L1") { [store] in _ = try await store.put(id, sealed) }
+        }
+        guard case .failure(let error) = end else { return }
+        if Self.isLateness(error), writes.isOpen {
+            warn("L1 does not take chunks in time: going on without filling it for a while")
+        }
+        note(error, "\(id)")
+    }
+
+    var waitForFill: Duration { writes.isOpen ? .zero : max(leftOfBudget, .zero) }
+
+    var waitForEnd: Duration { waitForFill }
+
+    func waitedForFill(_ duration: Duration, readers: Int) {
+        budget.withLockedValue { $0.spend(duration / readers, now: deadlines.time.now()) }
     }
 }

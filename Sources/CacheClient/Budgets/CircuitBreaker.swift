@@ -1,7 +1,7 @@
 internal import CacheCore
 internal import NIOConcurrencyHelpers
 
-/// Stops asking a tier that does not answer, so that it costs nobody its deadline again and again.
+/// Stops asking a tier that does not answer, so that it does not cost every reader its deadline.
 ///
 /// After `threshold` failures in a row it opens for `rest`; then one caller may try, and its outcome closes or opens it again.
 struct CircuitBreaker: Sendable {
@@ -39,7 +39,7 @@ struct CircuitBreaker: Sendable {
         }
     }
 
-    /// Whether nobody but one at a time may ask.
+    /// Whether only one at a time may ask, as a probe.
     var isOpen: Bool { state.withLockedValue { $0.openUntil != nil } }
 
     func succeeded() {

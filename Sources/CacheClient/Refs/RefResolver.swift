@@ -1,7 +1,7 @@
 internal import CacheCore
 
 /// Says what a ref names: L3's word or, while L3 is away, what this host saw last.
-struct RefReader: Sendable {
+struct RefResolver: Sendable {
     let l3: any ObjectStore
     let refs: RememberedRefs?
     let configuration: CacheConfiguration
@@ -22,10 +22,10 @@ struct RefReader: Sendable {
     func read(_ reference: ImageReference, _ keys: TenantKeys) async throws -> Answer {
         let remembered = try await refs?.find(reference, keys)
         let seenAt = configuration.now()
-        let patience =
+        let deadline =
             remembered == nil ? configuration.l3Deadline : min(configuration.refDeadline, configuration.l3Deadline)
         do {
-            let record = try await deadlines.run(patience, "L3, asked for \(reference),") { [l3] () -> RefRecord? in
+            let record = try await deadlines.run(deadline, "L3, asked for \(reference),") { [l3] () -> RefRecord? in
                 if let record = try await RefStore(l3).read(reference) { return record }
                 // A directory on which nothing is mounted is empty, and so is no L3 of which this host has seen a ref.
                 guard remembered != nil, try await ActiveGeneration.generations(in: l3).isEmpty else { return nil }

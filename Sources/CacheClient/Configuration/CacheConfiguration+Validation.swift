@@ -1,7 +1,7 @@
 public import CacheCore
 
 extension CacheConfiguration {
-    /// Checks every limit; ``LayerCache/open(_:logger:)`` does it first. Looks at no file and asks nobody.
+    /// Checks every limit; ``LayerCache/open(_:logger:)`` does it first. Looks at no file and asks no tier.
     ///
     /// - Throws: `.invalidInput` that names the first value no cache could run with.
     public func validate() throws(CacheError) {

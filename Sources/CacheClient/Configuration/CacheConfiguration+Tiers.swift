@@ -1,0 +1,84 @@
+public import CacheCore
+
+extension CacheConfiguration {
+    // MARK: L1
+
+    /// The directory of L1; `nil` for a cache without one.
+    public var l1Directory: String? {
+        get { l1Settings.directory }
+        set { l1Settings.directory = newValue }
+    }
+
+    /// The most bytes that L1 takes on disk.
+    public var l1Capacity: UInt64 {
+        get { l1Settings.capacity }
+        set { l1Settings.capacity = newValue }
+    }
+
+    /// How long L1 may take to open, how long one read of it may take, and how much time an L1 that is ill may cost in all, besides a
+    /// quarter of the time that reads take.
+    public var l1Deadline: Duration {
+        get { l1Settings.deadline }
+        set { l1Settings.deadline = newValue }
+    }
+
+    // MARK: L2
+
+    /// The L2 daemons, `http://host:port` each; none for a cache without L2.
+    public var l2: [String] {
+        get { l2Settings.urls }
+        set { l2Settings.urls = newValue }
+    }
+
+    /// How long one request to L2 may take.
+    public var l2Deadline: Duration {
+        get { l2Settings.deadline }
+        set { l2Settings.deadline = newValue }
+    }
+
+    /// How much time L2 may cost in all, besides a quarter of the time that reads take: a read that waits for half of what is left of it
+    /// asks L3 as well, and an L2 that has used it up is left out unless it turns out to be as fast as L3.
+    public var l2Patience: Duration {
+        get { l2Settings.patience }
+        set { l2Settings.patience = newValue }
+    }
+
+    /// Connections to each L2 daemon for reads, and as many for fills.
+    public var l2Connections: Int {
+        get { l2Settings.connections }
+        set { l2Settings.connections = newValue }
+    }
+
+    // MARK: L3
+
+    /// The object store with the only durable copy of everything.
+    public var l3: any ObjectStore {
+        get { l3Settings.store }
+        set { l3Settings.store = newValue }
+    }
+
+    /// How long one read of L3 may take before the reader gets an error.
+    public var l3Deadline: Duration {
+        get { l3Settings.deadline }
+        set { l3Settings.deadline = newValue }
+    }
+
+    /// How long L3 may take to say what a ref names if this host has seen the ref before, until what it saw last is used; a ref that it
+    /// has not seen is waited for as long as any read of L3.
+    public var refDeadline: Duration {
+        get { l3Settings.refDeadline }
+        set { l3Settings.refDeadline = newValue }
+    }
+
+    /// Reads of L3 under way at once; the rest waits in line.
+    public var l3Concurrency: Int {
+        get { l3Settings.concurrency }
+        set { l3Settings.concurrency = newValue }
+    }
+
+    /// Reads that may wait for L3; one more is refused with `.overloaded`, as is opening an image while they all do.
+    public var l3Queue: Int {
+        get { l3Settings.queue }
+        set { l3Settings.queue = newValue }
+    }
+}

@@ -1,0 +1,50 @@
+public import CacheCore
+
+/// Where the tiers of a cache are and how much each may use. Every limit has a default that suits a worker host.
+public struct CacheConfiguration: Sendable {
+    var l1Settings: L1Settings
+    var l2Settings: L2Settings
+    var l3Settings: L3Settings
+    /// Bytes of decoded chunks kept in memory.
+    public var memoryBytes: Int = 64 << 20
+    /// Sealed bytes on their way into L1, and as many into L2. Beyond them a reader waits for as long as the tier's budget allows, and
+    /// drops the fill then.
+    public var fillBytes: Int = 32 << 20
+    /// Chunks that one streaming read has under way at once.
+    public var readAhead: Int = 32
+    /// Threads that read L1, check, decrypt and decompress; `nil` for one a core.
+    public var threads: Int?
+    /// Milliseconds since 1970: tells which of two values of a ref this host saw last.
+    package var now: @Sendable () -> UInt64 = WallClock.milliseconds
+
+    /// A cache above `l3`, with the limits of a worker host; change them before it is opened.
+    public init(l1Directory: String? = nil, l1Capacity: UInt64 = 10 << 30, l2: [String] = [], l3: any ObjectStore) {
+        l1Settings = L1Settings(directory: l1Directory, capacity: l1Capacity)
+        l2Settings = L2Settings(urls: l2)
+        l3Settings = L3Settings(store: l3)
+    }
+}
+
+/// The store on this host's disk.
+struct L1Settings: Sendable {
+    var directory: String?
+    var capacity: UInt64
+    var deadline: Duration = .seconds(5)
+}
+
+/// The daemons.
+struct L2Settings: Sendable {
+    var urls: [String]
+    var deadline: Duration = .seconds(2)
+    var patience: Duration = .milliseconds(400)
+    var connections: Int = 16
+}
+
+/// The object store.
+struct L3Settings: Sendable {
+    var store: any ObjectStore
+    var deadline: Duration = .seconds(30)
+    var refDeadline: Duration = .seconds(2)
+    var concurrency: Int = 32
+    var queue: Int = 4096
+}
