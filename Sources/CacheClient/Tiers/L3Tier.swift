@@ -1,8 +1,8 @@
 internal import CacheCore
 internal import NIOCore
 
-/// L3 as the reader sees it: every read has a deadline, those of chunks are bounded in number, with a bounded queue before them, and all calls
-/// are measured.
+/// L3 as the reader sees it: every read has a deadline, those of chunks are bounded in number, with a bounded queue
+/// before them, and all calls are measured.
 struct L3Tier: Sendable {
     /// The store without deadlines and limit, for callers with a deadline over several calls.
     let store: MeasuredObjectStore
@@ -12,7 +12,8 @@ struct L3Tier: Sendable {
 
     init(_ settings: L3Settings, deadlines: Deadlines) {
         store = MeasuredObjectStore(settings.store, time: deadlines.time)
-        // The inner deadline gives the place back when a read hangs or its reader is gone; the outer one bounds the wait in line.
+        // The inner deadline gives the place back when a read hangs or its reader is gone; the outer one bounds the
+        // wait in line.
         timed = DeadlineObjectStore(store, deadline: settings.deadline, deadlines: deadlines)
         limited = LimitedObjectStore(
             timed, name: "reads of L3", concurrency: settings.concurrency, queue: settings.queue)
@@ -33,7 +34,8 @@ struct L3Tier: Sendable {
         return sealed
     }
 
-    /// A sealed manifest as it is stored, not checked. Not limited in number: an image has few, and its opening is refused in time.
+    /// A sealed manifest as it is stored, not checked. Not limited in number: an image has few, and its opening is
+    /// refused in time.
     /// - Throws: as ``chunk(_:in:)``.
     func manifest(_ id: ManifestID, in generation: Generation) async throws -> ByteBuffer {
         let object = L3Layout.manifest(id, in: generation)

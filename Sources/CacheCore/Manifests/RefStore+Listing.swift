@@ -10,8 +10,8 @@ extension RefStore {
         public let record: Result<RefRecord, CacheError>
     }
 
-    /// All references, or those of one tenant, sorted by their objects. Costs one listing for each thousand names at every level, and one
-    /// read a reference.
+    /// All references, or those of one tenant, sorted by their objects. Costs one listing for each thousand names at
+    /// every level, and one read a reference.
     ///
     /// One that cannot be read, and what is in the way at any level, is in the list and hides no other.
     /// - Throws: ``CacheError`` if the store does not answer.

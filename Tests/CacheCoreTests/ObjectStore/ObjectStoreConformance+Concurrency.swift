@@ -29,7 +29,8 @@ extension ObjectStoreConformance {
         #expect(try await store.text("n") == "80")
     }
 
-    /// A call that is cancelled ends, with what it did or with an error; it leaves a whole object or none, and later calls their room.
+    /// A call that is cancelled ends, with what it did or with an error; it leaves a whole object or none, and later
+    /// calls their room.
     static func checkCancellation(_ store: any ObjectStore) async throws {
         let body = ByteBuffer(repeating: 0x5A, count: 1 << 18)
         let puts = try (0..<24).map { number in

@@ -203,7 +203,8 @@ import Testing
         #expect(store.resilient(.none) as? FileObjectStore === store)
     }
 
-    /// The limit is outside: what it refuses is not tried again, though `.overloaded` is transient when the store says it.
+    /// The limit is outside: what it refuses is not tried again, though `.overloaded` is transient when the store says
+    /// it.
     @Test func whatTheLimitRefusesIsNotTriedAgain() async throws {
         let gate = GatedObjectStore(base: store)
         let policy = ResiliencePolicy(

@@ -65,7 +65,7 @@ extension Keyring {
         }
     }
 
-    /// Changes the file under its lock; makes it if there is none.
+    /// Changes the file (or what would be in it) while nobody else does.
     private static func update(_ given: String, _ change: (inout Keyring) throws -> Void) throws {
         // Through a symbolic link, so that the link is not what gets replaced.
         let path = try SymbolicLink.resolve(given)
@@ -77,7 +77,7 @@ extension Keyring {
                 continue
             }
             try FileLock.lock(file.number, path: path)
-            // The process that held the lock before may have put another file in its place.
+            // Whoever had the lock before may have put another file in its place.
             guard try FileStatus(of: file).identity == FileStatus(path: path)?.identity else { continue }
             if let name = found.unknownName {
                 throw CacheError(
