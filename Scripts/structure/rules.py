@@ -28,7 +28,7 @@ IMPORTERS = {
     "CArchive": ["CacheCore/Images/Import"],
     "CLinux": ["CacheCore/Files"],
     "Hummingbird": ["CacheServer/Control"],
-    "AsyncHTTPClient": ["CacheClient/L2"],
+    "AsyncHTTPClient": [],
     "ArgumentParser": ["layercache"],
     "Configuration": ["layercache"],
 }

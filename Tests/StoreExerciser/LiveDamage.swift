@@ -46,7 +46,8 @@ struct LiveDamage {
                 throw StoreFuzz.Wrong(seed: seed, what: "a chunk that was just put is missing")
             }
         }
-        StoreExerciser.say("reopened \(store.statistics.reopenings) times, reset \(store.statistics.resets)")
+        StoreExerciser.say(
+            "reopened \(store.statistics.faults.reopenings) times, reset \(store.statistics.faults.resets)")
         await store.close()
     }
 

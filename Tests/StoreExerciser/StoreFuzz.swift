@@ -43,7 +43,9 @@ struct StoreFuzz {
         await store.close()
         // What this left must pass the check.
         let again = try ChunkStore.open(directory, options: .init(capacity: capacity), logger: StoreExerciser.logger)
-        guard again.statistics.resets == 0 else { throw Wrong(seed: seed, what: "the repaired store did not pass") }
+        guard again.statistics.faults.resets == 0 else {
+            throw Wrong(seed: seed, what: "the repaired store did not pass")
+        }
         await again.close()
     }
 

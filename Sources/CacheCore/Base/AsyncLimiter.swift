@@ -1,9 +1,9 @@
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 
-/// Lets a bounded weight of work be under way at once; more waits in order of arrival, in a queue that is bounded as well.
+/// A weighted semaphore for tasks: a bounded weight of work is under way at once, more waits in order of arrival in a queue that is bounded too.
 ///
-/// The weight is whatever the owner counts: requests, or bytes in flight. Nothing here blocks a thread.
+/// The weight is what the owner counts: requests, or bytes in flight. Nothing here blocks a thread.
 package final class AsyncLimiter: Sendable {
     private struct Waiter {
         let number: UInt64
@@ -15,7 +15,7 @@ package final class AsyncLimiter: Sendable {
         var free: Int
         var nextNumber: UInt64 = 0
         var waiters = CircularBuffer<Waiter>()
-        /// Numbers whose task was cancelled before it stood in line.
+        /// Numbers whose task was cancelled before it was in the queue.
         var cancelled: Set<UInt64> = []
     }
 
@@ -47,7 +47,7 @@ package final class AsyncLimiter: Sendable {
         return try await body()
     }
 
-    /// Takes room if there is some and nobody waits for it; whoever got it gives it back with `release` of the same weight.
+    /// Takes room if there is some and no caller waits for it; false if not. Room is given back with `release` of the same weight.
     package func acquireNow(weight: Int = 1) -> Bool {
         let weight = min(weight, capacity)
         return state.withLockedValue { state in
@@ -57,7 +57,7 @@ package final class AsyncLimiter: Sendable {
         }
     }
 
-    /// Waits for room; whoever got it gives it back with `release` of the same weight.
+    /// Waits for room, which is given back with `release` of the same weight.
     package func acquire(weight: Int = 1) async throws {
         _ = try await wait(weight, nil, nil)
     }
@@ -120,7 +120,7 @@ package final class AsyncLimiter: Sendable {
         leave(number, remembering: false) { $0.resume(returning: false) }
     }
 
-    /// - Parameter remembering: whether one who does not stand in line yet is to find that out when it comes.
+    /// - Parameter remembering: whether a caller that is not in the queue yet is to find its cancellation when it gets there.
     private func leave(
         _ number: UInt64, remembering: Bool, _ resume: (CheckedContinuation<Bool, any Error>) -> Void
     ) {

@@ -3,8 +3,8 @@ package import NIOCore
 
 /// Buffers of one size that are used again and again, the last one given back first: its pages are mapped and still in a core's cache.
 ///
-/// A new buffer of a chunk's size costs 128 page faults, about as much as encrypting what goes into it. Giving back is a promise of
-/// nothing: a buffer that somebody still holds is left to them, and `take` then allocates.
+/// A new buffer of a chunk's size costs 128 page faults, about as much as encrypting what goes into it. A
+/// buffer may be given back while another reference to it lives: that one keeps the memory, and `take` allocates anew.
 package final class BufferPool: Sendable {
     private let bytes: Int
     private let maximumIdle: Int

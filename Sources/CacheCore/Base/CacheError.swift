@@ -22,7 +22,7 @@ public struct CacheError: Error, Sendable, CustomStringConvertible {
         case timedOut
         /// Too much work is under way already; try again later.
         case overloaded
-        /// Somebody else changed the same thing at the same time.
+        /// Another process or task changed the same thing at the same time.
         case conflict
         /// The store or client was closed.
         case closed

@@ -1,11 +1,11 @@
 package import NIOPosix
 internal import Synchronization
 
-/// Whether anybody still wants what a blocking call is for.
+/// Cancellation of blocking calls: whether the task that waits for the result was cancelled.
 ///
-/// A task that is cancelled lets go of what it awaits, but the thread that blocks for it hears nothing of that. Work that is handed to a
-/// thread by ``NIOPosix/NIOThreadPool/runCancellable(_:)`` can ask here, and so can synchronous code that runs in a task itself; every wait
-/// that may be long (for a lock, for the other end of a pipe) does so at each of its turns.
+/// A cancelled task does not stop the thread that blocks for it. Work that is given to a thread by
+/// ``NIOPosix/NIOThreadPool/runCancellable(_:)`` can ask here, and so can synchronous code that runs in a task itself. Every wait that may be
+/// long (for a lock, for the other end of a pipe) asks each time it has waited a while.
 package enum Cancellation {
     fileprivate final class Flag: Sendable {
         let isRaised = Atomic<Bool>(false)
@@ -17,14 +17,14 @@ package enum Cancellation {
         Task.isCancelled || flag?.isRaised.load(ordering: .relaxed) ?? false
     }
 
-    /// - Throws: `CancellationError` if nobody wants the result any more.
+    /// - Throws: `CancellationError` if the task that waits for the result was cancelled.
     package static func check() throws {
         if isRequested { throw CancellationError() }
     }
 }
 
 extension NIOThreadPool {
-    /// As `runIfActive`, and `body` learns of it when the task that waits for it is cancelled. Costs one allocation more.
+    /// As `runIfActive`, but `body` can ask ``Cancellation`` whether the task that waits for it was cancelled. Costs one allocation more.
     package func runCancellable<Result: Sendable>(
         _ body: @escaping @Sendable () throws -> Result
     ) async throws -> Result {

@@ -1,11 +1,11 @@
 internal import NIOConcurrencyHelpers
 
-/// Bounds how long callers wait for operations that may never come back, such as a read from a hung disk.
+/// Timeouts: bounds how long callers wait for operations that may never come back, such as a read from a hung disk.
 ///
-/// One task looks at all waits under way, a hundred times a second and only while there are any: a timer of its own for each of thousands
-/// of short reads would outlive them by seconds.
+/// One task looks at all waits under way, every 10 ms and only while there are any. With a sleeping task for each wait, those of thousands of
+/// short reads would outlive the reads by seconds.
 package final class Deadlines: Sendable {
-    /// What ``after(_:_:)`` started, to call it off.
+    /// A wait that ``after(_:_:)`` began, to cancel it by.
     package struct Alarm: Hashable, Sendable {
         fileprivate let number: UInt64
     }
@@ -78,7 +78,7 @@ package final class Deadlines: Sendable {
 
     private func watch() async {
         while true {
-            // Nobody cancels this task, so the sleep cannot fail.
+            // No code cancels this task, so the sleep cannot fail.
             try? await time.sleep(Self.tick)
             let now = time.now()
             let (expired, isDone) = state.withLockedValue { state -> ([Wait], Bool) in

@@ -36,7 +36,7 @@ package struct OrderedFetch<Value: Sendable> {
         }
     }
 
-    /// The tasks that were started and not taken; cancelled when nobody is there to take them.
+    /// The tasks that were started and not taken; cancelled when the fetch is given up.
     private final class Flights {
         var tasks = CircularBuffer<Task<Value, any Error>>()
 

@@ -30,7 +30,7 @@ public struct ChunkRef: Hashable, Sendable {
     public var isZero: Bool { sealedLength == 0 }
 }
 
-/// The AES-256 key of one chunk: 32 bytes. Whoever has it and the sealed bytes can read the chunk.
+/// The AES-256 key of one chunk: 32 bytes. With it and the sealed bytes the chunk can be read.
 /// It prints and dumps as nothing but its type.
 public struct ChunkKey: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
     package let secret: Key256

@@ -105,7 +105,8 @@ public enum ChunkCompression: Sendable, Hashable {
     }
 }
 
-/// The deployment secret of a generation, 32 bytes. With it, whoever has a file can tell whether its chunks exist; without, nobody can.
+/// The deployment secret of a generation, 32 bytes. Computing a chunk's name from a file needs it, so that an outsider with a file cannot find out
+/// whether its chunks exist.
 /// It prints and dumps as nothing but its type.
 public struct GenerationSalt: Sendable, CustomStringConvertible, CustomReflectable {
     package let secret: Key256

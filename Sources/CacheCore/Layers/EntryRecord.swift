@@ -9,24 +9,18 @@ enum EntryRecord {
 
     static let kindMask: UInt8 = 0x0F
     /// Mode, uid and gid follow; without it they are those of the last entry of the same kind.
-    static let owner: UInt8 = 0x10
+    static let permissions: UInt8 = 0x10
     /// The content's address follows; without it the content follows on the one before.
     static let address: UInt8 = 0x20
     static let nanoseconds: UInt8 = 0x40
     /// Extended attributes and the sparse map follow.
     static let extras: UInt8 = 0x80
 
-    /// Mode, uid and gid of the last entry of each kind.
-    struct Owners {
-        private var last = [Owner](repeating: Owner(), count: 8)
+    /// The permissions of the last entry of each kind.
+    struct LastPermissions {
+        private var last = [LayerEntry.Permissions](repeating: LayerEntry.Permissions(), count: 8)
 
-        struct Owner: Equatable {
-            var mode: UInt16 = 0
-            var uid: UInt32 = 0
-            var gid: UInt32 = 0
-        }
-
-        subscript(kind: LayerEntry.Kind) -> Owner {
+        subscript(kind: LayerEntry.Kind) -> LayerEntry.Permissions {
             get { last[Int(kind.rawValue)] }
             set { last[Int(kind.rawValue)] = newValue }
         }

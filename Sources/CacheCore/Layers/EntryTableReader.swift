@@ -16,7 +16,7 @@ public struct EntryTableReader: Sendable {
 
     private var pending = ByteBuffer()
     private var addresses = RunAddressCoder()
-    private var owners = EntryRecord.Owners()
+    private var permissions = EntryRecord.LastPermissions()
     private var path: [UInt8] = []
     private var mtime: Int64 = 0
     private var count: UInt64 = 0
@@ -112,7 +112,7 @@ public struct EntryTableReader: Sendable {
         path.replaceSubrange(Int(shared)..., with: rest)
         var entry = LayerEntry(path: path, kind: kind)
 
-        if first & EntryRecord.owner != 0 {
+        if first & EntryRecord.permissions != 0 {
             guard let mode = try record.unsigned(), let uid = try record.unsigned(), let gid = try record.unsigned()
             else {
                 return nil
@@ -120,17 +120,17 @@ public struct EntryTableReader: Sendable {
             guard mode <= 0o7777, let uid = UInt32(exactly: uid), let gid = UInt32(exactly: gid) else {
                 throw VarintCursor.Malformed("an impossible mode or owner")
             }
-            owners[kind] = EntryRecord.Owners.Owner(mode: UInt16(mode), uid: uid, gid: gid)
+            permissions[kind] = LayerEntry.Permissions(mode: UInt16(mode), uid: uid, gid: gid)
         }
-        (entry.mode, entry.uid, entry.gid) = (owners[kind].mode, owners[kind].uid, owners[kind].gid)
+        entry.permissions = permissions[kind]
 
         guard let later = try record.signed() else { return nil }
         mtime &+= later
-        entry.mtimeSeconds = mtime
+        entry.modificationTime.seconds = mtime
         if first & EntryRecord.nanoseconds != 0 {
             guard let nanoseconds = try record.unsigned() else { return nil }
             guard nanoseconds < 1_000_000_000 else { throw VarintCursor.Malformed("an impossible time") }
-            entry.mtimeNanoseconds = UInt32(nanoseconds)
+            entry.modificationTime.nanoseconds = UInt32(nanoseconds)
         }
         switch kind {
         case .symbolicLink, .hardLink:

@@ -11,6 +11,35 @@ public struct LayerEntry: Sendable, Equatable {
         case fifo = 7
     }
 
+    /// Mode bits and owner, by which the kernel decides who may do what. 10 bytes.
+    package struct Permissions: Sendable, Equatable {
+        /// The number of the owning user.
+        package var uid: UInt32
+        /// The number of the owning group.
+        package var gid: UInt32
+        /// Permission bits, set-id and sticky bits: at most 0o7777.
+        package var mode: UInt16
+
+        package init(mode: UInt16 = 0, uid: UInt32 = 0, gid: UInt32 = 0) {
+            self.mode = mode
+            self.uid = uid
+            self.gid = gid
+        }
+    }
+
+    /// A point in time, to the nanosecond. 12 bytes.
+    package struct ModificationTime: Sendable, Equatable {
+        /// Seconds since 1970, rounded down.
+        package var seconds: Int64
+        /// 0 to 999,999,999.
+        package var nanoseconds: UInt32
+
+        package init(seconds: Int64 = 0, nanoseconds: UInt32 = 0) {
+            self.seconds = seconds
+            self.nanoseconds = nanoseconds
+        }
+    }
+
     public struct ExtendedAttribute: Sendable, Equatable {
         /// As `setxattr` takes it, e.g. `security.capability`.
         public var name: [UInt8]
@@ -36,14 +65,10 @@ public struct LayerEntry: Sendable, Equatable {
     /// The path as the archive has it: any bytes but NUL, not always UTF-8, perhaps with `./`, `..`, a leading or a trailing slash.
     public var path: [UInt8]
     public var kind: Kind
-    /// Permission bits, set-id and sticky bits: at most 0o7777.
-    public var mode: UInt16 = 0
-    public var uid: UInt32 = 0
-    public var gid: UInt32 = 0
-    /// Seconds since 1970, rounded down.
-    public var mtimeSeconds: Int64 = 0
-    /// 0 to 999,999,999.
-    public var mtimeNanoseconds: UInt32 = 0
+    /// Who owns it, and who may do what with it.
+    package var permissions = Permissions()
+    /// When its content changed last, as the archive says.
+    package var modificationTime = ModificationTime()
     /// The target of a symbolic link, or the path of the entry that a hard link names; as the archive has it.
     public var linkTarget: [UInt8] = []
     public var deviceMajor: UInt32 = 0

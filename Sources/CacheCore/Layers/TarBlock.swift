@@ -57,7 +57,7 @@ enum TarBlock {
         return total
     }
 
-    /// Whether the checksum is right and written as six octal digits, NUL, blank: as nearly everybody does.
+    /// Whether the checksum is right and written as six octal digits, NUL, blank: as nearly all programs do.
     static func hasUsualChecksum(_ block: UnsafeRawBufferPointer) -> Bool {
         block.loadUnaligned(fromByteOffset: checksum.lowerBound, as: UInt64.self) == usual(sum(block))
     }

@@ -21,7 +21,7 @@ extension ChunkStore {
         }
     }
 
-    /// Nobody changes the file, so that it can be read as it is: without LMDB, which trusts it and may write.
+    /// The totals of a store that no process has open: read without LMDB, which would trust the file and may write to it.
     private static func restingState(_ directory: String, _ data: Int32) throws -> (StoreState, bytes: UInt64) {
         do {
             let state = try IndexCheck.run(data, layout: .standard, mapBytes: StoreBudget.maximumCapacity)
@@ -34,7 +34,7 @@ extension ChunkStore {
         }
     }
 
-    /// The first user has checked the file, and LMDB keeps it right.
+    /// The totals of a store that is in use: read with LMDB, since its first user has checked the file.
     private static func liveState(
         _ directory: String, _ data: Int32, _ agreed: UInt64
     ) throws -> (StoreState, bytes: UInt64) {

@@ -3,7 +3,7 @@ internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOPosix
 
-/// A store whose files were damaged or failed while they were in use: closed, checked and opened again.
+/// The work of closing, checking and opening files again that were damaged or failed in use, and the writes that wait for its end.
 final class Reopening: Sendable {
     private struct State {
         var task: Task<Void, Never>?
@@ -34,7 +34,7 @@ final class Reopening: Sendable {
         }
     }
 
-    /// Lets go of all who wait, now and from now on.
+    /// Resumes all that wait; later calls of ``wait()`` return at once.
     func release() {
         let waiting = state.withLockedValue { state in
             state.isOver = true
@@ -44,7 +44,7 @@ final class Reopening: Sendable {
         for continuation in waiting { continuation.resume() }
     }
 
-    /// Ends it, because the store is to be closed.
+    /// Cancels the work and waits for its end, because the store is being closed.
     func stop() async {
         let task = state.withLockedValue { $0.task }
         task?.cancel()
@@ -61,7 +61,7 @@ extension ChunkStore {
     private static let longestPause = Duration.seconds(30)
     /// The longest pause before the first attempt: shorter than writers wait.
     private static let longestFirstPause = Duration.seconds(4)
-    /// A session that has lasted for longer was sound.
+    /// A session that has lasted longer than this many seconds was sound.
     private static let soundSeconds: UInt32 = 60
 
     func openSession(suspect: Bool) throws -> StoreSession {
@@ -70,7 +70,7 @@ extension ChunkStore {
         }
     }
 
-    /// Runs `body` with the files, once more for each time that they break under it.
+    /// Runs `body` with the open session, and again with the next one if the session breaks meanwhile.
     func writing<T>(_ body: (StoreSession) async throws -> T) async throws -> T {
         for _ in 0..<Self.maximumTries {
             let (session, reopening) = try phase.withLockedValue { phase -> (StoreSession?, Reopening?) in
@@ -84,7 +84,7 @@ extension ChunkStore {
                 do {
                     return try await body(session)
                 } catch is StoreSession.Broken {
-                    // Whoever broke it is about to say so, if that has not happened yet.
+                    // The latch may be set before its observer has run.
                     reopen(after: session, "")
                     continue
                 }
@@ -152,17 +152,17 @@ extension ChunkStore {
             phase = .open(session)
             return true
         }
-        // Closed meanwhile.
+        // The store was closed meanwhile.
         guard isWanted else { return await session.close() }
         counters.reopenings.count()
         logger.info(
             "chunk store is open again",
             metadata: ["directory": "\(directory)", "chunks": "\(session.state?.chunks ?? 0)"])
-        // It may have broken before it was in its place.
+        // It may have broken before `phase` held it, so that its report was ignored.
         if session.isBroken { reopen(after: session, "broken again") }
     }
 
-    /// None if the last session lasted, else longer with each that did not.
+    /// The pause before the first attempt: none if the last session lasted, else longer with each session that did not.
     private func firstPause() -> Duration {
         let now = StoreWriter.seconds()
         let inARow = recent.withLockedValue { recent in

@@ -9,8 +9,8 @@ public import NIOCore
 /// The files in its directory never pass the capacity. Several processes may open one directory at the same time. Everything that
 /// is stored can be lost at any moment (evicted, or the whole store reset because it was damaged); what is read is what was put.
 ///
-/// What damages the files while they are in use is noticed before LMDB walks into it, as far as that is possible: then the store counts as
-/// empty, its files are closed, checked and opened again (empty if they are damaged), and writes wait for that, up to five seconds.
+/// Damage to the files in use is found before LMDB follows it, as far as that is possible. Then reads are misses while the files are closed,
+/// checked and opened again (empty if they are damaged), and writes wait for that, up to five seconds.
 ///
 /// Reads block for the copy (and for the disk if the chunk is not in the page cache): call them from a thread of your own, not from an
 /// event loop or the cooperative pool. Writes are queued, and done by the store's one thread.
@@ -30,7 +30,7 @@ public final class ChunkStore: Sendable {
         /// Whether writes wait, up to five seconds, for a store that is out of order and is being opened again; else they are refused meanwhile.
         public var waitsForReopening = true
         package var layout = StoreLayout.standard
-        /// What pauses between attempts to open a damaged store again go by.
+        /// The clock of the pauses between attempts to open a damaged store again.
         package var clock: any Clock<Duration> = ContinuousClock()
 
         public init(capacity: UInt64, writeQueueBytes: Int = 64 << 20, touchIntervalSeconds: UInt32 = 30) {
@@ -46,10 +46,10 @@ public final class ChunkStore: Sendable {
     let counters: StoreCounters
     let logger: Logger
     let phase = NIOLockedValueBox(Phase.closed)
-    /// When the files broke last, and how often in a row.
+    /// The second at which the files broke last (0: never), and how often in a row they broke.
     let recent = NIOLockedValueBox((last: UInt32(0), count: 0))
 
-    /// What there is between the store and its files.
+    /// Whether the store has its files open.
     enum Phase {
         case open(StoreSession)
         /// They were damaged or failed, and are being opened again.
@@ -76,7 +76,7 @@ public final class ChunkStore: Sendable {
         counters = StoreCounters()
     }
 
-    /// Commits what waits, keeps what is known of recency, and closes the files. Reads and writes fail with `.closed` from now on.
+    /// Commits what waits, writes the reads that were counted to the records, and closes the files. Reads and writes fail with `.closed` from now on.
     public func close() async {
         let last = phase.withLockedValue { phase in
             let last = phase
@@ -121,7 +121,7 @@ public final class ChunkStore: Sendable {
     /// The sealed bytes of a chunk, copied once and checked against their name; `nil` if it is not here.
     ///
     /// - Parameter touch: count it as a read for eviction.
-    /// - Throws: `.corrupt` if the bytes are damaged; the chunk is being dropped then, and until it is, it is not here for the next ones.
+    /// - Throws: `.corrupt` for the first caller that meets damaged bytes. The chunk is being dropped then, and later reads find nothing.
     public func read(_ id: ChunkID, touch: Bool = true) throws -> ByteBuffer? {
         let copy = try withSealedPieces(id, touch: touch) { pieces in
             var buffer = ByteBufferAllocator().buffer(capacity: pieces.reduce(0) { $0 + $1.count })
@@ -150,9 +150,9 @@ public final class ChunkStore: Sendable {
         return result
     }
 
-    /// Drops a chunk whose bytes turned out not to be what its name says, soon, and counts it once.
+    /// Queues the removal of a chunk whose bytes turned out not to match its name, and counts it once.
     public func reportCorrupt(_ id: ChunkID) {
-        // Whoever reports it knows; a store that is closed has nothing left to drop from.
+        // The error would tell the caller what it has just told us, and a store that is closed has nothing left to drop from.
         _ = try? damaged(id) as Void?
     }
 
@@ -183,7 +183,7 @@ public final class ChunkStore: Sendable {
         }
     }
 
-    /// Stores a chunk in a while, without waiting: a fill that nobody depends on. False, and counted, if it cannot be queued.
+    /// Queues a chunk to be stored and returns at once: for fills, whose outcome no caller needs. False, and counted, if the queue refuses it.
     @discardableResult
     public func tryPut(_ id: ChunkID, _ sealed: ByteBuffer) -> Bool {
         do {
@@ -226,7 +226,7 @@ public final class ChunkStore: Sendable {
         statistics.capacity = options.capacity
         guard let session = try? session() else { return statistics }
         statistics.capacity = session.capacity
-        statistics.queuedBytes = UInt64(session.queuedBytes)
+        statistics.writes.queuedBytes = UInt64(session.queuedBytes)
         // A store that is broken holds nothing.
         if let state = session.state {
             statistics.chunks = state.chunks

@@ -4,13 +4,14 @@ internal import CacheFiles
 internal import Glibc
 internal import Logging
 
-/// The steps from a directory to an environment that may be used.
+/// The files of a store, locked, checked and open.
 struct OpenedStore {
     let directory: StoreDirectory
     let environment: Environment
     let budget: StoreBudget
 
-    /// - Parameter suspect: the files were found damaged in use: others who have them open do not vouch for them.
+    /// Locks the directory, checks the files and opens them. Blocks.
+    /// - Parameter suspect: the files were found damaged in use, so they are checked even if other processes have them open.
     init(
         _ path: String, _ options: ChunkStore.Options, suspect: Bool, _ counters: StoreCounters, _ logger: Logger
     ) throws {
@@ -38,12 +39,14 @@ struct OpenedStore {
     }
 }
 
+/// The steps from a locked directory to an environment that may be used.
 private struct Opening {
     let directory: StoreDirectory
     let budget: StoreBudget
     let layout: StoreLayout
 
-    /// The first opener has checked the files, and LMDB keeps them right from then on, unless somebody else writes to them.
+    /// Opens files that other processes have open. Their first user has checked them, and LMDB keeps them right unless another program writes
+    /// to them.
     func besideOthers(suspect: Bool) throws -> Environment {
         try glance()
         do {
@@ -66,7 +69,7 @@ private struct Opening {
         }
     }
 
-    /// Sees that the roots of the index are there before LMDB follows them. Others may commit meanwhile, and then it looks again.
+    /// Checks the roots of the index before LMDB follows them. A commit of another process in the middle looks like damage, so it tries again.
     private func glance() throws {
         let data = OwnedDescriptor(
             try retryingInterrupts("open \(directory.dataPath)") {
@@ -82,7 +85,7 @@ private struct Opening {
         }
     }
 
-    /// The whole check, while nobody commits.
+    /// Checks the whole index with the write lock held, so that no process commits meanwhile.
     private func check(_ environment: Environment) throws {
         do {
             _ = try StoreTransaction(environment, layout: layout, isSuspect: true)
@@ -99,9 +102,11 @@ private struct Opening {
         )
     }
 
-    /// LMDB knows its readers by the numbers of their processes, and holds a lock for each number, which ends with the process: two processes
-    /// of one number, in PID namespaces of their own, cannot both have it. What a process that was killed has left in the reader table under our
-    /// number, nobody would clear for as long as we hold that lock: closing an environment does.
+    /// Opens the environment, twice if a killed process has left an entry under our process number (PID) in LMDB's reader table.
+    ///
+    /// LMDB locks one byte of the lock file for each PID, and removes entries of PIDs whose byte is not locked. We lock our own, so the
+    /// other processes would keep the old entry; closing an environment removes the entries of its PID. Two processes of one PID, in PID
+    /// namespaces of their own, cannot both have the lock.
     private func environmentBesideOthers() throws(LMDBFailure) -> Environment {
         let environment = try Environment(directory: directory.path, mapBytes: budget.mapBytes, creating: false)
         guard environment.foundOwnNumber else { return environment }
@@ -140,7 +145,7 @@ private struct Opening {
             return nil
         } catch {
             if error.isNewer { throw CacheError.newerStore(directory.path, error) }
-            // The disk may be well again tomorrow, and with it what it holds.
+            // No reason to empty it: the disk may recover, and the chunks with it.
             if let failure = error.failure { throw CacheError.unreadableStore(directory.path, error, failure) }
             return error.reason
         }
@@ -167,12 +172,12 @@ private struct Opening {
 }
 
 extension CacheError {
-    /// What a store is that the disk cannot read.
+    /// The error for a store that the disk cannot read.
     static func unreadableStore(_ directory: String, _ found: IndexDamage, _ failure: Int32) -> CacheError {
         .system("\(found.reason) of chunk store \(directory): remove it if the disk stays so", failure)
     }
 
-    /// What a store is that a later version of this program has written.
+    /// The error for a store that a later version of this program has written.
     static func newerStore(_ directory: String, _ found: IndexDamage) -> CacheError {
         CacheError(
             .unsupported,

@@ -1,6 +1,6 @@
 internal import CLinux
 
-/// A mark on the directory itself, which outlives all files in it: so a store that somebody emptied is told from a new one.
+/// A mark on the directory itself (an extended attribute). It outlives the files, so that a store whose files were removed is told from a new one.
 extension StoreDirectory {
     private static let attribute = "user.layercache.store"
 

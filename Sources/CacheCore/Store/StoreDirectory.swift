@@ -3,14 +3,18 @@ internal import CacheFiles
 internal import Glibc
 internal import NIOConcurrencyHelpers
 
-/// The directory of a chunk store: who uses it, and whether that is this store alone.
+/// The directory of a chunk store, and the locks by which the processes that share it find out whether they are its only user.
 ///
-/// Two lock files. Users hold `use.lock` shared for as long as they have the environment open. It is taken, tried exclusively and
-/// changed only by whoever holds `open.lock`, so the step from exclusive to shared, which flock does not do atomically, cannot be
-/// overtaken. Giving it up takes no other lock, and never waits: as long as it is held nobody is the only user, and it is held until the
-/// environment is closed. Both go away with the process, however that ends. `use.lock` also says which capacity the users agreed on.
+/// There are two lock files, both held with `flock`, which the kernel releases when a process ends, however it ends:
+///
+/// - `use.lock` is held shared by every process that has the environment open, until the environment is closed. A process that can take it
+///   exclusively is the only user. It also holds the capacity that the users agreed on.
+/// - `open.lock` is held exclusively while a process opens the store. Only its holder takes or converts `use.lock`: `flock` does not convert
+///   a lock atomically, and without `open.lock` a second process could come between.
+///
+/// Releasing `use.lock` needs no other lock, so closing never waits.
 final class StoreDirectory: Sendable {
-    /// Opening takes well under a second; whoever holds the lock for longer is stopped or hangs.
+    /// Opening takes well under a second; a process that holds the lock for this long is stopped or hangs.
     private static let patience = Duration.seconds(30)
 
     private struct Identity: Hashable {
@@ -54,7 +58,7 @@ final class StoreDirectory: Sendable {
         return identity
     }
 
-    /// Runs `body` while nobody opens or closes the store in `path`, and changes nothing there.
+    /// Runs `body` while no other process opens the store in `path`, and changes nothing there.
     ///
     /// `body` gets the file with the chunks, whether others use the store now, and the capacity that its users agreed on last.
     /// - Throws: `.missing` if there is no store.
@@ -80,12 +84,12 @@ final class StoreDirectory: Sendable {
         let inUse = flock(use.number, LOCK_EX | LOCK_NB) != 0
         if inUse, errno != EWOULDBLOCK { throw CacheError.system("lock \(path)/use.lock") }
         var capacity = UInt64(0)
-        // Whoever died before it wrote the number leaves none.
+        // A process that died before it wrote the capacity has left the file empty: 0.
         _ = withUnsafeMutableBytes(of: &capacity) { pread(use.number, $0.baseAddress, $0.count, 0) }
         return try body(data.number, inUse, capacity)
     }
 
-    /// Runs `body` while nobody else opens or closes the store, and leaves the directory marked as in use if it succeeds.
+    /// Runs `body` while no other process opens the store, and leaves the directory marked as in use if it succeeds.
     ///
     /// `body` gets `nil` if it is the only user, otherwise the capacity that the others have; it returns the capacity it used.
     /// - Parameter isGivenUp: whether the wait for others, which takes 30 s at most, is to end now.
@@ -107,7 +111,7 @@ final class StoreDirectory: Sendable {
         return try body(try readCapacity(descriptor)).0
     }
 
-    /// Whether somebody has opened the store here before: then it had a file with chunks.
+    /// Whether a store was opened here before, so that a data file was here.
     var hasBeenUsed: Bool {
         useLock.withLockedValue { descriptor in
             var status = stat()
@@ -115,7 +119,7 @@ final class StoreDirectory: Sendable {
         } || isMarked
     }
 
-    /// Runs `body`, which closes the environment, and gives the directory up.
+    /// Runs `body`, which closes the environment, and releases the directory.
     func closing(_ body: () -> Void) {
         body()
         useLock.withLockedValue { descriptor in

@@ -4,9 +4,10 @@ internal import CacheCrypto
 internal import Logging
 internal import NIOCore
 
-/// One opening of a store's files: from the check that found them sound until they are closed, or until they turn out not to be.
+/// The use of a store's files from one opening to its end: they are closed, or they turn out to be damaged.
 ///
-/// It breaks once and for good: then reads find nothing, writes fail with ``Broken``, and whoever opened it is told.
+/// A session breaks once and for good (``BreakLatch``). Then reads find nothing, writes fail with ``Broken``, and ``ChunkStore`` is told, which
+/// opens the next session.
 final class StoreSession: Sendable {
     /// The files could not be trusted any more; what was to be written is not.
     struct Broken: Error {}
@@ -17,14 +18,14 @@ final class StoreSession: Sendable {
     private let reads: ReadPool
     private let mapped: MappedPages
     private let writer: StoreWriter
+    private let broken = BreakLatch()
     private let frequencies: FrequencyTable
     private let touched: TouchedChunks
-    private let counters: StoreCounters
 
     /// Opens the files in `path`, checking them first. Blocks.
     ///
     /// - Parameters:
-    ///   - suspect: others who have them open are no reason to trust them.
+    ///   - suspect: check all of the index even if other processes have the files open, because they were found damaged in use.
     ///   - onBreak: called at most once, from any thread.
     init(
         _ path: String, _ options: ChunkStore.Options, suspect: Bool, _ counters: StoreCounters, _ logger: Logger,
@@ -34,18 +35,18 @@ final class StoreSession: Sendable {
         self.path = path
         layout = options.layout
         capacity = opened.budget.capacity
-        self.counters = counters
         reads = ReadPool(opened.environment)
         mapped = MappedPages(opened.environment, limit: options.mappedBytes)
         frequencies = FrequencyTable(
             slots: Int(opened.budget.capacity >> 15), intervalSeconds: options.touchIntervalSeconds)
         touched = TouchedChunks()
+        let committer = GroupCommitter(
+            opened, layout: options.layout, frequencies: frequencies, touched: touched, counters: counters,
+            logger: logger)
         writer = StoreWriter(
-            directory: opened.directory, environment: opened.environment, mapped: mapped, layout: options.layout,
-            budget: opened.budget,
-            queueLimit: max(options.writeQueueBytes, ChunkLimits.sealedBytes), frequencies: frequencies,
-            touched: touched, counters: counters, logger: logger)
-        writer.whenBroken { [weak self] reason in
+            opened, committer: committer, mapped: mapped, broken: broken,
+            queueLimit: max(options.writeQueueBytes, ChunkLimits.sealedBytes), counters: counters, logger: logger)
+        broken.whenSet { [weak self] reason in
             if let self { onBreak(self, reason) }
         }
     }
@@ -54,12 +55,12 @@ final class StoreSession: Sendable {
         writer.close(reads) {}
     }
 
-    /// Commits what waits, keeps what is known of recency, and closes the files.
+    /// Commits what waits, writes the reads that were counted to the records, and closes the files.
     func close() async {
         await withCheckedContinuation { done in writer.close(reads) { done.resume() } }
     }
 
-    var isBroken: Bool { writer.isBroken }
+    var isBroken: Bool { broken.isSet }
     var queuedBytes: Int { writer.queuedBytes }
 
     /// The totals; `nil` if the files are closed or broken.
@@ -67,8 +68,8 @@ final class StoreSession: Sendable {
         try? reading { try $0.get(.meta, StoreState.key).flatMap(StoreState.init) } ?? nil
     }
 
-    func submit(_ work: StoreWriter.Work) throws {
-        try writer.submit(work)
+    func submit(_ write: QueuedWrite) throws {
+        try writer.submit(write)
     }
 
     // MARK: Reading
@@ -95,7 +96,7 @@ final class StoreSession: Sendable {
         return result
     }
 
-    /// Drops a chunk whose bytes turned out not to be what its name says, soon, and counts it once.
+    /// Queues the removal of a chunk whose bytes turned out not to match its name, and counts it once.
     /// - Returns: `nil` if it is on its way out already, or has gone since it was looked up.
     /// - Throws: `.corrupt` for the first to say so.
     func damaged<R>(_ id: ChunkID) throws -> R? {
@@ -113,7 +114,7 @@ final class StoreSession: Sendable {
                 let code: CacheError.Code = failure.isReadersFull ? .overloaded : .io
                 throw CacheError(code, "read from the chunk store \(path)", cause: failure)
             }
-            writer.breakDown("\(failure)")
+            broken.set("\(failure)")
             return nil
         }
     }

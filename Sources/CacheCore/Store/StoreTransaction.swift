@@ -13,7 +13,8 @@ struct StoreTransaction: ~Copyable {
     private(set) var state: StoreState
     private(set) var evictions = 0
 
-    /// - Parameter isSuspect: look at all of the index, whoever wrote to it.
+    /// Begins; waits for LMDB's write lock.
+    /// - Parameter isSuspect: check all of the index, not only if another program has written to the file.
     init(_ environment: Environment, layout: StoreLayout, isSuspect: Bool = false) throws(LMDBFailure) {
         let transaction = try WriteTransaction(environment)
         try Self.inspect(environment, transaction.number &- 1, layout, isSuspect)
@@ -26,8 +27,8 @@ struct StoreTransaction: ~Copyable {
         self.state = state
     }
 
-    /// Looks at what LMDB is about to take on trust, with the write lock held: the roots of the index always, all of it if somebody else has
-    /// written to the file since the last commit.
+    /// Checks what LMDB trusts, with the write lock held: the roots of the index always; all of it if another program has written to the
+    /// file since the last commit, or if the files are suspect.
     private static func inspect(
         _ environment: Environment, _ last: Int, _ layout: StoreLayout, _ isSuspect: Bool
     ) throws(LMDBFailure) {
@@ -116,7 +117,7 @@ struct StoreTransaction: ~Copyable {
 
     /// Gives up one chunk, as `policy` chooses; false if the store is empty.
     mutating func evictOne(
-        _ policy: inout some EvictionPolicy, _ frequencies: FrequencyTable
+        _ policy: inout S3FIFO, _ frequencies: FrequencyTable
     ) throws(LMDBFailure) -> Bool {
         var kept = 0
         while true {

@@ -126,7 +126,7 @@ import Testing
         default: path = path + "/.wh." + ["a", "b", "c", "d"][Int.random(in: 0..<4, using: &random)]
         }
         var file = LayerEntry(path: Array(path.utf8), kind: .file)
-        file.mtimeSeconds = Int64(number)
+        file.modificationTime.seconds = Int64(number)
         return file
     }
 
@@ -175,7 +175,8 @@ import Testing
                 let (path, inode) = (tree.path(of: node).description, tree.attributes(of: node))
                 let first = inodes[tree.inode(of: node)] ?? path
                 inodes[tree.inode(of: node)] = first
-                found[path] = "\(inode.kind) \(inode.mode) \(inode.mtimeSeconds) \(tree.linkTarget(of: inode)) \(first)"
+                found[path] =
+                    "\(inode.kind) \(inode.mode) \(inode.modificationTime.seconds) \(tree.linkTarget(of: inode)) \(first)"
             }
             var expected: [String: String] = [:]
             // In the order of the tree, so that both call the same name the first.
@@ -187,7 +188,7 @@ import Testing
                 let target = String(
                     decoding: thing.entry.kind == .symbolicLink ? thing.entry.linkTarget : [], as: UTF8.self)
                 expected[path] =
-                    "\(thing.entry.kind) \(thing.entry.mode) \(thing.entry.mtimeSeconds) \(target) \(first)"
+                    "\(thing.entry.kind) \(thing.entry.permissions.mode) \(thing.entry.modificationTime.seconds) \(target) \(first)"
             }
             try #require(
                 found == expected && model.things.keys.allSatisfy { $0.isEmpty || found[$0] != nil }, "seed \(seed)")

@@ -18,8 +18,8 @@ extension LayerEntry {
         }
         self.init(path: Array(path.utf8), kind: kind)
         linkTarget = Array(target.utf8)
-        self.mode = mode ?? (kind == .directory ? 0o755 : 0o644)
-        mtimeSeconds = mtime
+        permissions.mode = mode ?? (kind == .directory ? 0o755 : 0o644)
+        modificationTime.seconds = mtime
     }
 }
 
@@ -198,32 +198,33 @@ extension ImageTree {
     /// What an upper entry does not state is gone; a directory that only has something new in it keeps what it had.
     @Test func attributes() throws {
         var lower = LayerEntry("d/", mode: 0o2750, mtime: 5)
-        (lower.uid, lower.gid, lower.mtimeNanoseconds) = (1, 2, 3)
+        (lower.permissions.uid, lower.permissions.gid, lower.modificationTime.nanoseconds) = (1, 2, 3)
         lower.xattrs = [
             .init(name: Array("user.a".utf8), value: [1, 0, 2]), .init(name: Array("user.b".utf8), value: []),
         ]
         let kept = try tree([[lower], [LayerEntry("d/x/y"), LayerEntry("d/.wh.z")]])
         let d = kept.attributes(of: 1)
-        #expect((d.mode, d.uid, d.gid, d.mtimeSeconds, d.mtimeNanoseconds) == (0o2750, 1, 2, 5, 3))
+        #expect(
+            (d.mode, d.uid, d.gid, d.modificationTime.seconds, d.modificationTime.nanoseconds) == (0o2750, 1, 2, 5, 3))
         #expect(kept.attributes(of: d).map(\.name) == [FileName("user.a"), FileName("user.b")])
         #expect(kept.attributes(of: d).map(\.value) == [[1, 0, 2], []])
         // One that is implied gets the group of a set-group-id directory, as from a kernel.
         let x = kept.attributes(of: 2)
-        #expect((x.mode, x.uid, x.gid, x.mtimeSeconds, x.isImplied) == (0o2755, 0, 2, 0, true))
+        #expect((x.mode, x.uid, x.gid, x.modificationTime.seconds, x.isImplied) == (0o2755, 0, 2, 0, true))
         let replaced = try tree([[lower], [LayerEntry("d/", mode: 0o700)]])
         let e = replaced.attributes(of: 1)
-        #expect((e.mode, e.uid, e.gid, e.mtimeSeconds, e.hasAttributes) == (0o700, 0, 0, 7, false))
+        #expect((e.mode, e.uid, e.gid, e.modificationTime.seconds, e.hasAttributes) == (0o700, 0, 0, 7, false))
         let root = try tree([[LayerEntry("./", mode: 0o711, mtime: 9)]]).attributes(of: 0)
-        #expect((root.mode, root.mtimeSeconds, root.isImplied) == (0o711, 9, false))
+        #expect((root.mode, root.modificationTime.seconds, root.isImplied) == (0o711, 9, false))
         let untold = try tree([[LayerEntry("a")]]).attributes(of: 0)
-        #expect((untold.mode, untold.mtimeSeconds, untold.isImplied) == (0o755, 0, true))
+        #expect((untold.mode, untold.modificationTime.seconds, untold.isImplied) == (0o755, 0, true))
         // A hard link's header says nothing about the file.
         var link = LayerEntry("b = a", mode: 0o777, mtime: 99)
         link.size = 600
         link.content = DataRun(address: RegionAddress(rawValue: 0), length: 600)
         let linked = try tree([[LayerEntry("a", mode: 0o600), link]])
         let a = linked.attributes(of: 2)
-        #expect((a.mode, a.mtimeSeconds, a.size, a.linkCount) == (0o600, 7, 0, 2) && a.content == nil)
+        #expect((a.mode, a.modificationTime.seconds, a.size, a.linkCount) == (0o600, 7, 0, 2) && a.content == nil)
     }
 
     @Test func whereBytesAre() throws {

@@ -56,9 +56,10 @@ import Testing
             let path = entry.path.last == UInt8(ascii: "/") ? entry.path.dropLast() : entry.path[...]
             func hex(_ bytes: some Sequence<UInt8>) -> String { bytes.map { String(format: "%02x", $0) }.joined() }
             return [
-                "\(entry.kind.rawValue)", hex(path), "0o" + String(entry.mode, radix: 8), "\(entry.uid)",
-                "\(entry.gid)",
-                "\(entry.mtimeSeconds)", "\(content.count)", hex(entry.linkTarget), "\(entry.deviceMajor)",
+                "\(entry.kind.rawValue)", hex(path), "0o" + String(entry.permissions.mode, radix: 8),
+                "\(entry.permissions.uid)",
+                "\(entry.permissions.gid)",
+                "\(entry.modificationTime.seconds)", "\(content.count)", hex(entry.linkTarget), "\(entry.deviceMajor)",
                 "\(entry.deviceMinor)", content.withUnsafeBytes { SHA256Digest(hashing: $0) }.hex,
             ].joined(separator: " ")
         }

@@ -70,7 +70,7 @@ import Testing
             }, containing: "at byte 1024: a block of zeros")
     }
 
-    /// Nobody reads content after a header of these types; a header must follow, whatever the size says.
+    /// No reader takes content after a header of these types: a header must follow, whatever the size says.
     @Test(arguments: ["1", "2", "3", "4", "5", "6"] as [Character])
     func contentOfWhatHasNone(_ type: Character) {
         let content = Array("not a header".utf8) + [UInt8](repeating: 65, count: 5000)
@@ -129,7 +129,7 @@ import Testing
         }
     }
 
-    /// An owner that no system has is nobody's; the bytes are kept all the same.
+    /// An owner number that no system has becomes the overflow user; the bytes are kept all the same.
     @Test func ownersBeyond32Bits() throws {
         let layer = try expectRoundTrip(
             tar {
@@ -138,7 +138,7 @@ import Testing
                 $0.pax([("uid", Array("4294967296".utf8)), ("gid", Array("-2".utf8))])
                 $0.header("b")
             })
-        let owners = try layer.entries().dropFirst().map { [$0.uid, $0.gid] }
+        let owners = try layer.entries().dropFirst().map { [$0.permissions.uid, $0.permissions.gid] }
         #expect(owners == [[65534, 65534], [65534, UInt32(bitPattern: -2)]])
     }
 

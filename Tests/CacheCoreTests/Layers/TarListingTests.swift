@@ -78,8 +78,9 @@ import Testing
         let size = isDevice ? "\(entry.deviceMajor),\(entry.deviceMinor)" : "\(entry.size)"
         let target = String(decoding: entry.linkTarget, as: UTF8.self)
         let suffix = entry.kind == .symbolicLink ? " -> \(target)" : entry.kind == .hardLink ? " link to \(target)" : ""
-        return "\(letters[entry.kind] ?? "?") \(String(entry.mode, radix: 8)) \(entry.uid)/\(entry.gid) \(size) "
-            + "\(entry.mtimeSeconds) \(entry.displayPath)\(suffix)"
+        return
+            "\(letters[entry.kind] ?? "?") \(String(entry.permissions.mode, radix: 8)) \(entry.permissions.uid)/\(entry.permissions.gid) \(size) "
+            + "\(entry.modificationTime.seconds) \(entry.displayPath)\(suffix)"
     }
 
     /// The same of what `tar -tv` prints: letters for the mode, and a date.

@@ -90,7 +90,7 @@ import Testing
             $0.file("other", [1])
         }
         #expect(found.map(\.displayPath) == ["name", "other"])
-        #expect(found.map(\.uid) == [1000, 1000] && found.map(\.gid) == [6, 1001])
+        #expect(found.map(\.permissions.uid) == [1000, 1000] && found.map(\.permissions.gid) == [6, 1001])
         #expect(found.allSatisfy { $0.xattrs.isEmpty })
     }
 
@@ -131,7 +131,7 @@ import Testing
             $0.file("e", [1])
         }
         #expect(found.map(\.displayPath) == ["a", "c", "e"])
-        #expect(found.map(\.uid) == [1000, 1000, 1000])
+        #expect(found.map(\.permissions.uid) == [1000, 1000, 1000])
     }
 
     // MARK: Numbers
@@ -143,7 +143,7 @@ import Testing
     ])
     func octalNumbers(_ text: String, _ value: UInt32) throws {
         let field = Array(text.utf8) + [UInt8](repeating: 0, count: 8 - text.utf8.count)
-        #expect(try entries { $0.header("n", fields: [108: field]) }.map(\.uid) == [value])
+        #expect(try entries { $0.header("n", fields: [108: field]) }.map(\.permissions.uid) == [value])
     }
 
     @Test(arguments: [
@@ -156,7 +156,9 @@ import Testing
             $0.pax("mtime", text)
             $0.file("n", [1])
         }
-        #expect(found.map(\.mtimeSeconds) == [seconds] && found.map(\.mtimeNanoseconds) == [nanoseconds])
+        #expect(
+            found.map(\.modificationTime.seconds) == [seconds]
+                && found.map(\.modificationTime.nanoseconds) == [nanoseconds])
     }
 
     // MARK: Attributes
@@ -172,7 +174,7 @@ import Testing
             ])
             $0.header("f", mode: 0o640)
         }
-        #expect(found.map(\.mode) == [0o640] && found[0].xattrs.isEmpty)
+        #expect(found.map(\.permissions.mode) == [0o640] && found[0].xattrs.isEmpty)
     }
 
     // MARK: Sparse files

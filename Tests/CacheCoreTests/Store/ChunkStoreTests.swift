@@ -22,7 +22,7 @@ import Testing
         let other = SampleChunks.id(chunks.bytes(2))
         #expect(try store.missing([id, other]) == [false, true])
         let statistics = store.statistics
-        #expect(statistics.chunks == 1 && statistics.puts == 1 && statistics.hits == 1 && statistics.misses == 1)
+        #expect(statistics.chunks == 1 && statistics.writes.puts == 1 && statistics.hits == 1 && statistics.misses == 1)
         #expect(statistics.sealedBytes == UInt64(bytes.readableBytes))
         await store.close()
         #expect(throws: CacheError.self) { try store.read(id) }
@@ -62,7 +62,7 @@ import Testing
                 #expect(outcome == (round == 0 ? .created : .alreadyPresent))
                 #expect(try store.read(SampleChunks.id(bytes)) == bytes)
             }
-            #expect(store.statistics.resets == 0)
+            #expect(store.statistics.faults.resets == 0)
             await store.close()
         }
     }
@@ -83,7 +83,7 @@ import Testing
                 number += 1
             }
             let statistics = store.statistics
-            #expect(statistics.evictions > 0 && statistics.writesRefused == 0)
+            #expect(statistics.evictions > 0 && statistics.writes.refused == 0)
             #expect(statistics.bytesUsed <= capacity)
             await store.close()
         }
@@ -110,7 +110,7 @@ import Testing
             case 45..<46:
                 await store.close()
                 store = try openStore(directory, capacity: 12 << 20)
-                #expect(store.statistics.resets == 0, "seed \(seed) step \(step)")
+                #expect(store.statistics.faults.resets == 0, "seed \(seed) step \(step)")
             default:
                 let found = try store.read(id)
                 if let found { #expect(found == known[id], "seed \(seed) step \(step)") }
@@ -128,7 +128,7 @@ import Testing
         await store.close()
         try flip(directory, near: bytes)
         store = try openStore(directory)
-        #expect(store.statistics.resets == 0)
+        #expect(store.statistics.faults.resets == 0)
         let error = #expect(throws: CacheError.self) { try store.read(id) }
         #expect(error?.code == .corrupt)
         // It is told once, and gone for all others, even before it is.
@@ -138,7 +138,7 @@ import Testing
         }
         try await store.flush()
         #expect(try store.read(id) == nil)
-        #expect(store.statistics.corruptDropped >= 1)
+        #expect(store.statistics.faults.corruptDropped >= 1)
         #expect(try await store.put(id, bytes) == .created)
         #expect(try store.read(id) == bytes)
         await store.close()
@@ -176,7 +176,7 @@ import Testing
         }
         try await store.flush()
         let statistics = store.statistics
-        #expect(statistics.writesRefused == refused && statistics.puts + refused == asked && refused > 0)
+        #expect(statistics.writes.refused == refused && statistics.writes.puts + refused == asked && refused > 0)
         await store.close()
     }
 
@@ -198,10 +198,10 @@ import Testing
         }
         await store.close()
         store = try openStore(directory, capacity: 64 << 20)
-        #expect(store.statistics.resets == 0 && store.statistics.chunks > 50)
+        #expect(store.statistics.faults.resets == 0 && store.statistics.chunks > 50)
         await store.close()
         store = try openStore(directory, capacity: 8 << 20)
-        #expect(store.statistics.resets == 1 && store.statistics.chunks == 0)
+        #expect(store.statistics.faults.resets == 1 && store.statistics.chunks == 0)
         #expect(directory.bytes < 8 << 20)
         await store.close()
         #expect(throws: CacheError.self) { try openStore(directory, capacity: 1 << 20) }
@@ -231,7 +231,7 @@ import Testing
         }
         #expect(damaged > 20)
         store = try openStore(directory, capacity: 12 << 20)
-        #expect(store.statistics.resets == 0)
+        #expect(store.statistics.faults.resets == 0)
         for bytes in many { #expect(try store.read(SampleChunks.id(bytes)) == bytes) }
         for number in 100..<UInt64(200) {
             let bytes = chunks.bytes(number)
@@ -241,7 +241,7 @@ import Testing
         }
         await store.close()
         store = try openStore(directory, capacity: 12 << 20)
-        #expect(store.statistics.resets == 0 && store.statistics.chunks > 20)
+        #expect(store.statistics.faults.resets == 0 && store.statistics.chunks > 20)
         await store.close()
     }
 }

@@ -5,8 +5,19 @@ import Testing
 @testable import CacheStore
 @testable import store_exerciser
 
+/// What the two policies that are compared here have in common.
+private protocol Policy {
+    mutating func admit(_ id: ChunkID) -> StoreQueue
+    func examine(_ occupancy: QueueOccupancy) -> StoreQueue
+    mutating func judge(
+        _ id: ChunkID, in queue: StoreQueue, frequency: UInt8, _ occupancy: QueueOccupancy
+    ) -> EvictionVerdict
+}
+
+extension S3FIFO: Policy {}
+
 /// Oldest out first, whatever was read: what S3-FIFO is measured against.
-private struct PlainFIFO: EvictionPolicy {
+private struct PlainFIFO: Policy {
     mutating func admit(_ id: ChunkID) -> StoreQueue { .small }
     func examine(_ occupancy: QueueOccupancy) -> StoreQueue { .small }
     mutating func judge(
@@ -15,13 +26,13 @@ private struct PlainFIFO: EvictionPolicy {
 }
 
 /// A cache of equal chunks in a few arrays: the store's loop around a policy, without the store.
-private struct PolicyModel<Policy: EvictionPolicy> {
-    var policy: Policy
+private struct PolicyModel<Tested: Policy> {
+    var policy: Tested
     let capacity: Int
     var queues: [[ChunkID]] = [[], []]
     var frequency: [ChunkID: UInt8] = [:]
 
-    init(_ policy: Policy, capacity: Int) {
+    init(_ policy: Tested, capacity: Int) {
         self.policy = policy
         self.capacity = capacity
     }
@@ -57,7 +68,7 @@ private struct PolicyModel<Policy: EvictionPolicy> {
     private func id(_ number: UInt64) -> ChunkID { withUnsafeBytes(of: number) { ChunkID(ofSealed: $0) } }
 
     /// A day of skewed reads of a base set, a nightly wave of chunks that are read once, and the next morning.
-    private func morningHits(_ policy: some EvictionPolicy) -> Double {
+    private func morningHits(_ policy: some Policy) -> Double {
         var model = PolicyModel(policy, capacity: 1_000)
         var generator = SeededGenerator(seed: 11)
         for _ in 0..<20_000 { _ = model.ask(id(UInt64.random(in: 0..<600, using: &generator))) }

@@ -20,7 +20,7 @@ import Testing
         let store = try openStore(directory, capacity: 64 << 20)
         let first = chunks.bytes(0)
         _ = try await store.put(SampleChunks.id(first), first)
-        // Somebody else takes all the rest.
+        // Another file takes all the room that is left.
         let ballast = open("\(directory.path)/ballast", O_WRONLY | O_CREAT, 0o600)
         let zeros = [UInt8](repeating: 0, count: 4096)
         while write(ballast, zeros, zeros.count) > 0 {}
@@ -28,7 +28,7 @@ import Testing
         let large = chunks.bytes(1, length: ChunkLimits.sealedBytes)
         let refusal = await #expect(throws: CacheError.self) { try await store.put(SampleChunks.id(large), large) }
         #expect(refusal?.code == .io && refusal?.message.contains(directory.path) == true)
-        #expect(store.statistics.writesRefused == 1)
+        #expect(store.statistics.writes.refused == 1)
         if let found = try store.read(SampleChunks.id(first)) { #expect(found == first) }
         unlink("\(directory.path)/ballast")
         #expect(try await store.put(SampleChunks.id(large), large) == .created)

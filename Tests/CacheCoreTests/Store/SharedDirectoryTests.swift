@@ -27,7 +27,7 @@ import Testing
             let end = other.wait()
             #expect(end.status == 0, "\(end.output)")
         }
-        #expect(directory.bytes <= capacity && store.statistics.resets == 0)
+        #expect(directory.bytes <= capacity && store.statistics.faults.resets == 0)
         await store.close()
         try await expectSound(directory)
     }
@@ -41,7 +41,7 @@ import Testing
         await store.close()
     }
 
-    @Test func aWriterThatIsKilledHarmsNobody() async throws {
+    @Test func aWriterThatIsKilledHarmsNoOtherProcess() async throws {
         let directory = try ScratchDirectory()
         let store = try openStore(directory, capacity: capacity)
         for seed in 0..<6 {
@@ -69,7 +69,7 @@ import Testing
             kill(victim.process, SIGKILL)
             _ = victim.wait()
             let store = try openStore(directory, capacity: capacity)
-            #expect(store.statistics.resets == 0 && store.statistics.chunks > 0)
+            #expect(store.statistics.faults.resets == 0 && store.statistics.chunks > 0)
             await store.close()
         }
     }
@@ -95,7 +95,7 @@ import Testing
 
     private func expectSound(_ directory: ScratchDirectory) async throws {
         let store = try openStore(directory, capacity: capacity)
-        #expect(store.statistics.resets == 0 && store.statistics.chunks > 0)
+        #expect(store.statistics.faults.resets == 0 && store.statistics.chunks > 0)
         await store.close()
     }
 }

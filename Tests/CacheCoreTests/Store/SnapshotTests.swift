@@ -29,9 +29,9 @@ import Testing
         #expect(try store.read(SampleChunks.id(second)) == second)
 
         let statistics = store.statistics
-        #expect(statistics.reopenings == 0)
-        #expect(statistics.resets == 0)
-        #expect(statistics.corruptDropped == 0)
+        #expect(statistics.faults.reopenings == 0)
+        #expect(statistics.faults.resets == 0)
+        #expect(statistics.faults.corruptDropped == 0)
         await store.close()
     }
 
@@ -59,8 +59,8 @@ import Testing
             group.cancelAll()
             for try await count in group { #expect(count.misses == 0) }
         }
-        #expect(store.statistics.reopenings == 0)
-        #expect(store.statistics.resets == 0)
+        #expect(store.statistics.faults.reopenings == 0)
+        #expect(store.statistics.faults.resets == 0)
         await store.close()
     }
 }

@@ -56,7 +56,7 @@ import Testing
             for chunk in chunks { _ = try await store.put(ChunkID(of: chunk), chunk) }
             for chunk in chunks { #expect(try store.read(ChunkID(of: chunk)) == chunk) }
         }
-        #expect(store.statistics.reopenings >= 2)
+        #expect(store.statistics.faults.reopenings >= 2)
         await store.close()
     }
 }

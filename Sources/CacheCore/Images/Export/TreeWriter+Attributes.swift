@@ -108,7 +108,8 @@ extension TreeWriter {
     private func withUnsafeTimes<Result>(
         _ inode: ImageTree.Inode, _ body: (UnsafePointer<timespec>) -> Result
     ) -> Result {
-        let time = timespec(tv_sec: Int(inode.mtimeSeconds), tv_nsec: Int(inode.mtimeNanoseconds))
+        let time = timespec(
+            tv_sec: Int(inode.modificationTime.seconds), tv_nsec: Int(inode.modificationTime.nanoseconds))
         return withUnsafePointer(to: (time, time)) { times in
             times.withMemoryRebound(to: timespec.self, capacity: 2, body)
         }

@@ -4,7 +4,7 @@ internal import CacheChunks
 struct EntryTableWriter {
     private var stream = StreamWriter(.entries, magic: EntryRecord.magic)
     private var addresses = RunAddressCoder()
-    private var owners = EntryRecord.Owners()
+    private var permissions = EntryRecord.LastPermissions()
     private var path: [UInt8] = []
     private var mtime: Int64 = 0
     private var record: [UInt8] = []
@@ -24,19 +24,19 @@ struct EntryTableWriter {
         record.append(contentsOf: entry.path[shared...])
         path = entry.path
 
-        let owner = EntryRecord.Owners.Owner(mode: entry.mode, uid: entry.uid, gid: entry.gid)
-        if owner != owners[entry.kind] {
-            flags |= EntryRecord.owner
-            record.appendVarint(UInt64(owner.mode))
-            record.appendVarint(UInt64(owner.uid))
-            record.appendVarint(UInt64(owner.gid))
-            owners[entry.kind] = owner
+        if entry.permissions != permissions[entry.kind] {
+            flags |= EntryRecord.permissions
+            record.appendVarint(UInt64(entry.permissions.mode))
+            record.appendVarint(UInt64(entry.permissions.uid))
+            record.appendVarint(UInt64(entry.permissions.gid))
+            permissions[entry.kind] = entry.permissions
         }
-        record.appendVarint(signed: entry.mtimeSeconds &- mtime)
-        mtime = entry.mtimeSeconds
-        if entry.mtimeNanoseconds != 0 {
+        let time = entry.modificationTime
+        record.appendVarint(signed: time.seconds &- mtime)
+        mtime = time.seconds
+        if time.nanoseconds != 0 {
             flags |= EntryRecord.nanoseconds
-            record.appendVarint(UInt64(entry.mtimeNanoseconds))
+            record.appendVarint(UInt64(time.nanoseconds))
         }
         switch entry.kind {
         case .symbolicLink, .hardLink: record.appendCounted(entry.linkTarget)

@@ -103,7 +103,7 @@ package struct RegionPlacer {
         }
     }
 
-    /// Takes up to one chunk of a content whose length nobody knows; returns whether there was any.
+    /// Takes up to one chunk of a content of unknown length; returns whether there was any.
     mutating func fillSlot(from input: SplitterInput, queue: inout ChunkQueue) throws -> Bool {
         var bytes = buffers.take()
         _ = try bytes.write(ChunkLimits.plainBytes, from: input)

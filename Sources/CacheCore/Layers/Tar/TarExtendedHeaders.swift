@@ -65,11 +65,11 @@ struct TarExtendedHeaders {
         }
         guard let kind = Self.kind(header.type, longPath ?? pax.path ?? path) else { return nil }
         var entry = LayerEntry(path: path, kind: kind)
-        entry.mode = UInt16(numbers.mode & 0o7777)
-        entry.uid = TarNumber.owner(pax.uid ?? numbers.uid)
-        entry.gid = TarNumber.owner(pax.gid ?? numbers.gid)
-        entry.mtimeSeconds = pax.mtime?.seconds ?? numbers.mtime
-        entry.mtimeNanoseconds = pax.mtime?.nanoseconds ?? 0
+        entry.permissions = LayerEntry.Permissions(
+            mode: UInt16(numbers.mode & 0o7777), uid: TarNumber.owner(pax.uid ?? numbers.uid),
+            gid: TarNumber.owner(pax.gid ?? numbers.gid))
+        entry.modificationTime = LayerEntry.ModificationTime(
+            seconds: pax.mtime?.seconds ?? numbers.mtime, nanoseconds: pax.mtime?.nanoseconds ?? 0)
         switch kind {
         case .symbolicLink, .hardLink:
             entry.linkTarget = longTarget ?? pax.linkTarget ?? header.linkTarget

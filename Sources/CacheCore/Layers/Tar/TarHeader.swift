@@ -42,7 +42,7 @@ struct TarHeader {
 
     private static func dialect(of block: UnsafeRawBufferPointer) -> Dialect {
         let magic = UInt64(bigEndian: block.loadUnaligned(fromByteOffset: 257, as: UInt64.self))
-        // `ustar`, NUL. Its version (`00`) is not looked at, nobody does.
+        // `ustar`, NUL. Its version (`00`) is ignored, as other readers do.
         if magic >> 16 == 0x7573_7461_7200 {
             // `tar`, NUL
             let isStar = UInt32(bigEndian: block.loadUnaligned(fromByteOffset: 508, as: UInt32.self)) == 0x7461_7200

@@ -46,12 +46,12 @@ enum TarNumber {
         return UInt64(value)
     }
 
-    /// Who owns what belongs to nobody that Linux knows: its "overflow" user and group.
-    private static let nobody: UInt32 = 65534
+    /// Linux's "overflow" user and group, which stands for a number that it cannot represent.
+    private static let overflowOwner: UInt32 = 65534
 
     /// User and group numbers have 32 bits; negative ones are those of systems that count them as signed. One beyond that is no reason to
     /// refuse a layer, whose bytes are kept whatever they say; it must not become another's, or root's, by losing its upper bits.
-    static func owner(_ value: Int64) -> UInt32 { (try? identifier(value, "")) ?? nobody }
+    static func owner(_ value: Int64) -> UInt32 { (try? identifier(value, "")) ?? overflowOwner }
 
     /// A device number.
     static func identifier(_ value: Int64, _ name: String) throws -> UInt32 {

@@ -10,7 +10,7 @@ struct TarEntry {
     let stored: UInt64
 }
 
-/// Understands a tar, block by block; it does no I/O, and nobody else here reads tars.
+/// The parser of tars, block by block, without I/O. It is the only one: all code that reads a tar uses it.
 ///
 /// Hand it each block of 512 bytes but those of contents: after a ``Step/entry(_:_:)``, pass over the content and what fills its last block.
 /// It takes what Go's `archive/tar` takes, and so the container runtimes, and means the same by it, with these differences: kinds that only

@@ -18,7 +18,7 @@ struct TarSparseRecords {
     private var pieces: [UInt8] = []
     private var pieceCount = 0
 
-    /// `nil` if the entry is no sparse file, or one of a version that nobody knows: then it is the file that its header says, its map a part of
+    /// `nil` if the entry is no sparse file, or one of an unknown version: then it is the file that its header says, its map a part of
     /// the content.
     var format: Format? {
         switch (major, minor) {
@@ -30,7 +30,7 @@ struct TarSparseRecords {
         }
     }
 
-    /// The real name; that of the header is made up for those who do not know the format.
+    /// The real name; that of the header is made up for readers that do not know the format.
     var path: [UInt8]? { name.isEmpty || format == nil ? nil : name }
 
     /// The size of the file as its readers see it, if the records say so.

@@ -1,7 +1,7 @@
 package import CacheBase
 
-/// In which chunks of the layers the bytes of a tree's files are: so that whoever writes the files opens each chunk once, in order, and
-/// leaves out those that no file needs any more.
+/// Which chunks of the layers hold bytes of which files of a tree, so that writing the files opens each chunk once, in order, and no chunk that
+/// no file needs any more.
 package struct ContentPlan: Sendable {
     /// A chunk, and the files that have bytes in it.
     package struct Chunk: Sendable {

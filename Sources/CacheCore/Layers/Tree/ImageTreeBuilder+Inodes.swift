@@ -1,6 +1,6 @@
 internal import CacheBase
 
-// What entries say of files.
+// Inodes, made of what entries say.
 extension ImageTreeBuilder {
     mutating func makeDirectory() -> UInt32 {
         var inode = ImageTree.Inode(.directory)
@@ -27,17 +27,14 @@ extension ImageTreeBuilder {
         let attributes = try keep(entry.xattrs)
         var inode = inodes[Int(number)]
         inode.isImplied = false
-        inode.mode = entry.mode
-        inode.uid = entry.uid
-        inode.gid = entry.gid
-        inode.mtimeSeconds = entry.mtimeSeconds
-        inode.mtimeNanoseconds = entry.mtimeNanoseconds
+        inode.permissions = entry.permissions
+        inode.modificationTime = entry.modificationTime
         inode.attributes = attributes
         inode.layerNumber = layer
         switch entry.kind {
         case .file:
             inode.size = entry.size
-            if let content = entry.content { (inode.address, inode.storedBytes) = (content.address, content.length) }
+            inode.content = entry.content
             if let list = entry.segments { try keep(list, of: &inode) }
         case .symbolicLink:
             try checkText(adding: entry.linkTarget.count)

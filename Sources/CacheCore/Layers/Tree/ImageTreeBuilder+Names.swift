@@ -18,7 +18,7 @@ extension ImageTreeBuilder {
         let inode = names.names[Int(place)].inode
         guard inode != ImageTree.none else { return }
         names.names[Int(place)].inode = ImageTree.none
-        if [.directory, .symbolicLink].contains(inodes[Int(inode)].kind) { lastParent = nil }
+        if [.directory, .symbolicLink].contains(inodes[Int(inode)].kind) { resolution.lastParent = nil }
     }
 
     /// Makes a name of the current path stand for `inode`, whatever it stood for.
@@ -44,7 +44,7 @@ extension ImageTreeBuilder {
         settle(place, inode, in: directory)
     }
 
-    /// What is to be done once a name stands for something new.
+    /// Completes the tables once a name stands for something new.
     private mutating func settle(_ place: UInt32, _ inode: UInt32, in directory: UInt32) {
         let parent = Int(inodes[Int(directory)].first)
         if !names.names[Int(place)].isListed {

@@ -6,7 +6,7 @@ package import CacheBase
 ///
 /// - An entry takes the place of what has its path, with all that is in it; a directory over a directory changes its attributes alone, all
 ///   of them: what an upper entry does not state is gone.
-/// - Missing directories on the way to an entry are made: mode 0755, root's, the time zero. One that is a symbolic link is followed, inside the
+/// - Missing directories above an entry are made: mode 0755, root's, the time zero. One that is a symbolic link is followed, inside the
 ///   root; anything else that is no directory gives way to one, as in an overlay filesystem.
 /// - `.wh.NAME` removes NAME, `.wh..wh..opq` all of its directory, wherever in the layer they stand: what lower layers have put there, not
 ///   what this one has. Other names that begin with `.wh..wh.` are a union filesystem's bookkeeping.
@@ -26,7 +26,6 @@ package struct ImageTreeBuilder {
     var directories: [ImageTree.Directory] = []
     var segments: [ImageTree.Segment] = []
     var layerNames: [String] = []
-    var layer: UInt16 = 0
     var entryCount = 0
     /// The entry table that is being read.
     var reader: EntryTableReader?
@@ -35,11 +34,8 @@ package struct ImageTreeBuilder {
 
     /// The entry that is being applied.
     var path = EntryPath()
-    /// A way through the tree, reused.
-    var way = PathWay()
-    /// The directory that the entry before was put into, by the text of its path; `nil` where that may lead elsewhere now.
-    var lastParent: (path: [UInt8], directory: UInt32)?
-    var linkedNamesLeft = ImageTreeLimits.linkedNames
+    /// The way from the root to its directory.
+    var resolution = PathResolution()
 
     /// - Parameters:
     ///   - count: how many entries there will be, so that the tables need not grow; not to be trusted, and not trusted.
@@ -51,7 +47,7 @@ package struct ImageTreeBuilder {
         names = NameTable(expecting: count)
         inodes.reserveCapacity(count + 1)
         var root = ImageTree.Inode(.directory)
-        root.mode = 0o755
+        root.permissions.mode = 0o755
         root.isImplied = true
         inodes.append(root)
         directories.append(ImageTree.Directory(name: ImageTree.none, pathBytes: 0))
@@ -63,7 +59,6 @@ package struct ImageTreeBuilder {
         guard layerNames.count < Int(UInt16.max) else {
             throw CacheError(.limitExceeded, "an image of more than \(layerNames.count) layers")
         }
-        layer = UInt16(layerNames.count)
         layerNames.append(name)
     }
 
@@ -72,7 +67,7 @@ package struct ImageTreeBuilder {
     package mutating func apply(_ entry: LayerEntry) throws(CacheError) {
         precondition(!layerNames.isEmpty, "an entry belongs to a layer")
         entryCount += 1
-        linkedNamesLeft += 64
+        resolution.linkedNamesLeft += 64
         guard entryCount <= limits.entries, names.names.count < limits.entries * 2 else {
             throw CacheError(.limitExceeded, "the layers of the image have more than \(limits.entries) entries")
         }
@@ -97,6 +92,9 @@ package struct ImageTreeBuilder {
         }
         try put(makeInode(entry), at: spot, last, in: directory)
     }
+
+    /// The number of the layer that is being applied, counted from 0 at the bottom.
+    var layer: UInt16 { UInt16(layerNames.count - 1) }
 
     // MARK: Kinds of entries
 

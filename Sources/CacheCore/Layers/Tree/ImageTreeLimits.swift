@@ -13,7 +13,7 @@ package struct ImageTreeLimits: Sendable {
     static let nameBytes = 255
     /// The longest path and the longest target of a symbolic link (PATH_MAX, without the zero byte at its end).
     static let pathBytes = 4095
-    /// As many symbolic links as the container runtimes follow on the way to one entry.
+    /// Symbolic links that are followed in the path of one entry: as many as the container runtimes follow.
     static let linksFollowed = 255
     /// The longest name and value of an extended attribute that Linux takes (XATTR_NAME_MAX, XATTR_SIZE_MAX).
     static let attributeNameBytes = 255

@@ -43,7 +43,7 @@ struct NameTable {
     }
 
     func find(_ name: UnsafeRawBufferPointer, in directory: UInt32) -> Spot {
-        // Seeded anew in each process: nobody can choose names that collide.
+        // Seeded anew in each process, so that a hostile layer cannot have names that collide.
         var hasher = Hasher()
         hasher.combine(directory)
         hasher.combine(bytes: name)

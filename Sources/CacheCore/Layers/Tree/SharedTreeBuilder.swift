@@ -1,6 +1,6 @@
 internal import NIOConcurrencyHelpers
 
-/// An ``ImageTreeBuilder`` that goes from thread to thread, and is one thread's at a time.
+/// An ``ImageTreeBuilder`` behind a lock, so that several threads can use it one after the other.
 package final class SharedTreeBuilder: Sendable {
     private let builder: NIOLockedValueBox<ImageTreeBuilder>
 

@@ -6,13 +6,16 @@ internal import CacheCrypto
 /// numbers that were checked: no content can crash it, so it needs no process of its own. It reads the index only, about
 /// 1/2,000 of the file. The extents are checked by their chunks' names when they are read, the headers before them when they
 /// are deleted (``OverflowHeader``), and pages that are free may hold anything.
+///
+/// The value holds what the entries of the tables add up to. The pages (``IndexPages``) belong to ``run(_:layout:mapBytes:)``, which
+/// lends them to one walk after the other.
 struct IndexCheck {
     private let layout: StoreLayout
-    private var walk: WalkState
     private let meta: MetaPage
     private var state: StoreState?
     private var found: StoreState
-    // What the tables say of one another, as sums of hashes: equal sums mean equal sets, in constant memory.
+    // Extents and queue places that the chunk records call for, and those that are in the tables, as sums of hashes: equal sums mean equal sets,
+    // in constant memory.
     private var expectedExtents = EntrySum()
     private var extents = EntrySum()
     private var expectedPlaces = EntrySum()
@@ -23,12 +26,13 @@ struct IndexCheck {
     static func run(_ descriptor: Int32, layout: StoreLayout, mapBytes: UInt64) throws(IndexDamage) -> StoreState {
         let file = PageFile(descriptor: descriptor)
         let length = try file.length()
-        // A process that died right after it made the file.
+        // A process made the file and died before it wrote to it.
         if length == 0 { return StoreState(layout: layout) }
         guard length <= mapBytes else { throw IndexDamage("the store is larger than its capacity") }
         let meta = try MetaPage.newest(file, mapBytes: mapBytes)
-        var check = IndexCheck(file, layout, meta, length)
-        try check.walkTables()
+        var check = IndexCheck(layout, meta)
+        var pages = meta.pages(of: file, length: length)
+        try check.walkTables(&pages)
         return check.found
     }
 
@@ -37,63 +41,54 @@ struct IndexCheck {
         let file = PageFile(descriptor: descriptor)
         let length = try file.length()
         let meta = try MetaPage.newest(file, mapBytes: mapBytes)
-        let inside = min(meta.lastPage + 1, length / UInt64(StoreLayout.pageBytes))
-        var walk = WalkState(file: file, seen: PageSet(pages: inside))
+        var pages = meta.pages(of: file, length: length)
         var tables = 0
-        try TreeWalk.run(meta.main, "main", &walk) { (_, _) throws(IndexDamage) in tables += 1 }
+        try TreeWalk.run(meta.main, "main", in: &pages) { (_) throws(IndexDamage) in tables += 1 }
         guard tables == Table.allCases.count else { throw IndexDamage("a table is missing") }
     }
 
-    private init(_ file: PageFile, _ layout: StoreLayout, _ meta: MetaPage, _ length: UInt64) {
+    private init(_ layout: StoreLayout, _ meta: MetaPage) {
         self.layout = layout
         self.meta = meta
-        // Every page that is in use must be inside the file; free ones need not be.
-        let inside = min(meta.lastPage + 1, length / UInt64(StoreLayout.pageBytes))
-        walk = WalkState(file: file, seen: PageSet(pages: inside))
         found = StoreState(layout: layout)
     }
 
-    private mutating func walkTables() throws(IndexDamage) {
-        guard walk.seen.add(0, count: 2) else { throw IndexDamage("the file is too short") }
+    private mutating func walkTables(_ pages: inout IndexPages) throws(IndexDamage) {
+        guard pages.use(0, count: 2) else { throw IndexDamage("the file is too short") }
         var tables: [TreeRecord?] = Array(repeating: nil, count: Table.allCases.count)
         var hasUnknown = false
-        try TreeWalk.run(meta.main, "main", &walk) { (entry, _) throws(IndexDamage) in
+        try TreeWalk.run(meta.main, "main", in: &pages) { (entry) throws(IndexDamage) in
             guard let table = Table.allCases.first(where: { $0.matches(entry.key) }), entry.flags == IndexEntry.subData,
                 entry.size == TreeRecord.byteCount
             else { return hasUnknown = true }
             tables[table.rawValue] = TreeRecord(PageBytes(bytes: entry.value), at: 0)
         }
-        // Died between making the file and its tables.
-        if meta.main.entries == 0 { return try walkFreeList() }
-        // First the one that says whether what is unknown in the others is damage.
-        if let tree = tables[Table.meta.rawValue], tree.flags == 0 { try walkTable(.meta, tree) }
+        // A process made the file and died before it made the tables.
+        if meta.main.entries == 0 { return try walkFreeList(&pages) }
+        // This one first: it has the format's version, which tells an unknown table of a newer version from damage.
+        if let tree = tables[Table.meta.rawValue], tree.flags == 0 { try walkTable(.meta, tree, &pages) }
         if hasUnknown { throw IndexDamage("an unknown table") }
         for table in Table.allCases where table != .meta {
             guard let tree = tables[table.rawValue], tree.flags == 0 else { throw IndexDamage("a table is missing") }
-            try walkTable(table, tree)
+            try walkTable(table, tree, &pages)
         }
         if tables[Table.meta.rawValue] == nil { throw IndexDamage("a table is missing") }
-        try walkFreeList()
+        try walkFreeList(&pages)
         try compare()
     }
 
-    private mutating func walkTable(_ table: Table, _ tree: TreeRecord) throws(IndexDamage) {
-        var check = self
-        // The walk's page set is large: it is moved, not copied.
-        self.walk.seen = PageSet(pages: 0)
-        var walk = check.walk
-        check.walk.seen = PageSet(pages: 0)
-        try TreeWalk.run(tree, table.name, &walk) { (entry, _) throws(IndexDamage) in
+    private mutating func walkTable(
+        _ table: Table, _ tree: TreeRecord, _ pages: inout IndexPages
+    ) throws(IndexDamage) {
+        try TreeWalk.run(tree, table.name, in: &pages) { (entry) throws(IndexDamage) in
             switch table {
-            case .chunks: try check.chunk(entry)
-            case .extents: try check.extent(entry)
-            case .small: try check.place(entry, .small)
-            case .main: try check.place(entry, .main)
-            case .meta: try check.storeState(entry)
+            case .chunks: try chunk(entry)
+            case .extents: try extent(entry)
+            case .small: try place(entry, .small)
+            case .main: try place(entry, .main)
+            case .meta: try storeState(entry)
             }
         }
-        check.walk = walk
-        self = check
     }
 
     private mutating func chunk(_ entry: IndexEntry) throws(IndexDamage) {
@@ -139,13 +134,13 @@ struct IndexCheck {
     }
 
     /// The free list: LMDB gives these pages out without looking at them.
-    private mutating func walkFreeList() throws(IndexDamage) {
-        let file = walk.file
+    private func walkFreeList(_ pages: inout IndexPages) throws(IndexDamage) {
+        let file = pages.file
         let transaction = meta.transaction
         let mostBytes = 8 * (meta.lastPage + 2)
         // Free pages may lie beyond the end of the file, so they are kept apart from those in use.
         var free = PageSet(pages: meta.lastPage + 1)
-        try TreeWalk.run(meta.free, "free list", integerKeys: true, &walk) { (entry, _) throws(IndexDamage) in
+        try TreeWalk.run(meta.free, "free list", integerKeys: true, in: &pages) { (entry) throws(IndexDamage) in
             let key = entry.key.loadUnaligned(as: UInt64.self)
             guard key >= 1, key <= transaction, entry.flags & ~IndexEntry.bigData == 0, entry.size >= 8,
                 entry.size % 8 == 0, UInt64(entry.size) <= mostBytes
@@ -165,7 +160,7 @@ struct IndexCheck {
             }
             try Self.freePages(bytes.slice(StoreLayout.overflowHeaderBytes, entry.size), &free)
         }
-        guard free.isDisjoint(with: walk.seen) else { throw IndexDamage("a page is free and in use") }
+        guard free.isDisjoint(with: pages.used) else { throw IndexDamage("a page is free and in use") }
     }
 
     private static func freePages(_ list: UnsafeRawBufferPointer, _ free: inout PageSet) throws(IndexDamage) {
@@ -183,7 +178,7 @@ struct IndexCheck {
     /// Each chunk has its extents and its place, nothing else has, and the totals are right.
     private func compare() throws(IndexDamage) {
         guard let state else {
-            // Died between making the tables and their first record.
+            // A process made the tables and died before it wrote their first record.
             if found.chunks == 0, extents == EntrySum(), places == EntrySum() { return }
             throw IndexDamage("the store's state is missing")
         }
@@ -195,6 +190,13 @@ struct IndexCheck {
             state.sealedBytes == found.sealedBytes, state.nextNumber > found.nextNumber || found.chunks == 0,
             state.nextNumber >= 1, state.nextNumber < 1 << 54
         else { throw IndexDamage("the totals are not those of the chunks") }
+    }
+}
+
+extension MetaPage {
+    /// The pages that the index may use: every page in use must be inside the file; free ones need not be.
+    fileprivate func pages(of file: PageFile, length: UInt64) -> IndexPages {
+        IndexPages(file, count: min(lastPage + 1, length / UInt64(StoreLayout.pageBytes)))
     }
 }
 
@@ -214,7 +216,7 @@ private struct EntrySum: Equatable {
         sum &+= Self.mix(number)
     }
 
-    /// All of the name counts: a queue that names a chunk that is not there would leave the right one without a place.
+    /// Adds a number with all of a chunk's name: a queue place that names another chunk must change the sum.
     mutating func add(_ number: UInt64, _ digest: SHA256Digest) {
         count &+= 1
         sum &+= digest.withUnsafeBytes { bytes in

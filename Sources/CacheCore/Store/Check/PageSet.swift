@@ -1,4 +1,4 @@
-/// One bit a page: whether something refers to it.
+/// A set of page numbers below a bound: one bit a page.
 struct PageSet {
     private var words: [UInt64]
     let pages: UInt64

@@ -1,11 +1,5 @@
 internal import Glibc
 
-/// What the walk knows of all trees together.
-struct WalkState {
-    let file: PageFile
-    var seen: PageSet
-}
-
 /// Checks one B+tree of LMDB 0.9, page by page, in the order of its keys: everything that LMDB takes on trust when it
 /// reads or changes it.
 struct TreeWalk {
@@ -33,23 +27,28 @@ struct TreeWalk {
         self.integerKeys = integerKeys
     }
 
-    /// - Parameter visit: checks what only the owner of the tree can: the key's and the value's meaning.
+    /// Walks `tree`, which is called `name` in errors.
+    ///
+    /// - Parameters:
+    ///   - integerKeys: the keys are numbers in native byte order, as those of the free list, instead of bytes.
+    ///   - pages: the file, and the pages that the walks before this one have met; those of this tree are added.
+    ///   - visit: checks what only the owner of the tree can: the meaning of a key and its value.
     static func run(
-        _ tree: TreeRecord, _ name: StaticString, integerKeys: Bool = false, _ state: inout WalkState,
-        _ visit: (IndexEntry, inout WalkState) throws(IndexDamage) -> Void
+        _ tree: TreeRecord, _ name: StaticString, integerKeys: Bool = false, in pages: inout IndexPages,
+        _ visit: (IndexEntry) throws(IndexDamage) -> Void
     ) throws(IndexDamage) {
         var walk = TreeWalk(tree, name, integerKeys: integerKeys)
-        try walk.run(&state, visit)
+        try walk.run(&pages, visit)
     }
 
     private mutating func run(
-        _ state: inout WalkState, _ visit: (IndexEntry, inout WalkState) throws(IndexDamage) -> Void
+        _ pages: inout IndexPages, _ visit: (IndexEntry) throws(IndexDamage) -> Void
     ) throws(IndexDamage) {
         if tree.root == TreeRecord.noRoot {
             try require(tree.depth == 0, "an empty tree has a depth")
         } else {
             try require(tree.depth >= 1 && tree.depth <= Self.maximumDepth, "impossible depth")
-            try page(tree.root, level: 1, &state, visit)
+            try page(tree.root, level: 1, &pages, visit)
         }
         try require(
             branchPages == tree.branchPages && leafPages == tree.leafPages && overflowPages == tree.overflowPages
@@ -61,13 +60,13 @@ struct TreeWalk {
     }
 
     private mutating func page(
-        _ number: UInt64, level: Int, _ state: inout WalkState,
-        _ visit: (IndexEntry, inout WalkState) throws(IndexDamage) -> Void
+        _ number: UInt64, level: Int, _ pages: inout IndexPages,
+        _ visit: (IndexEntry) throws(IndexDamage) -> Void
     ) throws(IndexDamage) {
-        try require(state.seen.add(number), "a page is out of range or used twice")
+        try require(pages.use(number), "a page is out of range or used twice")
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: StoreLayout.pageBytes, alignment: 8)
         defer { buffer.deallocate() }
-        try state.file.read(number, into: buffer)
+        try pages.file.read(number, into: buffer)
         let page = PageBytes(bytes: UnsafeRawBufferPointer(buffer))
         let isLeaf = level == tree.depth
         try require(page.u64(0) == number, "a page is not at its place")
@@ -83,21 +82,17 @@ struct TreeWalk {
         try checkTiling(page, count, upper, isLeaf)
         if isLeaf {
             leafPages += 1
-            for index in 0..<count { try entry(page, index, &state, visit) }
+            for index in 0..<count { try entry(page, index, &pages, visit) }
         } else {
             branchPages += 1
             if level + 1 == tree.depth {
-                for index in 0..<count { expect(child(page, index), state) }
+                for index in 0..<count { pages.expect(child(page, index)) }
             }
             for index in 0..<count {
                 if index > 0 { try separator(page, index) }
-                try self.page(child(page, index), level: level + 1, &state, visit)
+                try self.page(child(page, index), level: level + 1, &pages, visit)
             }
         }
-    }
-
-    private func expect(_ number: UInt64, _ state: WalkState) {
-        if number < state.seen.pages { state.file.expect(number) }
     }
 
     /// The nodes of a page must fill the room from `upper` to its end, one after the other: LMDB moves them by their sizes.
@@ -149,8 +144,8 @@ struct TreeWalk {
     }
 
     private mutating func entry(
-        _ page: PageBytes, _ index: Int, _ state: inout WalkState,
-        _ visit: (IndexEntry, inout WalkState) throws(IndexDamage) -> Void
+        _ page: PageBytes, _ index: Int, _ pages: inout IndexPages,
+        _ visit: (IndexEntry) throws(IndexDamage) -> Void
     ) throws(IndexDamage) {
         let offset = node(page, index)
         let keyBytes = page.u16(offset + 6)
@@ -166,11 +161,11 @@ struct TreeWalk {
             page: isBig ? page.u64(start) : 0)
         if isBig {
             try require(
-                state.seen.add(entry.page, count: entry.pages), "a value's pages are out of range or used twice")
+                pages.use(entry.page, count: entry.pages), "a value's pages are out of range or used twice")
             overflowPages += entry.pages
         }
         entries += 1
-        try visit(entry, &state)
+        try visit(entry)
     }
 
     private mutating func setFloor(_ key: UnsafeRawBufferPointer, inclusive: Bool) {

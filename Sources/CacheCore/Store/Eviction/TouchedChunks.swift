@@ -1,8 +1,9 @@
 internal import CacheChunks
 internal import NIOConcurrencyHelpers
 
-/// Names of chunks whose reads were counted and are not yet in their records. Bounded: what does not fit stays in the
-/// ``FrequencyTable`` alone, which this process' own evictions ask as well.
+/// The names of chunks whose reads were counted in memory and are to be written to their records (a dirty list).
+///
+/// Bounded: the reads of a chunk that does not fit stay in the ``FrequencyTable`` alone, which evictions of this process ask as well.
 final class TouchedChunks: Sendable {
     private static let maximumCount = 1 << 16
     private let ids = NIOLockedValueBox<[ChunkID]>([])

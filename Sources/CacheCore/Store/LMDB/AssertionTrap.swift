@@ -2,11 +2,12 @@ internal import CLMDB
 internal import Glibc
 internal import NIOConcurrencyHelpers
 
-/// What happens in place of `abort` when LMDB finds, in the middle of a change, that its pages contradict each other.
+/// LMDB's assertion callback, which keeps a failed assertion from ending the process. LMDB asserts that its pages agree with each other in the
+/// middle of a change.
 ///
-/// LMDB calls back and aborts the process once the callback returns, so it never does: it gives the transaction up, and with it the write lock
-/// that others may wait for, tells who has the store open, and keeps the thread for good. That costs a stack; the environment can
-/// be closed, as nothing of that thread will look at it again.
+/// LMDB calls `abort` as soon as the callback returns, so it never returns: it aborts the transaction, which releases the write lock for other
+/// processes, tells the store's session, and parks the thread for good. That costs one stack. The environment can be closed, since that
+/// thread never touches it again.
 final class AssertionTrap: Sendable {
     private struct State {
         /// The write transaction under way, as an address.

@@ -5,7 +5,7 @@ internal import Glibc
 ///
 /// `@unchecked Sendable`: LMDB environments and table handles may be used by all threads; with `MDB_NOTLS` a read transaction
 /// may move between threads as long as one uses it at a time, which the pool sees to; write transactions are scoped to one call on
-/// the writer's thread. The handles are set once, before anybody else sees the object.
+/// the writer's thread. The handles are set once, in the initializer.
 final class Environment: @unchecked Sendable {
     let handle: OpaquePointer
     private(set) var tables: [MDB_dbi] = []

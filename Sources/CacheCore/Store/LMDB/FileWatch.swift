@@ -4,12 +4,12 @@ internal import Glibc
 internal import NIOConcurrencyHelpers
 internal import Synchronization
 
-/// Notices what somebody else did to the files of an open environment. LMDB maps them and trusts them: a file that was cut off ends the
-/// process, a page that was overwritten sends LMDB astray.
+/// Finds out, with `fstat`, whether another program has truncated, replaced or overwritten the files of an open environment. LMDB maps them
+/// and trusts them: reading beyond the end of a truncated file ends the process, an overwritten page leads LMDB astray.
 ///
-/// Looked at before each transaction: two calls of `fstat`, about 0.3 us.
+/// Called before each transaction: two calls of `fstat`, about 0.3 us.
 final class FileWatch: Sendable {
-    /// What a data file looks like when nobody but LMDB has written to it.
+    /// The times of the data file. They change with every write, so they differ from those after our last commit if another program wrote.
     private struct Stamp: Equatable {
         let modified: timespec
         let changed: timespec
@@ -20,15 +20,15 @@ final class FileWatch: Sendable {
         }
     }
 
-    /// LMDB's own.
+    /// LMDB's own descriptor, which is not ours to close.
     private let data: Int32
     private let lock: OwnedDescriptor
     private let lockBytes: Int64
     private let longest = Atomic<Int64>(0)
-    /// Left by the last commit of this process; `nil` before the first. For the writer's thread.
+    /// The number and the stamp of the last commit of this process; `nil` before the first. For the writer's thread.
     private let last = NIOLockedValueBox<(transaction: Int, stamp: Stamp)?>(nil)
 
-    /// To be made while the environment is open, and let go after it is closed: closing a descriptor of `lock.mdb` gives up LMDB's locks in it.
+    /// To be made while the environment is open, and freed after it is closed: closing any descriptor of `lock.mdb` releases LMDB's locks in it.
     init(_ directory: String, data: Int32) throws(LMDBFailure) {
         let descriptor = open("\(directory)/lock.mdb", O_RDWR | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { throw LMDBFailure(code: errno, call: "open lock.mdb") }
@@ -82,8 +82,8 @@ final class FileWatch: Sendable {
         return region
     }
 
-    /// Whether somebody has written to the data file since the last commit, which was `transaction`, as far as that can be told: others who
-    /// share the store may have, and then theirs is a later one.
+    /// Whether another program has written to the data file since `transaction`, the last commit. False if that commit is not this process's:
+    /// then another process that shares the store has made it, and its stamp is not known here.
     func isForeign(after transaction: Int) throws(LMDBFailure) -> Bool {
         let now = Self.stamp(try status())
         return last.withLockedValue { last in
@@ -92,7 +92,7 @@ final class FileWatch: Sendable {
         }
     }
 
-    /// Takes the file as it is now for what `transaction` left.
+    /// Remembers the file's stamp as the one that the commit `transaction` has left.
     func note(_ transaction: Int) {
         guard let now = try? status() else { return }
         last.withLockedValue { $0 = (transaction, Self.stamp(now)) }
@@ -101,7 +101,7 @@ final class FileWatch: Sendable {
     private func status() throws(LMDBFailure) -> stat {
         var status = stat()
         guard fstat(data, &status) == 0 else { throw LMDBFailure(code: errno, call: "fstat data.mdb") }
-        // Nobody can open it any more, and what is stored is lost at the next start.
+        // The file has no name any more: no process can open it, and what is stored is lost at the next start.
         guard status.st_nlink > 0 else {
             throw LMDBFailure(code: MDB_CORRUPTED, call: "data.mdb was replaced or removed")
         }

@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// Keeps the process alive when the kernel cannot give a page of a store's mapped files: the disk fails to read it, or the file was cut off.
 ///
-/// The kernel sends SIGBUS to the thread that touched the page, which ends the process. Here it gets zeros instead, and ``isBroken`` says
-/// so before the first of them can be read: whoever reads in a map looks at it afterwards, and throws away what it has read.
+/// The kernel sends SIGBUS to the thread that touched the page, which by default ends the process. This handler maps zeros there instead, and
+/// sets ``isBroken`` before the first of them can be read: a reader of the map looks at the flag afterwards and throws away what it has read.
 /// What was replaced stays so until the file is unmapped: an environment whose guard is broken is of no use any more.
 ///
 /// The handler is the process's; faults elsewhere go to the one that was there before.
@@ -119,7 +119,7 @@ final class MapGuard: Sendable {
 
     /// Puts zeros where the fault was; false if no guard has that address. Only calls what a handler of signals may.
     private static func replace(_ info: UnsafeMutablePointer<siginfo_t>) -> Bool {
-        // Sent by somebody, and not the kernel's.
+        // Sent by a process with kill, not raised by the kernel for a page.
         guard info.pointee.si_code > 0 else { return false }
         let address = UInt(bitPattern: info.pointee._sifields._sigfault.si_addr)
         let page = address & ~(pageBytes - 1)

@@ -1,11 +1,11 @@
 internal import Glibc
 internal import Synchronization
 
-/// Keeps small what a process has mapped of the store's file by reading chunks in it, or by writing: LMDB looks at each extent that it frees.
+/// Bounds the resident memory that a process has through the map of the data file, by unmapping pages every so many bytes read or replaced.
 ///
-/// The pages are page cache, which the system takes back whenever it needs it; but they count as the process's resident memory for as long
-/// as they are mapped, and whoever bounds that would see it grow to the size of the store. Unmapping them costs the next reader of a page
-/// that is still cached a minor fault for 64 KiB: about 1 % of opening the chunks in it.
+/// The pages are page cache, which the kernel takes back when it needs memory. But they count as resident memory of the process (RSS) while
+/// they are mapped, and without this it would grow to the size of the store. Unmapping costs the next reader of a page that is still cached
+/// one minor fault for 64 KiB: about 1 % of opening the chunks in it.
 final class MappedPages: Sendable {
     private let address: UInt
     private let bytes: Int
@@ -23,9 +23,9 @@ final class MappedPages: Sendable {
     /// the writer's thread, which is the one that closes the environment.
     func touch(_ count: Int) {
         guard limit < .max, touched.add(count, ordering: .relaxed).newValue >= limit else { return }
-        // Who takes the count back to zero unmaps, for all.
+        // One thread takes the count back to zero, and that one unmaps.
         guard touched.exchange(0, ordering: .relaxed) >= limit else { return }
-        // Nothing is lost: the map is shared and read-only, and who reads in it at this moment faults the page in again.
+        // Nothing is lost: the map is shared and read-only, and a read under way faults the page in again.
         madvise(UnsafeMutableRawPointer(bitPattern: address), bytes, MADV_DONTNEED)
     }
 }

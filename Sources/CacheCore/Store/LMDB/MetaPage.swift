@@ -2,7 +2,7 @@
 struct MetaPage {
     private static let magic = 0xBEEF_C0DE
     private static let dataVersion = 1
-    /// Those that may come; any other number is damage.
+    /// Versions that a later LMDB may write; any other number is damage.
     private static let newerVersions = 2...255
     private static let metaFlag = 0x08
     /// The free list's record carries the environment's persistent flags: only MDB_INTEGERKEY in ours.
@@ -37,7 +37,7 @@ struct MetaPage {
         let first = try readUnlessNewer(file, 0)
         let second = try readUnlessNewer(file, 1)
         guard let first, let second else {
-            // Who makes a store writes both.
+            // A newer version writes both: only one of them newer is damage.
             if first == nil, second == nil { _ = try read(file, 0) }
             throw IndexDamage("the meta pages contradict each other")
         }

@@ -1,9 +1,9 @@
 internal import Glibc
 
-/// Why a store cannot be used.
+/// What is wrong with a store's data file, so that it cannot be used.
 struct IndexDamage: Error {
     let reason: String
-    /// Nothing is wrong with it: somebody who knows more than this build has made it.
+    /// Not damaged: a newer version of this program has written it.
     let isNewer: Bool
     /// The error number with which the disk failed to read it, so that nothing is known of it; `nil` if it was read.
     let failure: Int32?

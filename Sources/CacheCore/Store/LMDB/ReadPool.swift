@@ -23,7 +23,7 @@ final class ReadPool: @unchecked Sendable {
         let transaction = try takeOne()
         defer { giveBack(transaction) }
         let result = Result { try body(transaction) }
-        // Whatever came of it, if the disk could not be read it came of zeros.
+        // The result, or the error, is worth nothing if a page could not be read: zeros were in its place.
         try transaction.checkMap()
         return try result.get()
     }

@@ -5,7 +5,7 @@ internal import CLMDB
 /// LMDB holds the snapshot; what is in it is read by ``IndexReader``, which no damage can lead astray. Used by one caller at a time;
 /// what it returns points into LMDB's map and lives until `end`.
 final class ReadTransaction {
-    /// Commits that may overtake the reading of a snapshot's meta page before that is a sign of damage.
+    /// How often a commit may overwrite a snapshot's meta page while it is read; more often is a sign of damage.
     private static let tries = 64
 
     private let environment: Environment
@@ -32,7 +32,7 @@ final class ReadTransaction {
 
     deinit { close() }
 
-    /// Gives its reader slot back; it cannot be used again. Before the environment is closed.
+    /// Frees the transaction and its reader slot; it must not be used any more. To be called before the environment is closed.
     func close() {
         if let handle { mdb_txn_abort(handle) }
         handle = nil
@@ -40,7 +40,7 @@ final class ReadTransaction {
 
     /// Begins it again on the newest snapshot, after `end`.
     func renew() throws(LMDBFailure) {
-        // Before LMDB looks at its files.
+        // Checks the files before LMDB reads them.
         map = try environment.readableMap()
         try checked("mdb_txn_renew", mdb_txn_renew(handle))
         try look()
@@ -49,23 +49,23 @@ final class ReadTransaction {
     /// See ``Environment/checkMap()``.
     func checkMap() throws(LMDBFailure) { try environment.checkMap() }
 
-    /// Lets go of the snapshot; LMDB may reuse its pages from now on.
+    /// Releases the snapshot; LMDB may reuse its pages from now on.
     func end() {
         mdb_txn_reset(handle)
         place = nil
     }
 
-    /// Reads the roots of the snapshot, unless it is the one of last time.
+    /// Reads the roots of the snapshot, unless it is the same as at the last call.
     ///
-    /// The second commit after a snapshot overwrites its meta page. What was read is sure if the newest meta page still is the snapshot's, or
-    /// if LMDB still hands out the same snapshot afterwards: a commit writes its meta page first and hands its snapshot out then, which
-    /// may be long after on a busy machine, and only then the next one begins.
+    /// The second commit after a snapshot overwrites its meta page. What was read is certain if the newest meta page is still the snapshot's, or if
+    /// LMDB still gives out the same snapshot afterwards: a commit writes its meta page, then (on a busy machine, long after) gives out its
+    /// snapshot, and only then the next commit begins.
     private func look() throws(LMDBFailure) {
         var read: (transaction: UInt64, index: Result<IndexReader, LMDBFailure>)?
         for _ in 0..<Self.tries {
             let transaction = UInt64(truncatingIfNeeded: mdb_txn_id(handle))
             if index?.transaction == transaction { return }
-            // The file may have grown since.
+            // The file may have grown since the last try.
             map = try environment.readableMap()
             if let read, read.transaction == transaction {
                 index = try read.index.get()

@@ -3,7 +3,7 @@ internal import CacheCrypto
 internal import NIOConcurrencyHelpers
 package import NIOCore
 
-/// What a chunk is found by in memory, and the chunk's name, which eviction goes by.
+/// The key of a chunk in a ``MemoryCache``, with the chunk's name, by which shards are chosen and evicted chunks remembered.
 package protocol MemoryCacheKey: Hashable, Sendable {
     var chunkID: ChunkID { get }
 }
@@ -13,8 +13,8 @@ extension ChunkID: MemoryCacheKey {
     package var chunkID: ChunkID { self }
 }
 
-/// Plaintext goes by all of its reference, not by its name alone: who does not have the chunk's key cannot read it in memory either, and a
-/// manifest that gives a wrong key for a name can spoil nobody's chunk but its own.
+/// The key of plaintext is the whole reference, chunk key included. A reader without the chunk's key cannot find the plaintext in memory, and
+/// a manifest that gives a wrong key for a name has an entry of its own instead of replacing the right one.
 extension ChunkRef: MemoryCacheKey {
     package var chunkID: ChunkID { id }
 }

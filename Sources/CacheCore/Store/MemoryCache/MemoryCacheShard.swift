@@ -39,7 +39,8 @@ struct MemoryCacheShard<Key: MemoryCacheKey>: Sendable {
         return entries.values[index].bytes
     }
 
-    /// - Returns: what had to leave, for the caller to free once it holds no lock.
+    /// Keeps a chunk, unless it is there or larger than the shard.
+    /// - Returns: the buffers that were evicted for it, for the caller to free once it holds no lock.
     mutating func insert(_ key: Key, _ bytes: ByteBuffer) -> [ByteBuffer] {
         // A buffer's memory is what it was allocated with, not what is in it.
         let cost = bytes.storageCapacity

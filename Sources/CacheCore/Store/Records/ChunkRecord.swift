@@ -15,12 +15,12 @@ struct ChunkRecord {
 
     var sealedLength: UInt32
     private var queueByte: UInt8
-    /// Reads that were counted up to now, at most ``S3FIFO/maximumFrequency``.
+    /// Reads that count in favour of keeping the chunk, at most ``S3FIFO/maximumFrequency``.
     var frequency: UInt8
     private var reserved: UInt16 = 0
-    /// Number under which the extents are kept; it never changes.
+    /// The number in the keys of the extents (``ExtentKey``); it never changes.
     var base: UInt64
-    /// Key in the queue's table.
+    /// The chunk's key in the table of its queue.
     var sequence: UInt64
 
     var queue: StoreQueue {

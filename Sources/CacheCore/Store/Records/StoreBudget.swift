@@ -7,15 +7,15 @@ struct StoreBudget: Sendable, Equatable {
     /// 16 TiB; also keeps all arithmetic on pages far from overflow.
     static let maximumCapacity: UInt64 = 16 << 40
     static let readerSlots = 512
-    /// What LMDB's reader table takes: its head and 64 bytes a slot, in whole pages.
+    /// Bytes of `lock.mdb`, LMDB's reader table: a head and 64 bytes a slot, in whole pages.
     static let lockFileBytes = 40 << 10
-    /// `lock.mdb` (64 bytes a reader slot and a head) and our own lock files, rounded up.
+    /// Bytes of `lock.mdb` and our own lock files, rounded up.
     static let sideFileBytes: UInt64 = 64 << 10
 
     let capacity: UInt64
-    /// The size of LMDB's map, beyond which it cannot grow `data.mdb`: the hard bound.
+    /// Bytes of LMDB's map, beyond which LMDB cannot grow `data.mdb`: the hard bound.
     let mapBytes: UInt64
-    /// What chunks may take. The rest is for pages that are free but not yet usable, since those freed by one commit can be used
+    /// Bytes on disk that chunks may take. The rest is for pages that are free but not yet usable, since those freed by one commit can be used
     /// by the second one after it at the earliest, and for free runs that are too short for an extent.
     let usableBytes: UInt64
     /// The most sealed bytes in one commit.

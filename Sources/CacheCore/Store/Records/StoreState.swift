@@ -3,7 +3,7 @@ struct StoreState: Equatable {
     static let byteCount = 72
     static let currentMagic: UInt32 = 0x5354_434C  // "LCTS"
     static let currentVersion: UInt32 = 1
-    /// Those that may come; any other number is damage.
+    /// Versions that a later build may write; any other number is damage.
     private static let newerVersions: ClosedRange<UInt32> = 2...255
 
     static var key: UnsafeRawBufferPointer {
@@ -36,7 +36,7 @@ struct StoreState: Equatable {
         guard magic == Self.currentMagic, version == Self.currentVersion else { return nil }
     }
 
-    /// The version of a record that is of a version which this build does not know yet. Its first eight bytes are what all versions have.
+    /// The version of a record that a later build has written; `nil` for any other. Magic and version come first in all versions.
     static func newerVersion(_ bytes: UnsafeRawBufferPointer) -> UInt32? {
         guard bytes.count >= 8, bytes.loadUnaligned(as: UInt32.self) == currentMagic else { return nil }
         let version = bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)

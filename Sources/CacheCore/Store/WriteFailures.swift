@@ -1,0 +1,55 @@
+internal import CacheBase
+internal import CacheFiles
+internal import Logging
+internal import NIOConcurrencyHelpers
+
+/// What is known of a disk that refuses writes: from the first commit that failed until one succeeds.
+///
+/// A full disk is told in the log once and waited out. A disk that has room and still refuses is a broken file.
+final class WriteFailures: Sendable {
+    private struct State {
+        var isFailing = false
+        /// The error number with which the disk says that it has no room, asked for when writing began to fail; 0 if it has room.
+        var spaceError: Int32 = 0
+        /// Writes in a row that a disk with room has refused.
+        var count = 0
+    }
+
+    /// So many writes in a row that a disk with room refuses mean that the files are broken.
+    private static let countThatBreaks = 8
+
+    private let directory: StoreDirectory
+    private let logger: Logger
+    private let state = NIOLockedValueBox(State())
+
+    init(_ directory: StoreDirectory, _ logger: Logger) {
+        self.directory = directory
+        self.logger = logger
+    }
+
+    /// Notes a commit that failed: the error for those who wait for it, and why the files count as broken, if they do from now on.
+    func note(_ failure: LMDBFailure) -> (error: CacheError, breakReason: String?) {
+        let (wasFailing, lack, failures) = state.withLockedValue { state in
+            let wasFailing = state.isFailing
+            state.isFailing = true
+            if !wasFailing { state.spaceError = failure.isDiskFull ? directory.lackOfSpace() : 0 }
+            if state.spaceError == 0, failure.isDiskFull { state.count += 1 }
+            return (wasFailing, state.spaceError, state.count)
+        }
+        let what = "write to the chunk store \(directory.path)"
+        let error = lack == 0 ? CacheError(.io, what, cause: failure) : CacheError.system(what, lack)
+        if !wasFailing { logger.warning("chunk store cannot write; reads go on", metadata: ["error": "\(error)"]) }
+        guard lack == 0, failure.isDiskFull, failures >= Self.countThatBreaks else { return (error, nil) }
+        return (error, "\(failures) writes in a row failed: \(failure)")
+    }
+
+    /// Notes a commit that succeeded.
+    func end() {
+        let wasFailing = state.withLockedValue { state in
+            state.count = 0
+            defer { state.isFailing = false }
+            return state.isFailing
+        }
+        if wasFailing { logger.info("chunk store can write again", metadata: ["directory": "\(directory.path)"]) }
+    }
+}
