@@ -109,10 +109,15 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // What several test targets use: one of each clock, store with faults, starter of processes and the like.
+        .target(
+            name: "TestSupport",
+            dependencies: ["CacheCore", "CacheServer", nioCore, nioConcurrency, logging, lifecycle],
+            path: "Tests/TestSupport", swiftSettings: settings),
         // The tests' other process: uses a chunk store beside the tests, is killed by them, and tries damaged stores.
         .executableTarget(
-            name: "store-exerciser", dependencies: ["CacheCore", nioCore, logging], path: "Tests/StoreExerciser",
-            swiftSettings: settings),
+            name: "store-exerciser", dependencies: ["CacheCore", "TestSupport", nioCore, logging],
+            path: "Tests/StoreExerciser", swiftSettings: settings),
         // The same for object stores and keyrings.
         .executableTarget(
             name: "object-exerciser", dependencies: ["CacheCore", nioCore], path: "Tests/ObjectExerciser",
@@ -121,20 +126,24 @@ let package = Package(
             name: "CacheCoreTests",
             dependencies: [
                 "CacheCore", "CacheFiles", "CacheStore", "CacheObjectStore", "CacheManifests", "CZstd",
-                "store-exerciser", "object-exerciser", nioCore, nioPosix, logging,
+                "TestSupport", "store-exerciser", "object-exerciser", nioCore, nioPosix, logging,
             ],
             swiftSettings: settings),
         .testTarget(
             name: "CacheServerTests",
-            dependencies: ["CacheServer", "CacheCore", nioCore, nioPosix, nioHTTP1, logging, httpClient, lifecycle],
+            dependencies: [
+                "CacheServer", "CacheCore", "TestSupport", nioCore, nioPosix, nioHTTP1, logging, httpClient, lifecycle,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "CacheClientTests",
             dependencies: [
-                "CacheClient", "CacheCore", "CacheServer", nioCore, nioPosix, nioHTTP1, logging, lifecycle,
+                "CacheClient", "CacheCore", "CacheServer", "TestSupport", nioCore, nioPosix, nioHTTP1, logging,
+                lifecycle,
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["CacheCore", "layercache"], swiftSettings: settings),
+            name: "IntegrationTests", dependencies: ["CacheCore", "TestSupport", "layercache"],
+            swiftSettings: settings),
     ]
 )

@@ -3,16 +3,16 @@ internal import Logging
 
 /// The process's limit of open files, which every connection counts against.
 enum FileDescriptors {
-    /// What the store, the event loops and the log need beside the connections, with room to spare; and what they need at least.
+    /// Descriptors that the store, the event loops and the log need beside the connections: with some to spare, and at least.
     private static let others = 128
     private static let fewestOthers = 32
 
-    /// Raises the soft limit as far as `limits` (connections, and guests beyond them) need and the hard limit lets it.
+    /// Raises the soft limit as far as `limits` (connections, and probe-only ones beyond them) need and the hard limit lets it.
     ///
-    /// - Returns: how many connections there can be: one more than the system has descriptors for could not even be accepted to be refused,
-    ///   and would keep an event loop busy with trying.
+    /// - Returns: how many connections there can be. A connection beyond the system's descriptors could not even be accepted in order to
+    ///   refuse it, and would keep an event loop busy with trying.
     static func provide(for limits: ServerLimits, logger: Logger) -> Int {
-        let needed = rlim_t(limits.connections + limits.guests + others)
+        let needed = rlim_t(limits.connections + limits.probeConnections + others)
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
             return limits.connections

@@ -6,52 +6,36 @@ import Glibc
 import Logging
 import NIOCore
 import ServiceLifecycle
+import TestSupport
 import Testing
 
 /// A directory with a keyring and an object store, for one test; removed at the end.
 final class ClientFixture: Sendable {
-    let path: String
-    let store: FaultyStore
+    private let directory: TemporaryDirectory
+    let store: FaultyObjectStore
     let keyring: Keyring
     let random: UInt64
 
+    var path: String { directory.path }
+
     init(seed: UInt64 = .random(in: 0 ... .max)) throws {
         random = seed
-        path = FileManager.default.temporaryDirectory.appendingPathComponent("layercache-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        try Keyring.add(try TenantName(parsing: "acme"), toFile: "\(path)/keys.json")
-        keyring = try Keyring(contentsOf: "\(path)/keys.json")
-        store = FaultyStore(try FileObjectStore(root: "\(path)/l3", create: true))
+        directory = try TemporaryDirectory()
+        try Keyring.add(try TenantName(parsing: "acme"), toFile: directory("keys.json"))
+        keyring = try Keyring(contentsOf: directory("keys.json"))
+        store = FaultyObjectStore(try FileObjectStore(root: directory("l3"), create: true))
     }
 
-    deinit {
-        store.release()
-        try? FileManager.default.removeItem(atPath: path)
-    }
+    deinit { store.set(.none) }
 
-    func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
+    func callAsFunction(_ name: String) -> String { directory(name) }
 
-    static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     var reference: ImageReference { get throws { try ImageReference(parsing: "acme/image:1") } }
 
     /// Bytes that no compressor shortens, the same for the same seed.
     func bytes(_ count: Int) -> [UInt8] {
-        var state = random
-        var bytes = [UInt8](repeating: 0, count: count)
-        bytes.withUnsafeMutableBytes { all in
-            for position in stride(from: 0, to: count, by: 8) {
-                state &+= 0x9E37_79B9_7F4A_7C15
-                var word = state
-                word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-                word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-                word ^= word >> 31
-                withUnsafeBytes(of: word) { word in
-                    UnsafeMutableRawBufferPointer(rebasing: all[position..<min(position + 8, count)])
-                        .copyBytes(from: word.prefix(count - position))
-                }
-            }
-        }
-        return bytes
+        var generator = SeededGenerator(seed: random)
+        return generator.bytes(count)
     }
 
     /// Pushes `bytes` as a raw file.
@@ -72,7 +56,7 @@ final class ClientFixture: Sendable {
         ).push(try ImageSource.open(source), as: try reference)
     }
 
-    /// Runs `body` with an open cache and closes it. Its deadlines are of no matter to whoever does not set them.
+    /// Runs `body` with an open cache and closes it. Deadlines that `adjust` does not set never pass.
     @discardableResult
     func withCache<R>(
         l1: String? = nil, l2: [String] = [], memory: Int = 64 << 20,
@@ -83,7 +67,7 @@ final class ClientFixture: Sendable {
         configuration.memoryBytes = memory
         configuration.setNoDeadlines()
         adjust(&configuration)
-        let cache = try await LayerCache.open(configuration, logger: Self.logger, time: time)
+        let cache = try await LayerCache.open(configuration, logger: .quiet, time: time)
         do {
             let result = try await body(cache)
             try await cache.close()
@@ -92,6 +76,12 @@ final class ClientFixture: Sendable {
             try await cache.close()
             throw error
         }
+    }
+
+    /// Runs `body` with the address of an L2 daemon, whose store is the fixture's directory `l2`.
+    @discardableResult
+    func withDaemon<R>(_ body: (_ url: String) async throws -> R) async throws -> R {
+        try await TestServer.run(in: self("l2"), memory: 0, capacity: 256 << 20) { try await body($0.url) }
     }
 
     func image(_ cache: LayerCache) async throws -> CachedImage {
@@ -116,7 +106,8 @@ final class ClientFixture: Sendable {
         return result.counts
     }
 
-    /// Flips a bit in each place of a file in `directory` that holds the beginning of a chunk's sealed bytes; how many were found.
+    /// Flips a bit in each place of a file in `directory` that holds the beginning of a chunk's sealed bytes; how many
+    /// were found.
     func damage(_ directory: String, chunks: Int = .max) async throws -> Int {
         let file = "\(directory)/data.mdb"
         var data = try Data(contentsOf: URL(fileURLWithPath: file))
@@ -158,33 +149,6 @@ extension CachedLayer {
         var all: [UInt8] = []
         for try await piece in bytes { all += piece.readableBytesView }
         return all
-    }
-}
-
-/// A real L2 daemon on a free port of the loopback interface.
-enum TestDaemon {
-    static func run<Value>(
-        in directory: String, memory: Int = 0, _ body: (_ url: String) async throws -> Value
-    ) async throws -> Value {
-        let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
-        let server = CacheServer(
-            configuration: .init(storeDirectory: directory, capacity: 256 << 20, memoryBytes: memory),
-            logger: ClientFixture.logger, onReady: { continuation.yield($0) })
-        let group = ServiceGroup(
-            configuration: .init(services: [.init(service: server)], logger: ClientFixture.logger))
-        let running = Task {
-            defer { continuation.finish() }
-            try await group.run()
-        }
-        guard let port = await ports.first(where: { _ in true }) else {
-            try await running.value
-            throw CancellationError()
-        }
-        let result: Result<Value, any Error>
-        do { result = .success(try await body("http://127.0.0.1:\(port)")) } catch { result = .failure(error) }
-        await group.triggerGracefulShutdown()
-        try await running.value
-        return try result.get()
     }
 }
 

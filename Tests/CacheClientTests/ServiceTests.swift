@@ -3,6 +3,7 @@ import CacheCore
 import Logging
 import NIOCore
 import ServiceLifecycle
+import TestSupport
 import Testing
 
 /// A cache among the services of an agent.
@@ -14,9 +15,9 @@ import Testing
         var configuration = CacheConfiguration(l1Directory: fixture("l1"), l1Capacity: 64 << 20, l3: fixture.store)
         configuration.memoryBytes = 0
         configuration.setNoDeadlines()
-        let cache = try await LayerCache.open(configuration, logger: ClientFixture.logger)
+        let cache = try await LayerCache.open(configuration, logger: .quiet)
         let group = ServiceGroup(
-            configuration: .init(services: [.init(service: cache)], logger: ClientFixture.logger))
+            configuration: .init(services: [.init(service: cache)], logger: .quiet))
         async let end: Void = group.run()
         #expect(try await fixture.readAll(cache).bytes == content)
         await group.triggerGracefulShutdown()
@@ -24,7 +25,9 @@ import Testing
         // L1 is free again, and holds what was read.
         try await fixture.withCache(l1: fixture("l1")) { cache in
             let (bytes, counts) = try await fixture.readAll(cache)
-            #expect(bytes == content && counts.l1.chunks == 2 && counts.l3.chunks == 0)
+            #expect(bytes == content)
+            #expect(counts.l1.chunks == 2)
+            #expect(counts.l3.chunks == 0)
         }
     }
 }

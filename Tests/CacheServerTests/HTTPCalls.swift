@@ -4,6 +4,7 @@ import CacheServer
 import Foundation
 import NIOCore
 import NIOHTTP1
+import TestSupport
 import Testing
 
 /// What a well-behaved client gets to see.

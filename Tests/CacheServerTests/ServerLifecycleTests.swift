@@ -4,13 +4,13 @@ import Foundation
 import Logging
 import NIOCore
 import ServiceLifecycle
+import TestSupport
 import Testing
 
 /// Start, stop, start again: what a service manager and a disk do to a daemon.
 struct ServerLifecycleTests {
     @Test func restartKeepsChunks() async throws {
         let directory = try TemporaryDirectory()
-        defer { directory.remove() }
         let chunks = (0..<20).map { TestChunk(seed: $0) }
         try await TestServer.run(in: directory.path) { server async throws in
             for chunk in chunks { #expect(try await server.put(chunk).status == 201) }
@@ -24,7 +24,6 @@ struct ServerLifecycleTests {
 
     @Test func damagedChunkIsAnnouncedAndRepaired() async throws {
         let directory = try TemporaryDirectory()
-        defer { directory.remove() }
         let chunk = TestChunk(seed: 1, length: 200_000)
         let sound = TestChunk(seed: 2, length: 200_000)
         try await TestServer.run(in: directory.path) { server async throws in
@@ -68,7 +67,6 @@ struct ServerLifecycleTests {
 
     @Test func requestUnderWayIsFinishedBeforeTheEnd() async throws {
         let directory = try TemporaryDirectory()
-        defer { directory.remove() }
         let chunk = TestChunk(seed: 1)
         try await TestServer.run(in: directory.path) { server async throws in
             try await RawConnection.open(server.port) { idle async throws in
@@ -120,11 +118,9 @@ struct ServerLifecycleTests {
 
     @Test func cancellationEndsTheServer() async throws {
         let directory = try TemporaryDirectory()
-        defer { directory.remove() }
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let server = CacheServer(
-            configuration: ServerConfiguration(storeDirectory: directory.path, capacity: 1 << 28), logger: logger,
+            configuration: ServerConfiguration(storeDirectory: directory.path, capacity: 1 << 28), logger: .quiet,
             onReady: { continuation.yield($0) })
         let task = Task { try await server.run() }
         let port = try #require(await ports.first { _ in true })
@@ -140,11 +136,10 @@ struct ServerLifecycleTests {
     @Test func addressInUseIsOneClearError() async throws {
         try await TestServer.run { server async throws in
             let directory = try TemporaryDirectory()
-            defer { directory.remove() }
             let second = CacheServer(
                 configuration: ServerConfiguration(
                     port: server.port, storeDirectory: directory.path, capacity: 1 << 28),
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+                logger: .quiet)
             let error = await #expect(throws: CacheError.self) { try await second.run() }
             #expect(error?.code == .io)
             #expect(error?.description.contains("127.0.0.1:\(server.port)") == true)
@@ -153,12 +148,11 @@ struct ServerLifecycleTests {
 
     @Test func storeThatCannotBeOpenedIsOneClearError() async throws {
         let directory = try TemporaryDirectory()
-        defer { directory.remove() }
         let file = directory.path + "/file"
         #expect(FileManager.default.createFile(atPath: file, contents: Data("x".utf8)))
         let server = CacheServer(
             configuration: ServerConfiguration(storeDirectory: file, capacity: 1 << 28),
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            logger: .quiet)
         let error = await #expect(throws: CacheError.self) { try await server.run() }
         #expect(error?.description.contains(file) == true)
     }
@@ -167,7 +161,7 @@ struct ServerLifecycleTests {
         var configuration = ServerConfiguration(storeDirectory: "/nonexistent", capacity: 1 << 28)
         configuration.limits.connections = 0
         let server = CacheServer(
-            configuration: configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            configuration: configuration, logger: .quiet)
         let error = await #expect(throws: CacheError.self) { try await server.run() }
         #expect(error?.code == .invalidInput)
     }

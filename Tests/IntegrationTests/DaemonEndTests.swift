@@ -1,33 +1,37 @@
 import Foundation
 import Testing
 
-/// Signals and a log that nobody reads, as the daemon that runs meets them.
+/// What the daemon does on signals, and with a log that has no reader.
 struct DaemonEndTests {
-    /// Starts a daemon as `p` on `port`, with `begin(n)` for a PUT of which the daemon has welcomed the head, and `end(s)` for its status.
-    private func prelude(_ bench: Workbench, error: String = "subprocess.DEVNULL") -> String {
-        """
-        import json, signal, socket, subprocess, hashlib, os, http.client
-        p = subprocess.Popen(\([
-            Workbench.binary, "server", "--listen", "127.0.0.1:0", "--store", bench("l2"), "--capacity", "64MiB", "--json",
-        ]), stdout=subprocess.PIPE, stderr=\(error))
-        port = int(json.loads(p.stdout.readline())['listen'].split(':')[1])
-        body = os.urandom(300000)
-        def begin():
-            s = socket.create_connection(('127.0.0.1', port))
-            i = hashlib.sha256(body).hexdigest()
-            s.sendall(f'PUT /v1/chunks/{i} HTTP/1.1\\r\\nHost: x\\r\\nExpect: 100-continue\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n'.encode())
-            assert s.recv(99)[9:12] == b'100'
-            return s
-        def end(s):
-            s.sendall(body)
-            return s.recv(99)[9:12].decode()
-        def stopped():
-            # It has stopped listening.
-            while True:
-                try: socket.create_connection(('127.0.0.1', port)).close()
-                except ConnectionResetError: pass  # it was accepted at the last moment
-                except ConnectionRefusedError: return
-        """
+    /// Starts a daemon as `p` on `port`, with `begin(n)` for a PUT of which the daemon has welcomed the head, and
+    /// `end(s)` for its status.
+    private func prelude(_ bench: Workbench, error: String = "subprocess.DEVNULL") throws -> String {
+        let server = [
+            try Workbench.binary, "server", "--listen", "127.0.0.1:0", "--store", bench("l2"), "--capacity", "64MiB",
+            "--json",
+        ]
+        return """
+            import json, signal, socket, subprocess, hashlib, os, http.client
+            p = subprocess.Popen(\(server), stdout=subprocess.PIPE, stderr=\(error))
+            port = int(json.loads(p.stdout.readline())['listen'].split(':')[1])
+            body = os.urandom(300000)
+            def begin():
+                s = socket.create_connection(('127.0.0.1', port))
+                i = hashlib.sha256(body).hexdigest()
+                s.sendall(f'PUT /v1/chunks/{i} HTTP/1.1\\r\\nHost: x\\r\\nExpect: 100-continue\\r\\nContent-Length: \
+            {len(body)}\\r\\n\\r\\n'.encode())
+                assert s.recv(99)[9:12] == b'100'
+                return s
+            def end(s):
+                s.sendall(body)
+                return s.recv(99)[9:12].decode()
+            def stopped():
+                # It has stopped listening.
+                while True:
+                    try: socket.create_connection(('127.0.0.1', port)).close()
+                    except ConnectionResetError: pass  # it was accepted at the last moment
+                    except ConnectionRefusedError: return
+            """
     }
 
     @Test func requestUnderWayOutlivesTermination() async throws {
@@ -83,7 +87,8 @@ struct DaemonEndTests {
                 while not dropped:
                     p.send_signal(signal.SIGHUP)
                     text = ask('GET', '/metrics')[1].decode()
-                    dropped = int([l for l in text.splitlines() if l.startswith('layercache_log_dropped_total ')][0].split()[1])
+                    dropped = int([l for l in text.splitlines() if l.startswith('layercache_log_dropped_total \
+                ')][0].split()[1])
                 s = begin(); print(end(s), ask('GET', '/readyz')[0])
                 p.send_signal(signal.SIGTERM); print(p.wait(300))
                 """)

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// An L2 that is slow, silent, flapping or lying: the pull comes to its end without it, right to the byte.

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Ctrl-C and service managers: a verb cleans up after itself and says what ended it.
@@ -16,8 +17,10 @@ import Testing
             process.signal(number)
             let outcome = try await process.wait()
             if outcome.status == 0 { continue }
-            #expect(outcome.status == 128 + number && outcome.signal == nil, "\(arguments): \(outcome.error)")
-            #expect(outcome.error == "layercache: interrupted\n" && outcome.output.isEmpty)
+            #expect(outcome.status == 128 + number, "\(arguments): \(outcome.error)")
+            #expect(outcome.signal == nil, "\(arguments): \(outcome.error)")
+            #expect(outcome.error == "layercache: interrupted\n")
+            #expect(outcome.output.isEmpty)
             return
         }
         Issue.record("it was always too fast: \(arguments)")
@@ -25,8 +28,7 @@ import Testing
 
     private func hasBytes(_ bench: Workbench, _ directory: String) -> Bool {
         bench.files(below: directory).contains { path in
-            var status = stat()
-            return lstat(path, &status) == 0 && status.st_size > 0
+            (FileStatus(path)?.byteCount ?? 0) > 0
         }
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Kill -9 at any moment: nothing that was acknowledged is lost, and the next run works without help.
@@ -8,7 +9,7 @@ import Testing
 
     @Test func killedPushIsFinishedByTheNext() async throws {
         let seed = UInt64.random(in: 0..<1_000_000)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         let bench = try await Workbench()
         try await bench.python(
             "image('image', [base(), app(), tar([('x', noise(8, 6000000))])], ['+gzip', '', '+zstd'])")
@@ -35,13 +36,13 @@ import Testing
         try await bench.succeed(["verify", "acme/app:1", "--l3", bench.l3, "--keyring", bench.keyring])
         try await bench.pull("acme/app:1", "oci:\(bench("out")):1")
         #expect(try await bench.python("truth('out')") == bench.python("truth('image')"), "seed \(seed)")
-        // What the killed ones left is gone once somebody opened the store after them.
+        // What the killed ones left is gone once the store has been opened after them.
         #expect(temporaries(bench) == [], "seed \(seed)")
     }
 
     @Test func killedPullLeavesAUsableL1() async throws {
         let seed = UInt64.random(in: 0..<1_000_000)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         let bench = try await Workbench()
         try await bench.python("write('in', noise(4, 12000000))")
         try await bench.push("file:\(bench("in"))", "acme/f:1")
@@ -64,7 +65,7 @@ import Testing
     @Test(arguments: ["dir:new", "dir:there", "oci:new:1", "tar:new"])
     func killedPullIsNotInTheWayOfTheNext(_ form: String) async throws {
         let seed = UInt64.random(in: 0..<1_000_000)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         let bench = try await Workbench()
         try await bench.python(
             "os.mkdir('in'); [open(f'in/{i}', 'wb').write(noise(i, 1000000)) for i in range(12)]")
@@ -76,7 +77,8 @@ import Testing
             try await bench.kill(
                 try bench.start(bench.pullArguments("acme/f:1", destination)), onceGrown: bench.path,
                 by: .random(in: 0...13_000_000, using: &generator))
-            // What came to its end before is no business of this test, nor is what was killed in the short time of moving up.
+            // Pulls that ended before the kill are not tested here, nor are those killed in the moment of the final
+            // rename.
             let isDone = try await bench.shell("ls -d new there/0 2>/dev/null || true")
             if !isDone.isEmpty, form != "oci:new:1" { try await bench.shell("rm -rf new there; mkdir there") }
         }
@@ -86,10 +88,10 @@ import Testing
     }
 
     /// A chunk that got 201 is served after the daemon was killed and started again.
-    @Test(.enabled(if: Workbench.isInstalled("curl"), "needs curl"))
+    @Test(.enabled(if: BuiltProgram.isInstalled("curl"), "needs curl"))
     func acknowledgedPutsSurviveTheDaemon() async throws {
         let seed = UInt64.random(in: 0..<1_000_000)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         let bench = try await Workbench()
         for round in 0..<4 {
             let daemon = try await Daemon(bench)

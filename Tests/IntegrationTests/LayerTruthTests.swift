@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Single layers of every kind come back byte for byte.
@@ -8,14 +9,18 @@ import Testing
         let bench = try await Workbench()
         try await bench.python(
             """
-            out = io.BytesIO(tar([('a/b', noise(1, 700000)), ('long/' + 'x' * 80 + '/y', text(2, 1000)), ('empty', b'')], tarfile.\(format)))
+            out = io.BytesIO(tar([('a/b', noise(1, 700000)), ('long/' + 'x' * 80 + '/y', text(2, 1000)), ('empty', \
+            b'')], tarfile.\(format)))
             with tarfile.open(fileobj=out, mode='a', format=tarfile.\(format)) as t:
-                for kind, name, target in [(tarfile.SYMTYPE, 'link', '../b'), (tarfile.LNKTYPE, 'hard', 'a/b'), (tarfile.CHRTYPE, 'null', ''), (tarfile.FIFOTYPE, 'pipe', '')]:
-                    i = tarfile.TarInfo(name); i.type = kind; i.linkname = target; i.devmajor = 1; i.devminor = 3; t.addfile(i)
+                for kind, name, target in [(tarfile.SYMTYPE, 'link', '../b'), (tarfile.LNKTYPE, 'hard', 'a/b'), \
+            (tarfile.CHRTYPE, 'null', ''), (tarfile.FIFOTYPE, 'pipe', '')]:
+                    i = tarfile.TarInfo(name); i.type = kind; i.linkname = target; i.devmajor = 1; i.devminor = 3; \
+            t.addfile(i)
                 if '\(format)' != 'USTAR_FORMAT':
                     i = tarfile.TarInfo('n' * 200 + '/' + 'm' * 100); i.size = 5; t.addfile(i, io.BytesIO(b'12345'))
                 if '\(format)' == 'PAX_FORMAT':
-                    i = tarfile.TarInfo('attributes'); i.pax_headers = {'SCHILY.xattr.user.a': 'b', 'mtime': '1.5'}; t.addfile(i)
+                    i = tarfile.TarInfo('attributes'); i.pax_headers = {'SCHILY.xattr.user.a': 'b', 'mtime': '1.5'}; \
+            t.addfile(i)
             write('in.tar', out.getvalue())
             """)
         try await bench.push("tar:\(bench("in.tar"))", "acme/t:1")
@@ -28,7 +33,8 @@ import Testing
         let bench = try await Workbench()
         try await bench.shell(
             """
-            mkdir -p t/d && head -c 600000 /dev/urandom > t/d/big && echo x > t/d/small && ln t/d/small t/hard && ln -s d/small t/soft
+            mkdir -p t/d && head -c 600000 /dev/urandom > t/d/big && echo x > t/d/small && ln t/d/small t/hard && ln \
+            -s d/small t/soft
             truncate -s 3M t/holes && echo end >> t/holes
             sparse=; case \(format) in gnu|oldgnu|posix) sparse=--sparse;; esac
             tar --format=\(format) $sparse -C t -cf in.tar .
@@ -101,7 +107,8 @@ import Testing
             """
             with zipfile.ZipFile('in.zip', 'w') as z:
                 z.writestr(zipfile.ZipInfo('function/'), b'')
-                for i, (name, data) in enumerate([('function/main.py', text(1, 9000)), ('function/lib.so', noise(2, 800000)), ('empty', b'')]):
+                for i, (name, data) in enumerate([('function/main.py', text(1, 9000)), ('function/lib.so', noise(2, \
+            800000)), ('empty', b'')]):
                     z.writestr(zipfile.ZipInfo(name), data, [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED][i % 2])
             """)
         try await bench.push("zip:\(bench("in.zip"))", "acme/z:1")
@@ -119,8 +126,10 @@ import Testing
         let bench = try await Workbench()
         try await bench.shell(
             """
-            mkdir -p in/d/e in/empty && head -c 700000 /dev/urandom > in/d/big && echo script > in/d/e/run && chmod 4755 in/d/e/run
-            ln in/d/big in/hard && ln -s ../nowhere in/d/dangling && mkfifo in/pipe && chmod 700 in/empty && touch -d @1234567890 in/d/e/run
+            mkdir -p in/d/e in/empty && head -c 700000 /dev/urandom > in/d/big && echo script > in/d/e/run && chmod \
+            4755 in/d/e/run
+            ln in/d/big in/hard && ln -s ../nowhere in/d/dangling && mkfifo in/pipe && chmod 700 in/empty && touch -d \
+            @1234567890 in/d/e/run
             truncate -s 5M in/holes && touch 'in/name with $pecial "characters" ä'
             if [ $(id -u) = 0 ]; then chown 1234:4321 in/d/big; fi
             if command -v setfattr > /dev/null; then setfattr -n user.note -v kept in/d/big || true; fi
@@ -128,11 +137,13 @@ import Testing
         try await bench.push("dir:\(bench("in"))", "acme/d:1")
         try await bench.pull("acme/d:1", "dir:\(bench("out"))")
         let list =
-            "find . -printf '%P %y %m %U %G %s %T@ %l %n\\n' | sed -E 's/^( d [0-9]+ [0-9]+ [0-9]+) [0-9]+/\\1/; s/( d [0-9]+ [0-9]+ [0-9]+) [0-9]+/\\1/' | sort"
+            "find . -printf '%P %y %m %U %G %s %T@ %l %n\\n' | sed -E 's/^( d [0-9]+ [0-9]+ [0-9]+) [0-9]+/\\1/; "
+            + "s/( d [0-9]+ [0-9]+ [0-9]+) [0-9]+/\\1/' | sort"
         #expect(try await bench.shell("cd in && \(list)") == bench.shell("cd out && \(list)"))
         try await bench.shell("diff -r --no-dereference -x pipe in out && [ out/hard -ef out/d/big ]")
         try await bench.shell(
-            "if command -v getfattr > /dev/null; then diff <(cd in && getfattr -d d/big) <(cd out && getfattr -d d/big); fi"
+            "if command -v getfattr > /dev/null; then diff <(cd in && getfattr -d d/big) <(cd out && getfattr -d "
+                + "d/big); fi"
         )
     }
 }

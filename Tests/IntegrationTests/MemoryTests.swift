@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Resident memory of real processes, at images larger than what they may use.
@@ -31,7 +32,8 @@ import Testing
         #expect(try await taker.wait().status == 0)
     }
 
-    /// Pages of L1's files do not stay in the process: not of chunks that were read, and not of those that made room for others.
+    /// Pages of L1's files do not stay in the process: not of chunks that were read, and not of those that made room
+    /// for others.
     private func throughL1(_ bench: Workbench, _ capacity: String, rounds: Int) async throws {
         try await bench.shell("rm -rf l1")
         for round in 0..<rounds {

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Machines that have little of something: a verb says so in a line, or goes on with less.
@@ -82,9 +83,10 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Workbench.isRoot && Workbench.isInstalled("setpriv"))) func fewThreads() async throws {
+    @Test(.enabled(if: Workbench.isRoot && BuiltProgram.isInstalled("setpriv"))) func fewThreads() async throws {
         let bench = try await bench()
-        // A user that nobody else is: root has no such limit.
+        // A user number that no other process has: the limit counts all processes of a user, and root has no such
+        // limit.
         let user = 3_000_000 + Int.random(in: 0..<1_000_000)
         try await bench.shell("chown -R \(user) . && chmod 755 . && cp '\(Workbench.binary)' lc && chmod 755 lc")
         let program = ["setpriv", "--reuid", "\(user)", "--clear-groups"]
@@ -114,7 +116,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: Workbench.isRoot && Workbench.isInstalled("unshare"))) func withoutProc() async throws {
+    @Test(.enabled(if: Workbench.isRoot && BuiltProgram.isInstalled("unshare"))) func withoutProc() async throws {
         let bench = try await bench()
         let probe = try await ChildProcess("unshare", ["-m", "true"], in: bench(".out")).wait()
         guard probe.status == 0 else { return }
@@ -126,13 +128,15 @@ import Testing
                 ["-m", "--propagation", "private", "/bin/bash", "-c", "\(shell); exec \"$0\" \"$@\"", Workbench.binary]
                     + verb, in: bench(".out")
             ).wait()
-            #expect(outcome.status == 1 && outcome.errorLines.count == 1, "\(verb[0]): \(outcome.error)")
-            #expect(outcome.error.contains("/proc") && outcome.output.isEmpty)
+            #expect(outcome.status == 1, "\(verb[0]): \(outcome.error)")
+            #expect(outcome.errorLines.count == 1, "\(verb[0]): \(outcome.error)")
+            #expect(outcome.error.contains("/proc"))
+            #expect(outcome.output.isEmpty)
         }
     }
 
     /// A board without a battery starts in 1970, one with a bad one before.
-    @Test(.enabled(if: Workbench.isInstalled("gcc"))) func aClockBefore1970() async throws {
+    @Test(.enabled(if: BuiltProgram.isInstalled("gcc"))) func aClockBefore1970() async throws {
         let bench = try await bench()
         try await bench.shell(
             #"""
@@ -144,7 +148,8 @@ import Testing
             #include <unistd.h>
             int clock_gettime(clockid_t clock, struct timespec *now) {
                 int result = syscall(SYS_clock_gettime, clock, now);
-                if (result == 0 && clock != CLOCK_MONOTONIC && clock < 7 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+                if (result == 0 && clock != CLOCK_MONOTONIC && clock < 7 && (clock == CLOCK_REALTIME || clock == \#
+            CLOCK_REALTIME_COARSE))
                     now->tv_sec -= 4000000000L;
                 return result;
             }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What `push --repair` heals beside chunks and manifests, and what a push says besides.
@@ -33,14 +34,16 @@ import Testing
         let line = try await bench.fail(push(bench, "other", "acme/g:1"))
         #expect(line.contains("generations/000001/state"))
         let outcome = try await bench.run(push(bench, "other", "acme/g:1", ["--repair"]))
-        #expect(outcome.status == 0 && outcome.error.contains("generations/000001/state"), "\(outcome.error)")
+        #expect(outcome.status == 0, "\(outcome.error)")
+        #expect(outcome.error.contains("generations/000001/state"), "\(outcome.error)")
         #expect(outcome.errorLines.count == 1)
         #expect(try (bench.bytes(state) == whole) == (kind == "restored"))
         // What was there stays readable, and pushing goes on without any more ado.
         try await expectWhole(bench, "in", "acme/f:1")
         try await expectWhole(bench, "other", "acme/g:1")
         let next = try await bench.run(push(bench, "in", "acme/h:1"))
-        #expect(next.status == 0 && next.error.isEmpty, "\(next.error)")
+        #expect(next.status == 0, "\(next.error)")
+        #expect(next.error.isEmpty, "\(next.error)")
         try await expectWhole(bench, "in", "acme/h:1")
     }
 
@@ -51,7 +54,8 @@ import Testing
         try await bench.shell("rm -rf l3/generations/000001/chunks/*")
         try await bench.fail(bench.pullArguments("acme/f:1", "file:\(bench("out"))"))
         let repaired = try await bench.push("file:\(bench("in"))", "acme/f:1", ["--repair"])
-        #expect(repaired.chunks.new == repaired.chunks.total && repaired.chunks.new == 3)
+        #expect(repaired.chunks.new == repaired.chunks.total)
+        #expect(repaired.chunks.new == 3)
         try await expectWhole(bench, "in", "acme/f:1")
     }
 
@@ -71,7 +75,8 @@ import Testing
         daemon = try await Daemon(bench)
         let again = try await bench.pull(
             "acme/f:1", "file:\(bench("out"))", ["--l1", bench.l1, "--l2", daemon.url, "--quiet"])
-        #expect(again.repaired.l1 == 1 && again.tiers.l3.chunks == 3)
+        #expect(again.repaired.l1 == 1)
+        #expect(again.tiers.l3.chunks == 3)
         #expect(try daemon.process.text(daemon.process.errorPath).contains("starts empty"))
     }
 
@@ -79,15 +84,18 @@ import Testing
     @Test func anotherKeyOfTheTenantIsNamed() async throws {
         let bench = try await bench()
         let again = try await bench.run(push(bench, "in", "acme/f:1"))
-        #expect(again.status == 0 && again.error.isEmpty)
+        #expect(again.status == 0)
+        #expect(again.error.isEmpty)
         try await bench.succeed([
             "keygen", "acme", "--keyring", bench("new.json"), "--deployment-from", bench.keyring, "--quiet",
         ])
         let outcome = try await bench.run(
             ["push", "file:\(bench("in"))", "acme/f:1", "--l3", bench.l3, "--keyring", bench("new.json")])
-        #expect(outcome.status == 0 && outcome.errorLines.count == 1, "\(outcome.error)")
+        #expect(outcome.status == 0, "\(outcome.error)")
+        #expect(outcome.errorLines.count == 1, "\(outcome.error)")
         #expect(outcome.error.contains("acme/f:1 was sealed with another key of tenant acme"))
         let quiet = try await bench.run(push(bench, "in", "acme/f:1", ["--quiet"]))
-        #expect(quiet.status == 0 && quiet.error.isEmpty)
+        #expect(quiet.status == 0)
+        #expect(quiet.error.isEmpty)
     }
 }

@@ -2,7 +2,8 @@ import CacheCore
 import Glibc
 import NIOCore
 
-/// `object-exerciser put DIR SEED`: puts objects named by the SHA-256 of their bytes, eight at a time, until it is killed.
+/// `object-exerciser put DIR SEED`: puts objects named by the SHA-256 of their bytes, eight at a time, until it is
+/// killed.
 /// `object-exerciser count DIR KEY TIMES`: adds one to the number in an object, TIMES times, by compare-and-swap.
 /// `object-exerciser keygen FILE PREFIX TIMES`: adds the tenants PREFIX0, PREFIX1, ... to a keyring.
 /// One line on standard output after each step.

@@ -1,11 +1,12 @@
 import CacheCore
 import Glibc
 import NIOCore
+import TestSupport
 
 /// A store that is damaged again and again while it is in use. A crash ends the process; wrong bytes throw.
 struct LiveDamage {
-    /// How the damage comes: by `write`, which the file's times tell of; by a map, where the filesystem notes no time for that (tmpfs); or by
-    /// `write` while the store writes.
+    /// How the damage comes: by `write`, which the file's times tell of; by a map, where the filesystem notes no time
+    /// for that (tmpfs); or by `write` while the store writes.
     enum Way: CaseIterable { case written, mapped, meanwhile }
 
     let directory: String

@@ -1,4 +1,7 @@
-/// Where damage hurts: most of a store is chunks, so pages that LMDB reads itself are chosen far more often than their share.
+import TestSupport
+
+/// Where damage hurts: most of a store is chunks, so pages that LMDB reads itself are chosen far more often than their
+/// share.
 struct Places {
     private static let page = 4096
 

@@ -1,37 +1,15 @@
 import CacheCore
 import NIOCore
+import TestSupport
 
-/// SplitMix64: the same numbers for the same seed, everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
-}
-
-/// Chunks that can be made again from a number. Their sizes are those of sealed chunks of real images: many around 200 KiB, some raw.
+/// Chunks that can be made again from a number. Their sizes are those of sealed chunks of real images: many around 200
+/// KiB, some raw.
 struct SampleChunks {
     private let noise: ByteBuffer
 
     init() {
         var generator = SeededGenerator(seed: 1)
-        // By a pointer: a buffer's own ways to write a number cost a debug build a microsecond each.
-        let words = [UInt64](unsafeUninitializedCapacity: 2 * ChunkLimits.sealedBytes / 8) { words, count in
-            count = words.count
-            var index = 0
-            while index < count {
-                words[index] = generator.next()
-                index += 1
-            }
-        }
-        noise = words.withUnsafeBytes { ByteBuffer(bytes: $0) }
+        noise = generator.buffer(2 * ChunkLimits.sealedBytes)
     }
 
     static func length(_ number: UInt64) -> Int {

@@ -2,8 +2,10 @@ import CacheCore
 import Glibc
 import Logging
 import NIOCore
+import TestSupport
 
-/// `store-exerciser churn DIR CAPACITY SEED OPERATIONS`: puts and reads (0 operations: until it is killed; one line a commit).
+/// `store-exerciser churn DIR CAPACITY SEED OPERATIONS`: puts and reads (0 operations: until it is killed; one line a
+/// commit).
 /// `store-exerciser fuzz DIR CAPACITY SEED COUNT`: damages copies of the store in DIR and uses them.
 /// `store-exerciser live DIR CAPACITY SEED COUNT`: damages the store in DIR while it is in use.
 /// Ends with 0 if all bytes were right.
@@ -64,8 +66,8 @@ struct StoreExerciser {
 }
 
 extension ChunkStore {
-    /// Stores a chunk if there is room for it; whether there was. Between processes there may be none for a moment: one that the system
-    /// has put aside in the middle of a read keeps the pages that were freed since.
+    /// Stores a chunk if there is room for it; whether there was. Between processes there may be none for a moment: one
+    /// that the system has put aside in the middle of a read keeps the pages that were freed since.
     func putUnlessFull(_ id: ChunkID, _ bytes: ByteBuffer) async throws -> Bool {
         do {
             _ = try await put(id, bytes)

@@ -1,6 +1,7 @@
 import CacheCore
 import Glibc
 import NIOCore
+import TestSupport
 
 /// One damaged copy of a store, opened and used through a whole cycle. A crash ends the process; wrong bytes throw.
 struct StoreFuzz {

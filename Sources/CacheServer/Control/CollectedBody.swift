@@ -3,7 +3,7 @@ internal import Hummingbird
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 
-/// Takes what a Hummingbird response would stream, as one buffer.
+/// Collects the body of a Hummingbird response, which would be streamed otherwise, in one buffer.
 struct CollectedBody: ResponseBodyWriter {
     private let content: NIOLockedValueBox<ByteBuffer>
 

@@ -5,17 +5,12 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import Synchronization
 
-/// Everything but chunks: statistics, metrics, health. A Hummingbird router behind the chunk path's own connections.
+/// The control plane: answers requests for statistics, metrics and health. A Hummingbird router; the connections themselves belong to
+/// the chunk path, which asks it through ``ControlResponder``.
 ///
-/// The dashboard at `/` becomes one more route of ``routes(_:)``; what must guard all of them (authentication) a middleware there.
-struct ControlPlane: Sendable {
-    /// A whole response: pages here are small, so none is streamed.
-    struct Response: Sendable {
-        let head: ResponseHead
-        let content: ByteBuffer
-    }
-
-    private let responder: RouterResponder<BasicRequestContext>
+/// The dashboard at `/` becomes one more route of ``routes(_:)``; authentication for all of them becomes a middleware there.
+struct ControlPlane: ControlResponder {
+    private let responder: RouterResponder<ControlContext>
     private let logger: Logger
 
     init(_ inspector: ServerInspector, logger: Logger) {
@@ -23,8 +18,8 @@ struct ControlPlane: Sendable {
         responder = Self.routes(inspector).buildResponder()
     }
 
-    private static func routes(_ inspector: ServerInspector) -> Router<BasicRequestContext> {
-        let router = Router(context: BasicRequestContext.self)
+    private static func routes(_ inspector: ServerInspector) -> Router<ControlContext> {
+        let router = Router(context: ControlContext.self)
         router.get("healthz") { _, _ in text(.ok, "alive\n") }
         router.get("readyz") { _, _ in
             inspector.isReady
@@ -40,38 +35,40 @@ struct ControlPlane: Sendable {
     }
 
     private static func text(
-        _ status: HTTPResponse.Status, _ text: String, type: String = "text/plain; charset=utf-8"
+        _ status: HTTPResponse.Status, _ text: String, type: String = plainText
     ) -> Hummingbird.Response {
         Hummingbird.Response(
             status: status, headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(string: text)))
     }
 
-    /// Answers a GET (or the GET that a HEAD stands for) of `path`.
-    func respond(to path: String, channel: any Channel) async -> Response {
+    func respond(to path: String) async -> ControlResponse {
         let request = Request(
             head: HTTPRequest(method: .get, scheme: "http", authority: nil, path: path),
             body: RequestBody(buffer: ByteBuffer()))
-        let context = BasicRequestContext(source: ApplicationRequestContextSource(channel: channel, logger: logger))
         do {
+            let context = ControlContext(source: ControlContext.Source(logger: logger))
             let response = try await responder.respond(to: request, context: context)
             var content = try await CollectedBody.collect(response.body)
             if content.readableBytes == 0 { content = ByteBuffer(string: "\(response.status.reasonPhrase)\n") }
-            return Response(head: ResponseHead(response, length: content.readableBytes), content: content)
+            return ControlResponse(response, content: content)
         } catch {
             logger.warning("a control request failed", metadata: ["path": "\(path)", "error": "\(error)"])
-            let line = ByteBuffer(string: "the daemon could not answer; its log says why\n")
-            return Response(head: .text(.internalServerError, length: line.readableBytes), content: line)
+            return ControlResponse(
+                status: .internalServerError, contentType: Self.plainText,
+                content: ByteBuffer(string: "the daemon could not answer; its log says why\n"))
         }
     }
+
+    fileprivate static let plainText = "text/plain; charset=utf-8"
 }
 
-extension ResponseHead {
-    fileprivate init(_ response: Hummingbird.Response, length: Int) {
+extension ControlResponse {
+    fileprivate init(_ response: Hummingbird.Response, content: ByteBuffer) {
         self.init(
             status: HTTPResponseStatus(statusCode: response.status.code),
-            contentType: response.headers[.contentType] ?? "text/plain; charset=utf-8", contentLength: length)
-        for field in response.headers where field.name != .contentType && field.name != .contentLength {
-            fields.append((field.name.rawName, field.value))
-        }
+            contentType: response.headers[.contentType] ?? ControlPlane.plainText,
+            fields: response.headers.filter { $0.name != .contentType && $0.name != .contentLength }
+                .map { ($0.name.rawName, $0.value) },
+            content: content)
     }
 }

@@ -1,10 +1,9 @@
 internal import CacheStore
 internal import FoundationEssentials
-internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import Synchronization
 
-/// Looks at the running daemon from the control plane: sums the counters of all event loops when somebody asks.
+/// Reads the state of the running daemon for the control plane. Each read sums the counters of all event loops anew; none is kept.
 final class ServerInspector: Sendable {
     private let configuration: ServerConfiguration
     private let state: ServerState
@@ -12,11 +11,11 @@ final class ServerInspector: Sendable {
     private let time: ServerTime
     private let started: NIODeadline
     private let droppedLogLines: @Sendable () -> Int
-    private let lanes = NIOLockedValueBox<[NIOLoopBound<Lane>]>([])
+    private let metrics: MetricsRegistry
 
     init(
-        configuration: ServerConfiguration, state: ServerState, tiers: ChunkTiers, time: ServerTime,
-        droppedLogLines: @escaping @Sendable () -> Int
+        configuration: ServerConfiguration, state: ServerState, tiers: ChunkTiers, metrics: MetricsRegistry,
+        time: ServerTime, droppedLogLines: @escaping @Sendable () -> Int
     ) {
         self.time = time
         started = time.now()
@@ -24,47 +23,36 @@ final class ServerInspector: Sendable {
         self.configuration = configuration
         self.state = state
         self.tiers = tiers
-    }
-
-    func watch(_ lanes: [NIOLoopBound<Lane>]) {
-        self.lanes.withLockedValue { $0 = lanes }
+        self.metrics = metrics
     }
 
     var isReady: Bool { state.isReady.load(ordering: .relaxed) && tiers.store.isServing }
 
-    private func requestMetrics() async throws -> RequestMetrics {
-        var sum = RequestMetrics()
-        for lane in lanes.withLockedValue({ $0 }) {
-            sum.add(try await lane.eventLoop.submit { lane.value.snapshot }.get())
-        }
-        return sum
-    }
-
     func statistics() async throws -> ServerStatistics {
-        let requests = try await requestMetrics()
+        let counted = try await metrics.sum()
         let memory = tiers.memory.usage
         let disk = tiers.store.statistics
         return ServerStatistics(
             uptimeSeconds: Double((time.now() - started).nanoseconds) / 1e9,
             memory: .init(
                 chunks: memory.chunks, bytes: memory.bytes, capacity: configuration.memoryBytes,
-                hits: requests.memoryHits,
+                hits: counted.reads.memoryHits,
                 evictions: memory.evictions),
             disk: .init(
                 chunks: Int(disk.chunks), bytes: Int(disk.bytesUsed), capacity: Int(clamping: disk.capacity),
-                hits: requests.diskHits, evictions: Int(disk.evictions)),
-            misses: requests.misses, repairs: requests.damaged,
+                hits: counted.reads.diskHits, evictions: Int(disk.evictions)),
+            misses: counted.reads.misses, repairs: counted.reads.damaged,
             puts: .init(
-                stored: requests.stored, alreadyPresent: requests.alreadyPresent, refused: requests.refusedPuts),
-            requests: requests.totalResponses, refusals: requests.refusals, bytesIn: requests.bytesIn,
-            bytesOut: requests.bytesOut, bytesInFlight: requests.bytesInFlight,
+                stored: counted.puts.stored, alreadyPresent: counted.puts.alreadyPresent, refused: counted.puts.refused),
+            requests: counted.totalResponses, refusals: counted.requests.refused, bytesIn: counted.requests.bytesIn,
+            bytesOut: counted.requests.bytesOut, bytesInFlight: counted.present.bytesInFlight,
             connections: .init(
-                open: requests.openConnections, accepted: requests.connectionsAccepted,
-                refused: requests.refusedConnections, timedOut: requests.timeouts))
+                open: counted.present.connections, accepted: counted.connections.accepted,
+                refused: counted.connections.refused, timedOut: counted.connections.timedOut))
     }
 
     func prometheusText() async throws -> String {
-        let requests = try await requestMetrics()
+        let counted = try await metrics.sum()
         let statistics = try await statistics()
         var out = PrometheusText()
         out.family("layercache_requests_total", "counter", "Responses by request method and status class.")
@@ -72,27 +60,35 @@ final class ServerInspector: Sendable {
             for (column, status) in RequestMetrics.statusClasses.enumerated() {
                 out.sample(
                     "layercache_requests_total", "{method=\"\(method)\",status=\"\(status)\"}",
-                    requests.responses(method: row, statusClass: column))
+                    counted.responses(method: row, statusClass: column))
             }
         }
-        out.counter("layercache_received_bytes_total", "Bytes of request bodies.", requests.bytesIn)
-        out.counter("layercache_sent_bytes_total", "Bytes of response bodies.", requests.bytesOut)
+        out.counter("layercache_received_bytes_total", "Bytes of request bodies.", counted.requests.bytesIn)
+        out.counter("layercache_sent_bytes_total", "Bytes of response bodies.", counted.requests.bytesOut)
         out.counter(
             "layercache_chunk_hits_total", "Chunks asked for and found, by tier.", label: "tier",
-            [("memory", requests.memoryHits), ("disk", requests.diskHits)])
-        out.counter("layercache_chunk_misses_total", "Chunks asked for and found in no tier.", requests.misses)
-        out.counter("layercache_chunk_repairs_total", "Damaged chunks found, dropped and announced.", requests.damaged)
+            [("memory", counted.reads.memoryHits), ("disk", counted.reads.diskHits)])
+        out.counter("layercache_chunk_misses_total", "Chunks asked for and found in no tier.", counted.reads.misses)
+        out.counter(
+            "layercache_chunk_repairs_total", "Damaged chunks found, dropped and announced.", counted.reads.damaged)
         out.counter(
             "layercache_chunk_puts_total", "Chunks put, by outcome.", label: "outcome",
-            [("stored", requests.stored), ("present", requests.alreadyPresent), ("refused", requests.refusedPuts)])
-        out.counter("layercache_ids_asked_total", "Ids in requests for what is missing.", requests.idsAsked)
-        out.counter("layercache_refusals_total", "Requests answered with a status of 500 or above.", requests.refusals)
-        out.counter("layercache_waits_total", "Requests that stood in line for room in flight.", requests.waits)
-        out.counter("layercache_timeouts_total", "Connections and requests whose time was over.", requests.timeouts)
+            [
+                ("stored", counted.puts.stored), ("present", counted.puts.alreadyPresent),
+                ("refused", counted.puts.refused),
+            ])
+        out.counter("layercache_ids_asked_total", "Ids in requests for what is missing.", counted.requests.idsAsked)
         out.counter(
-            "layercache_malformed_total", "Connections ended because what came was not HTTP.", requests.malformed)
+            "layercache_refusals_total", "Requests answered with a status of 500 or above.", counted.requests.refused)
+        out.counter("layercache_waits_total", "Requests that stood in line for room in flight.", counted.requests.waits)
         out.counter(
-            "layercache_vanished_total", "Connections that ended in the middle of a request.", requests.vanished)
+            "layercache_timeouts_total", "Connections and requests whose time was over.", counted.connections.timedOut)
+        out.counter(
+            "layercache_malformed_total", "Connections ended because what came was not HTTP.",
+            counted.requests.malformed)
+        out.counter(
+            "layercache_vanished_total", "Connections that ended in the middle of a request.",
+            counted.connections.vanished)
         out.counter(
             "layercache_evictions_total", "Chunks dropped to make room, by tier.", label: "tier",
             [("memory", statistics.memory.evictions), ("disk", statistics.disk.evictions)])
@@ -106,20 +102,21 @@ final class ServerInspector: Sendable {
         out.gauge("layercache_memory_bytes", "Bytes of chunks in memory.", statistics.memory.bytes)
         out.gauge(
             "layercache_memory_capacity_bytes", "Bytes of chunks that memory may hold.", statistics.memory.capacity)
-        out.gauge("layercache_connections", "Connections that are open.", requests.openConnections)
-        out.counter("layercache_connections_total", "Connections accepted.", requests.connectionsAccepted)
+        out.gauge("layercache_connections", "Connections that are open.", counted.present.connections)
+        out.counter("layercache_connections_total", "Connections accepted.", counted.connections.accepted)
         out.counter(
-            "layercache_connections_refused_total", "Connections beyond the limit.", requests.refusedConnections)
+            "layercache_connections_refused_total", "Connections beyond the limit.", counted.connections.refused)
         out.counter(
             "layercache_connections_evicted_total", "Waiting connections that gave way to new ones.",
-            requests.evictedConnections)
-        out.gauge("layercache_in_flight_bytes", "Bytes of chunks held for requests.", requests.bytesInFlight)
-        out.gauge("layercache_in_flight_requests", "Requests that hold room in flight.", requests.requestsInFlight)
+            counted.connections.evicted)
+        out.gauge("layercache_in_flight_bytes", "Bytes of chunks held for requests.", counted.present.bytesInFlight)
+        out.gauge(
+            "layercache_in_flight_requests", "Requests that hold room in flight.", counted.present.requestsInFlight)
         out.counter(
             "layercache_log_dropped_total", "Lines of the log that nobody read in time.", droppedLogLines())
         out.histogram(
             "layercache_request_seconds", "Time of successful chunk requests, first byte in to last byte out.",
-            [("GET", requests.getSeconds), ("PUT", requests.putSeconds)])
+            [("GET", counted.getSeconds), ("PUT", counted.putSeconds)])
         return out.text
     }
 }

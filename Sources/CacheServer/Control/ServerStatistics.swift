@@ -1,7 +1,7 @@
 /// What `GET /v1/stats` answers, as JSON with these names. Counters begin at the start of the daemon; sizes are bytes.
 public struct ServerStatistics: Codable, Sendable, Hashable {
     /// What a tier holds and has dropped to make room.
-    public struct Tier: Codable, Sendable, Hashable {
+    public struct TierStatistics: Codable, Sendable, Hashable {
         public var chunks: Int
         public var bytes: Int
         public var capacity: Int
@@ -9,12 +9,17 @@ public struct ServerStatistics: Codable, Sendable, Hashable {
         public var evictions: Int
     }
 
+    /// The name that users know it by.
+    public typealias Tier = TierStatistics
+
+    /// PUTs of chunks by what became of them.
     public struct Puts: Codable, Sendable, Hashable {
         public var stored: Int
         public var alreadyPresent: Int
         public var refused: Int
     }
 
+    /// Connections that are open now, and counts since the start.
     public struct Connections: Codable, Sendable, Hashable {
         public var open: Int
         public var accepted: Int
@@ -22,19 +27,26 @@ public struct ServerStatistics: Codable, Sendable, Hashable {
         public var timedOut: Int
     }
 
+    /// Seconds since the daemon started.
     public var uptimeSeconds: Double
-    public var memory: Tier
-    public var disk: Tier
+    /// Chunks in memory.
+    public var memory: TierStatistics
+    /// Chunks in the store on disk.
+    public var disk: TierStatistics
     /// Chunks that were asked for and found in no tier.
     public var misses: Int
     /// Damaged chunks that were found, dropped and announced to the client as a repair.
     public var repairs: Int
     public var puts: Puts
+    /// Responses of all kinds.
     public var requests: Int
     /// Requests and chunks turned away with 503, 507 or 500.
     public var refusals: Int
+    /// Bytes of request bodies.
     public var bytesIn: Int
+    /// Bytes of response bodies.
     public var bytesOut: Int
+    /// Bytes of chunks held for requests now.
     public var bytesInFlight: Int
     public var connections: Connections
 }

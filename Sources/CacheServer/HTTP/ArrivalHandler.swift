@@ -1,6 +1,7 @@
 import NIOCore
 
-/// Tells a connection of bytes that arrive, in front of the parser: of an incomplete head that says nothing, as of the end of the input.
+/// Tells a connection that bytes have arrived, before the parser sees them. The parser itself reports nothing of an incomplete head, so without
+/// this a slow head would look like an idle connection.
 final class ArrivalHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer

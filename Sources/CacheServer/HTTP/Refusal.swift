@@ -1,7 +1,7 @@
 internal import CacheBase
 internal import NIOHTTP1
 
-/// An answer that says no: a status and one line for people.
+/// A response that refuses a request: a status and one line for people.
 struct Refusal: Error, Hashable {
     let status: HTTPResponseStatus
     let message: String
@@ -24,8 +24,8 @@ struct Refusal: Error, Hashable {
         Refusal(status: .payloadTooLarge, message: "\(what) is longer than \(limit) bytes")
     }
 
-    /// What a failure of the store looks like from outside.
-    /// - Parameter writing: whether it failed to take a chunk: then a failing disk is a full one to the client.
+    /// The answer to a client whose request the store failed.
+    /// - Parameter writing: whether the store failed to take a chunk. Then a failure of the disk is answered like a full disk, with 507.
     init(_ error: any Error, writing: Bool) {
         switch (error as? CacheError)?.code {
         case .overloaded, .closed, .timedOut, .conflict:
@@ -38,7 +38,7 @@ struct Refusal: Error, Hashable {
         }
     }
 
-    /// What the request parser found wrong.
+    /// The answer to input that the request parser refused.
     init(_ error: HTTPParserError) {
         switch error {
         case .headerOverflow:

@@ -17,7 +17,7 @@ struct RequestFields: Hashable {
             case 6 where name.matches("expect"):
                 if value.matches("100-continue") { awaitsContinue = true } else { hasUnknownExpectation = true }
             case 7 where name.matches("upgrade"): wantsUpgrade = true
-            // The parser has refused what is no number, what comes twice, and both kinds of framing at once.
+            // The parser has refused a length that is no number, a second one, and both kinds of framing at once.
             case 14 where name.matches("content-length"): contentLength = Int(value) ?? .max
             case 17 where name.matches("transfer-encoding"): isChunked = true
             default: break

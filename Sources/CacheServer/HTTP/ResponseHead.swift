@@ -2,7 +2,7 @@ internal import Glibc
 internal import NIOCore
 internal import NIOHTTP1
 
-/// The head of a response, written straight into the bytes that go out.
+/// The status and header fields of a response, written straight into the buffer that is sent.
 struct ResponseHead {
     var status: HTTPResponseStatus
     var contentType: String

@@ -1,6 +1,6 @@
 internal import CacheChunks
 
-/// Where a request target leads. Targets are compared byte by byte and never decoded, so there is one way to name a chunk.
+/// What a request target names. Targets are compared byte by byte and never percent-decoded, so a chunk has exactly one.
 enum Route: Hashable {
     /// `/v1/chunks/{id}`
     case chunk(ChunkID)

@@ -1,4 +1,4 @@
-/// How many requests took how long, in fixed buckets.
+/// How many requests took how long, in fixed buckets of time.
 struct Histogram: Sendable {
     /// Upper bounds of the buckets in seconds; one more bucket holds what is beyond the last.
     static let bounds: [Double] = [

@@ -20,7 +20,7 @@ struct PrometheusText {
         for (value, count) in values { sample(name, "{\(label)=\"\(value)\"}", count) }
     }
 
-    /// One histogram a method.
+    /// One histogram for each method.
     mutating func histogram(_ name: String, _ help: String, _ histograms: [(method: String, Histogram)]) {
         family(name, "histogram", help)
         for (method, histogram) in histograms {

@@ -1,51 +1,72 @@
 internal import NIOHTTP1
 
-/// What one event loop counts: plain integers, because nobody else touches them; they are summed when somebody asks.
+/// What one event loop counts: plain integers, because no other thread touches them. Readers get the sum over all event loops.
 struct RequestMetrics: Sendable {
     static let methods = ["GET", "HEAD", "PUT", "POST", "other"]
     static let statusClasses = ["1xx", "2xx", "3xx", "4xx", "5xx"]
 
+    struct Requests: Sendable {
+        /// Bytes of request and response bodies.
+        var bytesIn = 0
+        var bytesOut = 0
+        /// Requests that waited for the in-flight budget.
+        var waits = 0
+        /// Requests that the limits or the store turned away with a status of 500 or above.
+        var refused = 0
+        /// Requests that were not HTTP.
+        var malformed = 0
+        /// Ids asked about in `POST /v1/chunks/missing`.
+        var idsAsked = 0
+    }
+
+    /// GETs and HEADs of chunks, by where the chunk was.
+    struct Reads: Sendable {
+        var memoryHits = 0
+        var diskHits = 0
+        var misses = 0
+        /// GETs that found a damaged chunk: dropped, and announced as a repair to the client.
+        var damaged = 0
+    }
+
+    /// PUTs by what became of them.
+    struct Puts: Sendable {
+        var stored = 0
+        var alreadyPresent = 0
+        var refused = 0
+    }
+
+    struct Connections: Sendable {
+        var accepted = 0
+        /// Turned away because all others had something under way.
+        var refused = 0
+        /// Waited, and gave way to new ones.
+        var evicted = 0
+        /// Cut off, or their request refused, because their time was over.
+        var timedOut = 0
+        /// Ended by the client in the middle of a request.
+        var vanished = 0
+    }
+
+    /// How much there is at the moment of reading.
+    struct Present: Sendable {
+        var connections = 0
+        var bytesInFlight = 0
+        var requestsInFlight = 0
+    }
+
     /// Responses by method (row) and status class (column).
     private(set) var responses = [Int](repeating: 0, count: methods.count * statusClasses.count)
-    /// Bytes of request and response bodies.
-    var bytesIn = 0
-    var bytesOut = 0
-    /// GETs and HEADs of chunks, by where the chunk was.
-    var memoryHits = 0
-    var diskHits = 0
-    var misses = 0
-    /// GETs that found a damaged chunk: dropped, and announced as a repair to the client.
-    var damaged = 0
-    /// PUTs by what became of them.
-    var stored = 0
-    var alreadyPresent = 0
-    var refusedPuts = 0
-    /// Ids asked about in `POST /v1/chunks/missing`.
-    var idsAsked = 0
-    /// Requests that the limits or the store turned away with 503 or 507, and connections turned away.
-    var refusals = 0
-    var refusedConnections = 0
-    /// Requests that waited for room in flight.
-    var waits = 0
-    /// Connections and requests cut off because their time was over.
-    var timeouts = 0
-    /// Requests that were not HTTP.
-    var malformed = 0
-    /// Connections that ended in the middle of a request.
-    var vanished = 0
-    var connectionsAccepted = 0
-    /// Connections that waited and gave way to new ones.
-    var evictedConnections = 0
+    var requests = Requests()
+    var reads = Reads()
+    var puts = Puts()
+    var connections = Connections()
     /// Seconds from the first byte of a request until the kernel has taken its response.
     var getSeconds = Histogram()
     var putSeconds = Histogram()
+    var present = Present()
 
-    // The present, filled in when the counters are read.
-    var openConnections = 0
-    var bytesInFlight = 0
-    var requestsInFlight = 0
-
-    mutating func countResponse(_ method: HTTPMethod, _ status: HTTPResponseStatus) {
+    /// - Parameter method: `nil` for a response to what was no request.
+    mutating func countResponse(_ method: HTTPMethod?, _ status: HTTPResponseStatus) {
         let row =
             switch method {
             case .GET: 0
@@ -72,10 +93,11 @@ struct RequestMetrics: Sendable {
 
     private static var counters: [WritableKeyPath<RequestMetrics, Int>] {
         [
-            \.bytesIn, \.bytesOut, \.memoryHits, \.diskHits, \.misses, \.damaged, \.stored, \.alreadyPresent,
-            \.refusedPuts, \.idsAsked, \.refusals, \.refusedConnections, \.waits, \.timeouts, \.malformed,
-            \.vanished, \.connectionsAccepted, \.evictedConnections, \.openConnections, \.bytesInFlight,
-            \.requestsInFlight,
+            \.requests.bytesIn, \.requests.bytesOut, \.requests.waits, \.requests.refused, \.requests.malformed,
+            \.requests.idsAsked, \.reads.memoryHits, \.reads.diskHits, \.reads.misses, \.reads.damaged, \.puts.stored,
+            \.puts.alreadyPresent, \.puts.refused, \.connections.accepted, \.connections.refused,
+            \.connections.evicted, \.connections.timedOut, \.connections.vanished, \.present.connections,
+            \.present.bytesInFlight, \.present.requestsInFlight,
         ]
     }
 }

@@ -1,6 +1,6 @@
 internal import CLinux
 
-/// Keeps glibc's allocator from holding on to what the memory tier has let go of.
+/// Settings of glibc's allocator, so that memory which evicted chunks have freed goes back to the system.
 ///
 /// Chunks come and go on several threads, and glibc gives each an arena of its own that keeps freed chunks: 573 MB were seen where
 /// 256 MiB of chunks were held, and 300 to 350 with two arenas. Mapping each chunk by itself is exact, but costs
@@ -11,7 +11,7 @@ enum Allocator {
         mallopt(M_ARENA_MAX, 2)
     }
 
-    /// Gives free pages back to the system. Some milliseconds, during which others may wait to allocate.
+    /// Gives free pages back to the system. Takes some milliseconds, during which other threads may wait to allocate.
     static func returnFreePages() {
         malloc_trim(0)
     }

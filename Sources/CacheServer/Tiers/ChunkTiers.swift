@@ -6,22 +6,25 @@ internal import Glibc
 internal import NIOCore
 internal import NIOPosix
 
-/// The two tiers inside L2: chunks in memory above the chunk store. What blocks or hashes runs on threads of its own.
+/// The two tiers inside L2: chunks in memory above the chunk store. Everything that blocks or hashes runs on threads of a pool.
 final class ChunkTiers: Sendable {
     let memory: MemoryTier
     let store: ChunkStore
     private let threads: NIOThreadPool
 
+    /// What a read has brought.
     enum Found: Sendable {
         case chunk(ByteBuffer)
         case miss
-        /// It was there, but not what its name says; the store drops it.
+        /// The stored bytes do not have the hash that is their name; the store drops them.
         case damaged
     }
 
+    /// What became of a chunk that was put.
     enum Taken: Sendable {
         case stored
         case alreadyPresent
+        /// The bytes do not have the hash that is the name; nothing is stored.
         case notThatChunk
     }
 
@@ -44,7 +47,7 @@ final class ChunkTiers: Sendable {
         }
     }
 
-    /// The bytes that a chunk in the store has; `nil` for a miss. Nothing is read of the chunk itself, so nothing is verified.
+    /// The length in bytes of a chunk in the store; `nil` for a miss. The chunk itself is not read, so it is not verified.
     func length(of id: ChunkID, on eventLoop: any EventLoop) -> EventLoopFuture<Int?> {
         threads.runIfActive(eventLoop: eventLoop) { [store] in
             do {
@@ -57,7 +60,8 @@ final class ChunkTiers: Sendable {
 
     /// Verifies and stores a chunk; the future succeeds after the commit that holds it.
     ///
-    /// A verified chunk is kept in memory even if the store cannot take it: readers gain, and nobody is promised anything.
+    /// A verified chunk is kept in memory even if the store cannot take it: later GETs can be served, and the client still learns that the
+    /// chunk is not stored.
     func put(_ id: ChunkID, _ body: ByteBuffer, on eventLoop: any EventLoop) -> EventLoopFuture<Taken> {
         eventLoop.makeFutureWithTask { [memory, store, threads] in
             let isThatChunk = try await threads.runIfActive {
@@ -73,7 +77,8 @@ final class ChunkTiers: Sendable {
         }
     }
 
-    /// Zero bytes are sealed nowhere: such a body is a hole in a file or a proxy's mistake, whatever its hash.
+    /// Whether `bytes` are the sealed chunk of that name. Bytes that are all zero never are, whatever their hash: no sealed chunk looks like
+    /// that, but holes in files and faulty proxies do.
     private static func isChunk(_ bytes: UnsafeRawBufferPointer, _ id: ChunkID) -> Bool {
         guard let start = bytes.baseAddress, bytes.count > 0 else { return false }
         let isZero = bytes[0] == 0 && memcmp(start, start + 1, bytes.count - 1) == 0

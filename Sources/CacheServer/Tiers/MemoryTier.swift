@@ -3,9 +3,9 @@ internal import CacheStore
 internal import NIOCore
 internal import Synchronization
 
-/// Sealed chunks in memory, and the allocator's free pages given back now and then.
+/// The memory tier: sealed chunks in memory. Now and then it has the allocator give free pages back to the system.
 ///
-/// Chunks are verified before they come in and never change, so a hit is served as it is.
+/// Chunks are verified before they are inserted and never change, so a hit needs no check.
 final class MemoryTier: Sendable {
     private let cache: MemoryCache<ChunkID>
     /// Bytes that may still come in before free pages are given back.
@@ -21,7 +21,7 @@ final class MemoryTier: Sendable {
 
     func chunk(_ id: ChunkID) -> ByteBuffer? { cache.get(id) }
 
-    /// Keeps a chunk, and lets others go for it. Call it from a thread that may wait.
+    /// Keeps a chunk and evicts others if there is no room for it. Call it from a thread that may block.
     func insert(_ id: ChunkID, _ chunk: ByteBuffer) {
         cache.insert(id, chunk)
         let left = untrimmed.wrappingSubtract(chunk.storageCapacity, ordering: .relaxed).newValue

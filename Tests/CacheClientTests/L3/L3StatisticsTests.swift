@@ -1,5 +1,6 @@
 import CacheClient
 import CacheCore
+import TestSupport
 import Testing
 
 /// What a cache tells of its calls to L3.

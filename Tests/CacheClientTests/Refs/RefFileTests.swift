@@ -53,11 +53,13 @@ import Testing
         try file.remove(try name(1), seenUpTo: .max)
         try put(1, 10, seenAt: 5)
         try put(2, 20, seenAt: 6)
-        #expect(try value(1) == 10 && value(2) == 20)
+        #expect(try value(1) == 10)
+        #expect(try value(2) == 20)
         try file.remove(try name(1), seenUpTo: 4)
         #expect(try value(1) == 10)
         try file.remove(try name(1), seenUpTo: 5)
-        #expect(try value(1) == nil && value(2) == 20)
+        #expect(try value(1) == nil)
+        #expect(try value(2) == 20)
         // Its place is used again.
         try put(3, 30, seenAt: 7)
         #expect(try Data(contentsOf: URL(fileURLWithPath: file.path)).count == 2 * RememberedRef.byteCount)
@@ -82,8 +84,12 @@ import Testing
         for number in 0..<128 { try put(number, 1, seenAt: UInt64(1000 + number)) }
         try put(0, 1, seenAt: 5000)
         for number in 128..<130 { try put(number, 2, seenAt: UInt64(6000 + number)) }
-        #expect(try value(0) == 1 && value(1) == nil && value(2) == nil && value(3) == 1)
-        #expect(try value(128) == 2 && value(129) == 2)
+        #expect(try value(0) == 1)
+        #expect(try value(1) == nil)
+        #expect(try value(2) == nil)
+        #expect(try value(3) == 1)
+        #expect(try value(128) == 2)
+        #expect(try value(129) == 2)
         #expect(try Data(contentsOf: URL(fileURLWithPath: file.path)).count == 128 * RememberedRef.byteCount)
         #expect(RefFile(directory: "/", capacity: 1 << 30).places == 2048)
         #expect(RefFile(directory: "/", capacity: .max).places == 8192)
@@ -92,13 +98,17 @@ import Testing
     @Test func damageIsNoticedAndItsPlaceUsedAgain() throws {
         for number in 0..<3 { try put(number, UInt8(number), seenAt: 1) }
         try change { $0[RememberedRef.byteCount] ^= 1 }
-        #expect(try value(0) == 0 && value(1) == nil && value(2) == 2)
+        #expect(try value(0) == 0)
+        #expect(try value(1) == nil)
+        #expect(try value(2) == 2)
         guard case .none(damaged: 1) = try file.find(try name(1)) else {
             Issue.record("the damage was not noticed")
             return
         }
         try put(4, 4, seenAt: 2)
-        #expect(try value(0) == 0 && value(2) == 2 && value(4) == 4)
+        #expect(try value(0) == 0)
+        #expect(try value(2) == 2)
+        #expect(try value(4) == 4)
         #expect(try Data(contentsOf: URL(fileURLWithPath: file.path)).count == 3 * RememberedRef.byteCount)
         // Half a record at the end.
         try change { $0 += [1, 2, 3] }

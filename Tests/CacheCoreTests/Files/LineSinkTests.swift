@@ -4,7 +4,7 @@ import Logging
 import NIOPosix
 import Testing
 
-/// A log is written for those who read it, and nobody waits for those who do not.
+/// Log lines reach a reader that keeps up; one that does not keep up costs lines and never time.
 struct LineSinkTests {
     private func makePipe() throws -> (read: Int32, write: Int32) {
         var ends: [Int32] = [0, 0]
@@ -44,7 +44,7 @@ struct LineSinkTests {
         for _ in 0..<200 { sink.write(line) }
         let dropped = sink.dropped
         #expect(dropped > 0)
-        // Nobody reads: the end of the process does not wait for that.
+        // The pipe has no reader: the end of the process does not wait for one.
         sink.flush(within: 0.001)
         // Both on threads of their own.
         async let reading = NIOThreadPool.singleton.runIfActive { readAll(pipe.read) }

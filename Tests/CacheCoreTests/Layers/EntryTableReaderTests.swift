@@ -1,4 +1,5 @@
 import CacheCore
+import TestSupport
 import Testing
 
 @Suite struct EntryTableReaderTests {
@@ -49,7 +50,8 @@ import Testing
         let layer = try expectRoundTrip(tar.finished())
         #expect(
             layer.entryTable == Self.magic
-                // 17 bytes: a file with owners, a path of five bytes, mode 0o644, uid 1000, gid 1001, mtime 100, five bytes at the start.
+                // 17 bytes: a file with owners, a path of five bytes, mode 0o644, uid 1000, gid 1001, mtime 100, five
+                // bytes at the start.
                 + [17, 0x11, 0, 5] + Array("d/abc".utf8) + [0xA4, 0x03, 0xE8, 0x07, 0xE9, 0x07, 0xC8, 0x01, 5]
                 // 15 bytes: a link, four bytes of the path as before, owners, a second earlier, its target.
                 + [15, 0x13, 4, 1, UInt8(ascii: "d"), 0xA4, 0x03, 0xE8, 0x07, 0xE9, 0x07, 1, 3] + Array("abc".utf8)
@@ -78,7 +80,7 @@ import Testing
     }
 
     @Test func fuzz() throws {
-        var random = SeededRandom()
+        var random = SeededGenerator()
         var tar = TarBuilder()
         for number in 0..<60 {
             if number % 5 == 0 {

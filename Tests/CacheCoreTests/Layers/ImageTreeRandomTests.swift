@@ -1,4 +1,5 @@
 import CacheCore
+import TestSupport
 import Testing
 
 /// Random layers against a model that works as `umoci unpack` does, with whole paths in a dictionary instead of a tree.
@@ -103,7 +104,7 @@ import Testing
         }
     }
 
-    private func entry(_ random: inout SeededRandom, _ number: Int) -> LayerEntry {
+    private func entry(_ random: inout SeededGenerator, _ number: Int) -> LayerEntry {
         func path() -> String {
             var names: [String] = []
             for _ in 0..<Int.random(in: 1...3, using: &random) {
@@ -130,7 +131,7 @@ import Testing
         return file
     }
 
-    private func path2(_ random: inout SeededRandom) -> String {
+    private func path2(_ random: inout SeededGenerator) -> String {
         (0..<Int.random(in: 1...2, using: &random)).map { _ in
             ["a", "b", "c", "d"][Int.random(in: 0..<4, using: &random)]
         }
@@ -138,10 +139,10 @@ import Testing
     }
 
     @Test func asTheModel() throws {
-        var seeds = SeededRandom()
+        var seeds = SeededGenerator()
         var (compared, refused) = (0, 0)
         for _ in 0..<3000 {
-            var random = SeededRandom(seed: seeds.next())
+            var random = SeededGenerator(seed: seeds.next())
             let seed = random.seed
             var model = Model()
             var builder = ImageTreeBuilder(whiteouts: true)
@@ -190,11 +191,12 @@ import Testing
                 expected[path] =
                     "\(thing.entry.kind) \(thing.entry.permissions.mode) \(thing.entry.modificationTime.seconds) \(target) \(first)"
             }
-            try #require(
-                found == expected && model.things.keys.allSatisfy { $0.isEmpty || found[$0] != nil }, "seed \(seed)")
+            try #require(found == expected, "seed \(seed)")
+            try #require(model.things.keys.allSatisfy { $0.isEmpty || found[$0] != nil }, "seed \(seed)")
             compared += tree.count
         }
-        #expect(compared > 10_000 && refused > 100)
+        #expect(compared > 10_000)
+        #expect(refused > 100)
     }
 }
 

@@ -3,7 +3,8 @@ import Foundation
 import Testing
 
 extension LayerEntry {
-    /// An entry as a line of a table: `d/` a directory, `l -> t` a symbolic link, `h = t` a hard link, `p |` a pipe, else a file.
+    /// An entry as a line of a table: `d/` a directory, `l -> t` a symbolic link, `h = t` a hard link, `p |` a pipe,
+    /// else a file.
     init(_ line: String, mode: UInt16? = nil, mtime: Int64 = 7) {
         let kind: Kind
         var (path, target) = (line, "")
@@ -35,7 +36,8 @@ func tree(_ layers: [[LayerEntry]], whiteouts: Bool = true) throws -> ImageTree 
 }
 
 extension ImageTree {
-    /// Each node but the root, as ``LayerEntry/init(_:mode:mtime:)`` has them; hard links name the node that they are links to.
+    /// Each node but the root, as ``LayerEntry/init(_:mode:mtime:)`` has them; hard links name the node that they are
+    /// links to.
     var lines: [String] {
         (1..<count).map { node in
             let (inode, path) = (attributes(of: node), path(of: node).description)
@@ -224,7 +226,8 @@ extension ImageTree {
         link.content = DataRun(address: RegionAddress(rawValue: 0), length: 600)
         let linked = try tree([[LayerEntry("a", mode: 0o600), link]])
         let a = linked.attributes(of: 2)
-        #expect((a.mode, a.modificationTime.seconds, a.size, a.linkCount) == (0o600, 7, 0, 2) && a.content == nil)
+        #expect((a.mode, a.modificationTime.seconds, a.size, a.linkCount) == (0o600, 7, 0, 2))
+        #expect(a.content == nil)
     }
 
     @Test func whereBytesAre() throws {
@@ -258,7 +261,8 @@ extension ImageTree {
             ])
         var stretches: [[UInt64]] = []
         let inode = image.attributes(of: image.count - 1)
-        #expect(inode.size == 1000 && inode.isSparse)
+        #expect(inode.size == 1000)
+        #expect(inode.isSparse)
         for range in [UInt64(0)..<30, 5..<15, 10..<11, 29..<30] {
             image.forEachStretch(of: inode, in: range) { stretches.append([$0, $1, $2]) }
         }

@@ -1,5 +1,4 @@
 import CacheCore
-import Glibc
 import NIOCore
 import Testing
 
@@ -35,7 +34,8 @@ struct SplitLayer {
         let splitter = LayerSplitter(source, kind: kind, limits: limits)
         var nextSlot: [LayerStream: Int] = [:]
         while let chunk = try splitter.next() {
-            try #require(chunk.bytes.readableBytes >= 1 && chunk.bytes.readableBytes <= ChunkLimits.plainBytes)
+            try #require(chunk.bytes.readableBytes >= 1)
+            try #require(chunk.bytes.readableBytes <= ChunkLimits.plainBytes)
             switch chunk.stream {
             case .data:
                 try #require(data[chunk.slot] == nil, "slot \(chunk.slot) came twice")
@@ -59,7 +59,7 @@ struct SplitLayer {
     }
 
     init(file: String) throws {
-        try self.init(PieceSource(contents(of: file)))
+        try self.init(PieceSource(fileBytes(file)))
     }
 
     /// The bytes of a run, put together from the chunks.
@@ -154,22 +154,4 @@ func expectRoundTrip(
     let count = try layer.entries().count
     #expect(count == layer.summary.entryCount, comment, sourceLocation: sourceLocation)
     return layer
-}
-
-func contents(of path: String) throws -> [UInt8] {
-    let file = try retryingInterrupts("open \(path)") { open(path, O_RDONLY | O_CLOEXEC) }
-    defer { close(file) }
-    var status = stat()
-    try retryingInterrupts("stat \(path)") { fstat(file, &status) }
-    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
-    var filled = 0
-    while filled < bytes.count {
-        let count = try bytes.withUnsafeMutableBytes { all in
-            let rest = UnsafeMutableRawBufferPointer(rebasing: all[filled...])
-            return try retryingInterrupts("read \(path)") { read(file, rest.baseAddress, rest.count) }
-        }
-        guard count > 0 else { break }
-        filled += count
-    }
-    return Array(bytes[..<filled])
 }

@@ -1,5 +1,6 @@
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 /// Where contents go in the data region, and what that is for: equal files share chunks, a change stays local.
@@ -11,7 +12,7 @@ import Testing
     }
 
     @Test func bigFilesHaveSlotsOfTheirOwn() throws {
-        var random = SeededRandom(seed: 5)
+        var random = SeededGenerator(seed: 5)
         var tar = TarBuilder()
         tar.file("small", random.bytes(10))
         tar.file("big", random.bytes(2 * Self.slot + 100))
@@ -31,8 +32,8 @@ import Testing
         #expect(lengths == [12289, Self.slot, Self.slot, 100, Self.slot, Self.slot - 1])
     }
 
-    /// `packing 1` must never change under its name: other builds' chunks would not be met again. The slots come from a Python program that
-    /// follows docs/FORMAT.md.
+    /// `packing 1` must never change under its name: other builds' chunks would not be met again. The slots come from a
+    /// Python program that follows docs/FORMAT.md.
     @Test func packsEndWhereTheyAlwaysDid() throws {
         var tar = TarBuilder()
         for number in 0..<20 {
@@ -64,7 +65,7 @@ import Testing
     }
 
     @Test func aChangeStaysLocal() throws {
-        var random = SeededRandom(seed: 6)
+        var random = SeededGenerator(seed: 6)
         var files = (0..<1500).map { ("dir/file\($0)", random.bytes(Int.random(in: 1..<9000, using: &random))) }
         func split() throws -> Set<SHA256Digest> {
             var tar = TarBuilder()
@@ -85,7 +86,7 @@ import Testing
     }
 
     @Test func equalFilesShareChunksWhereverTheyAre() throws {
-        var random = SeededRandom(seed: 7)
+        var random = SeededGenerator(seed: 7)
         let big = random.bytes(1_300_000)
         let package = (0..<200).map { ("lib/file\($0)", random.bytes(Int.random(in: 1..<9000, using: &random))) }
         func image(_ first: [UInt8], _ prefix: String) throws -> Set<SHA256Digest> {
@@ -101,7 +102,7 @@ import Testing
     }
 
     @Test func rawFilesAreCutEvery512KiB() throws {
-        var random = SeededRandom(seed: 8)
+        var random = SeededGenerator(seed: 8)
         for size in [0, 1, Self.slot - 1, Self.slot, Self.slot + 1, 3 * Self.slot + 5] {
             let bytes = random.bytes(size)
             let layer = try SplitLayer(PieceSource(bytes, piece: 100_001), kind: .file)

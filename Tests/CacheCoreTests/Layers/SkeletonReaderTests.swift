@@ -1,5 +1,6 @@
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 /// A skeleton may come from a hostile manifest: it must not crash, hang, or fill the memory.
@@ -118,7 +119,7 @@ import Testing
     }
 
     @Test func fuzz() throws {
-        var random = SeededRandom()
+        var random = SeededGenerator()
         var tar = TarBuilder()
         for number in 0..<60 {
             if number % 5 == 0 { tar.pax("mtime", "\(number).5") }

@@ -69,36 +69,3 @@ struct TarBuilder {
 
     func finished() -> [UInt8] { bytes + [UInt8](repeating: 0, count: 1024) }
 }
-
-/// SplitMix64: a seeded source of randomness, so that a failure can be repeated.
-struct SeededRandom: RandomNumberGenerator {
-    let seed: UInt64
-    private var state: UInt64
-
-    init(seed: UInt64 = .random(in: 0...UInt64.max)) {
-        self.seed = seed
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
-
-    /// Bytes that no compressor shortens.
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: count)
-        bytes.withUnsafeMutableBytes { all in
-            for position in stride(from: 0, to: count, by: 8) {
-                withUnsafeBytes(of: next()) { word in
-                    UnsafeMutableRawBufferPointer(rebasing: all[position..<min(position + 8, count)])
-                        .copyBytes(from: word.prefix(count - position))
-                }
-            }
-        }
-        return bytes
-    }
-}

@@ -1,4 +1,5 @@
 import CacheCore
+import TestSupport
 import Testing
 
 /// What is no tar, or a broken one, is refused in one line that says where.
@@ -25,7 +26,7 @@ import Testing
     }
 
     @Test func whatIsNoTar() {
-        var random = SeededRandom(seed: 3)
+        var random = SeededGenerator(seed: 3)
         expectFault(random.bytes(4096), containing: "at byte 0")
         expectFault(Array("short".utf8), containing: "ends inside a header")
         expectFault(tar { $0.header("x", checksum: .wrong) }, containing: "at byte 1024: no tar header")
@@ -129,7 +130,7 @@ import Testing
         }
     }
 
-    /// An owner number that no system has becomes the overflow user; the bytes are kept all the same.
+    /// An owner that no system can have counts as none; the bytes are kept all the same.
     @Test func ownersBeyond32Bits() throws {
         let layer = try expectRoundTrip(
             tar {
@@ -217,7 +218,8 @@ import Testing
                     $0.content(Array(text.utf8))
                 }, containing: "sparse")
         }
-        // Without a count, or with another one; lengths without offsets; for what is no file; in star's header, which has another map.
+        // Without a count, or with another one; lengths without offsets; for what is no file; in star's header, which
+        // has another map.
         for records in [
             ["GNU.sparse.map": "0,1"], ["GNU.sparse.map": "0,1", "GNU.sparse.numblocks": "2"],
             ["GNU.sparse.numbytes": "5"],

@@ -1,15 +1,16 @@
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import CacheManifests
 
 @Suite struct GenerationTests {
-    private let scratch: ObjectScratch
+    private let scratch: TemporaryDirectory
     private let store: FileObjectStore
 
     init() throws {
-        scratch = try ObjectScratch()
+        scratch = try TemporaryDirectory()
         store = try scratch.store()
     }
 
@@ -25,9 +26,11 @@ import Testing
             for _ in 0..<10 { group.addTask { try await find() } }
             return try await group.reduce(into: [Key256]()) { $0.append($1.salt.secret) }
         }
-        #expect(Set(salts).count == 1 && salts[0] != Key256(.zero))
+        #expect(Set(salts).count == 1)
+        #expect(salts[0] != Key256(.zero))
         let again = try await find(create: false)
-        #expect(again.salt.secret == salts[0] && again.generation.name == "000001")
+        #expect(again.salt.secret == salts[0])
+        #expect(again.generation.name == "000001")
         #expect(scratch.names("generations") == ["000001"])
     }
 
@@ -35,13 +38,16 @@ import Testing
         let object = try key("generations/000007/state")
         let sealed = ByteBuffer(bytes: KnownAnswers.bytes(KnownAnswers.state))
         let state = try GenerationState(reading: sealed, object: object)
-        #expect(state.generation.number == 7 && state.status == .active && state.createdAt == 1_700_000_000_000)
+        #expect(state.generation.number == 7)
+        #expect(state.status == .active)
+        #expect(state.createdAt == 1_700_000_000_000)
         let salt = try GenerationState.openSalt(of: sealed, with: KnownAnswers.deployment, object: object)
         #expect(salt.secret == Key256(KnownAnswers.digest(0xA0..<0xC0)))
         let ours = GenerationState.seal(
             salt, generation: state.generation, status: .active, createdAt: state.createdAt,
             key: KnownAnswers.deployment)
-        #expect(ours.getSlice(at: 0, length: 40) == sealed.getSlice(at: 0, length: 40) && ours.readableBytes == 100)
+        #expect(ours.getSlice(at: 0, length: 40) == sealed.getSlice(at: 0, length: 40))
+        #expect(ours.readableBytes == 100)
     }
 
     @Test func changedStateIsAnErrorThatNamesIt() async throws {
@@ -66,7 +72,8 @@ import Testing
     @Test func wrongDeploymentKeySaysWhatToDo() async throws {
         _ = try await find()
         let error = await failure { try await find(DeploymentKey(master: Key256(.zero))) }
-        #expect(error?.code == .key && error?.message.contains("deployment key") == true)
+        #expect(error?.code == .key)
+        #expect(error?.message.contains("deployment key") == true)
     }
 
     @Test func newOneFollowsARetiredOne() async throws {
@@ -81,7 +88,8 @@ import Testing
     @Test func lostStateIsNotReplaced() async throws {
         try scratch.write("generations/000003/chunks/aa/x", [1])
         let error = await failure { try await find() }
-        #expect(error?.code == .missing && error?.message.contains("generations/000003/state") == true)
+        #expect(error?.code == .missing)
+        #expect(error?.message.contains("generations/000003/state") == true)
     }
 
     @Test func lostAnswerOfTheFirstPutDoesNoHarm() async throws {

@@ -1,5 +1,6 @@
 import CacheCore
 import NIOConcurrencyHelpers
+import TestSupport
 import Testing
 
 @testable import CacheObjectStore
@@ -8,7 +9,7 @@ import Testing
 @Suite struct ObjectStoreConformanceTests {
     @Test(arguments: ObjectStoreKind.allCases, ObjectStoreConformance.allCases)
     func conforms(_ kind: ObjectStoreKind, _ requirement: ObjectStoreConformance) async throws {
-        let scratch = try ObjectScratch()
+        let scratch = try TemporaryDirectory()
         try await requirement.check(kind.make(in: scratch))
     }
 }
@@ -23,7 +24,7 @@ enum ObjectStoreKind: String, CaseIterable {
     /// What a store behind a network gets, all at once.
     case resilient
 
-    func make(in scratch: ObjectScratch) throws -> any ObjectStore {
+    func make(in scratch: TemporaryDirectory) throws -> any ObjectStore {
         let directory = try scratch.store()
         switch self {
         case .location: return try ObjectStoreLocation.parse(scratch.path).open(create: false)

@@ -1,17 +1,18 @@
 import CacheCore
 import NIOConcurrencyHelpers
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import CacheObjectStore
 
 @Suite(.timeLimit(.minutes(2))) struct ObjectStoreDecoratorTests {
-    private let scratch: ObjectScratch
+    private let scratch: TemporaryDirectory
     private let store: FileObjectStore
     private let body = ByteBuffer(string: "hello")
 
     init() throws {
-        scratch = try ObjectScratch()
+        scratch = try TemporaryDirectory()
         store = try scratch.store()
     }
 

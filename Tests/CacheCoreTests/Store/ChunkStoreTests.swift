@@ -1,6 +1,7 @@
 import CacheCore
 import Glibc
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import store_exerciser
@@ -9,7 +10,7 @@ import Testing
     private let chunks = SampleChunks()
 
     @Test func whatIsPutIsReadAndTheRestIsMissing() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         let store = try openStore(directory)
         let bytes = chunks.bytes(1)
         let id = SampleChunks.id(bytes)
@@ -22,14 +23,17 @@ import Testing
         let other = SampleChunks.id(chunks.bytes(2))
         #expect(try store.missing([id, other]) == [false, true])
         let statistics = store.statistics
-        #expect(statistics.chunks == 1 && statistics.writes.puts == 1 && statistics.hits == 1 && statistics.misses == 1)
+        #expect(statistics.chunks == 1)
+        #expect(statistics.puts == 1)
+        #expect(statistics.hits == 1)
+        #expect(statistics.misses == 1)
         #expect(statistics.sealedBytes == UInt64(bytes.readableBytes))
         await store.close()
         #expect(throws: CacheError.self) { try store.read(id) }
     }
 
     @Test func everyLengthAroundTheBordersComesBack() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         let store = try openStore(directory)
         let extent = StoreLayout.standard.extentBytes
         let inline = StoreLayout.inlineTailBytes
@@ -53,7 +57,7 @@ import Testing
     }
 
     @Test func itsContentSurvivesARestart() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         for round in 0..<3 {
             let store = try openStore(directory)
             for number in 0..<UInt64(20) {
@@ -69,7 +73,7 @@ import Testing
 
     @Test func theCapacityIsNeverExceeded() async throws {
         for capacity in [4 << 20, 24 << 20] as [UInt64] {
-            let directory = try ScratchDirectory()
+            let directory = try TemporaryDirectory()
             let store = try openStore(directory, capacity: capacity)
             var written = UInt64(0)
             var number = UInt64(0)
@@ -83,7 +87,8 @@ import Testing
                 number += 1
             }
             let statistics = store.statistics
-            #expect(statistics.evictions > 0 && statistics.writes.refused == 0)
+            #expect(statistics.evictions > 0)
+            #expect(statistics.writesRefused == 0)
             #expect(statistics.bytesUsed <= capacity)
             await store.close()
         }
@@ -92,7 +97,7 @@ import Testing
     @Test func aRandomHistoryAgreesWithADictionary() async throws {
         let seed = UInt64.random(in: 0...UInt64.max)
         var generator = SeededGenerator(seed: seed)
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         var store = try openStore(directory, capacity: 12 << 20)
         var known: [ChunkID: ByteBuffer] = [:]
         for step in 0..<1_500 {
@@ -120,7 +125,7 @@ import Testing
     }
 
     @Test func aDamagedChunkIsDroppedAndCounted() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         let bytes = chunks.bytes(3, length: 300_000)
         let id = SampleChunks.id(bytes)
         var store = try openStore(directory)
@@ -145,7 +150,7 @@ import Testing
     }
 
     /// Flips a bit in the middle of the extent that starts with the first bytes of `sealed`.
-    private func flip(_ directory: ScratchDirectory, near sealed: ByteBuffer) throws {
+    private func flip(_ directory: TemporaryDirectory, near sealed: ByteBuffer) throws {
         let descriptor = open("\(directory.path)/data.mdb", O_RDWR)
         defer { close(descriptor) }
         var page = [UInt8](repeating: 0, count: 4096)
@@ -163,12 +168,13 @@ import Testing
     }
 
     @Test func aFullQueueRefusesAndCounts() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         let store = try ChunkStore.open(
-            directory.path, options: .init(capacity: 64 << 20, writeQueueBytes: 1), logger: quiet)
+            directory.path, options: .init(capacity: 64 << 20, writeQueueBytes: 1), logger: .quiet)
         var asked = UInt64(0)
         var refused = UInt64(0)
-        // The queue holds one chunk. On a busy machine the writer may be done with several before this thread comes with the next.
+        // The queue holds one chunk. On a busy machine the writer may be done with several before this thread comes
+        // with the next.
         while asked < 200 || (refused == 0 && asked < 20_000) {
             let bytes = chunks.bytes(asked, length: ChunkLimits.sealedBytes)
             if !store.tryPut(SampleChunks.id(bytes), bytes) { refused += 1 }
@@ -176,12 +182,14 @@ import Testing
         }
         try await store.flush()
         let statistics = store.statistics
-        #expect(statistics.writes.refused == refused && statistics.writes.puts + refused == asked && refused > 0)
+        #expect(statistics.writesRefused == refused)
+        #expect(statistics.puts + refused == asked)
+        #expect(refused > 0)
         await store.close()
     }
 
     @Test func openingTwiceInOneProcessIsAClearError() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         let store = try openStore(directory)
         let error = #expect(throws: CacheError.self) { try openStore(directory) }
         #expect(error?.code == .conflict)
@@ -190,7 +198,7 @@ import Testing
     }
 
     @Test func aSmallerCapacityStartsEmptyAndALargerOneDoesNot() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         var store = try openStore(directory, capacity: 32 << 20)
         for number in 0..<UInt64(100) {
             let bytes = chunks.bytes(number)
@@ -198,10 +206,12 @@ import Testing
         }
         await store.close()
         store = try openStore(directory, capacity: 64 << 20)
-        #expect(store.statistics.faults.resets == 0 && store.statistics.chunks > 50)
+        #expect(store.statistics.resets == 0)
+        #expect(store.statistics.chunks > 50)
         await store.close()
         store = try openStore(directory, capacity: 8 << 20)
-        #expect(store.statistics.faults.resets == 1 && store.statistics.chunks == 0)
+        #expect(store.statistics.resets == 1)
+        #expect(store.statistics.chunks == 0)
         #expect(directory.bytes < 8 << 20)
         await store.close()
         #expect(throws: CacheError.self) { try openStore(directory, capacity: 1 << 20) }
@@ -211,7 +221,7 @@ import Testing
 @Suite struct ExtentHeaderTests {
     /// `mdb_del` frees the pages that an extent's header names; the check at open does not read these headers.
     @Test func damagedHeadersOfExtentsAreSetRightBeforeTheyAreFreed() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         let chunks = SampleChunks()
         var store = try openStore(directory, capacity: 12 << 20)
         let many = (0..<UInt64(20)).map { chunks.bytes($0) }
@@ -220,12 +230,13 @@ import Testing
         let descriptor = open("\(directory.path)/data.mdb", O_RDWR)
         defer { close(descriptor) }
         var header = [UInt8](repeating: 0, count: 16)
+        var generator = SeededGenerator(seed: 3)
         var damaged = 0
         for page in 2..<off_t(3_000) where pread(descriptor, &header, 16, page * 4096) == 16 {
             guard header[10] == 4, header[11] == 0, header[12] == UInt8(StoreLayout.standard.extentPages) else {
                 continue
             }
-            for byte in 0..<16 { header[byte] = UInt8.random(in: 0...255) }
+            for byte in 0..<16 { header[byte] = UInt8.random(in: 0...255, using: &generator) }
             #expect(pwrite(descriptor, header, 16, page * 4096) == 16)
             damaged += 1
         }
@@ -241,7 +252,8 @@ import Testing
         }
         await store.close()
         store = try openStore(directory, capacity: 12 << 20)
-        #expect(store.statistics.faults.resets == 0 && store.statistics.chunks > 20)
+        #expect(store.statistics.resets == 0)
+        #expect(store.statistics.chunks > 20)
         await store.close()
     }
 }

@@ -1,6 +1,7 @@
 import CacheCore
 import Foundation
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import store_exerciser
@@ -9,7 +10,7 @@ import Testing
 @Suite struct NewerStoreTests {
     private let chunks = SampleChunks()
 
-    private func makeStore(_ directory: ScratchDirectory) async throws {
+    private func makeStore(_ directory: TemporaryDirectory) async throws {
         let store = try openStore(directory)
         let bytes = chunks.bytes(1)
         _ = try await store.put(SampleChunks.id(bytes), bytes)
@@ -19,7 +20,7 @@ import Testing
     /// Changes a field of four bytes behind the places where `magic` stands, at a distance.
     /// - Parameter most: how many of them at most.
     private func patch(
-        _ directory: ScratchDirectory, magic: [UInt8], at distance: Int, to value: UInt8, most: Int = .max
+        _ directory: TemporaryDirectory, magic: [UInt8], at distance: Int, to value: UInt8, most: Int = .max
     ) throws {
         let url = URL(fileURLWithPath: directory.path + "/data.mdb")
         var data = try Data(contentsOf: url)
@@ -38,20 +39,21 @@ import Testing
     private static let meta: [UInt8] = [0xDE, 0xC0, 0xEF, 0xBE, 1, 0, 0, 0]
 
     @Test(arguments: [(state, 4), (meta, 4)]) func isLeftAsItIs(_ magic: [UInt8], _ distance: Int) async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         try await makeStore(directory)
         try patch(directory, magic: magic, at: distance, to: 2)
         let before = try Data(contentsOf: URL(fileURLWithPath: directory.path + "/data.mdb"))
         let error = #expect(throws: CacheError.self) { try openStore(directory) }
-        #expect(error?.code == .unsupported && error?.message.contains(directory.path) == true)
+        #expect(error?.code == .unsupported)
+        #expect(error?.message.contains(directory.path) == true)
         let looked = #expect(throws: CacheError.self) { try ChunkStore.look(at: directory.path) }
         #expect(looked?.message == error?.message)
         #expect(try Data(contentsOf: URL(fileURLWithPath: directory.path + "/data.mdb")) == before)
     }
 
-    /// A program that makes a store writes both meta pages, so one that is newer than the other is damage.
+    /// A store that is being made gets both of its meta pages.
     @Test func oneMetaPageOfTwoIsDamage() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         try await makeStore(directory)
         try patch(directory, magic: Self.meta, at: 4, to: 176, most: 1)
         let store = try openStore(directory)
@@ -62,11 +64,12 @@ import Testing
     @Test(arguments: [(state, 4), (meta, 4)]) func anImpossibleVersionIsDamage(
         _ magic: [UInt8], _ distance: Int
     ) async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         try await makeStore(directory)
         try patch(directory, magic: magic, at: distance, to: 0)
         let store = try openStore(directory)
-        #expect(store.statistics.faults.resets == 1 && store.statistics.chunks == 0)
+        #expect(store.statistics.resets == 1)
+        #expect(store.statistics.chunks == 0)
         await store.close()
     }
 }

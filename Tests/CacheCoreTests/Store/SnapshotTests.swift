@@ -1,6 +1,7 @@
 import CacheCore
 import Glibc
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import store_exerciser
@@ -8,10 +9,10 @@ import Testing
 @Suite struct SnapshotTests {
     private let chunks = SampleChunks()
 
-    /// A commit writes its meta page and hands out its snapshot later: a reader that begins in between, on a busy machine for as long as
-    /// the writer's thread does not run, gets the snapshot before. That is no damage.
+    /// A commit writes its meta page and hands out its snapshot later: a reader that begins in between, on a busy
+    /// machine for as long as the writer's thread does not run, gets the snapshot before. That is no damage.
     @Test func aReaderThatBeginsInTheMiddleOfACommit() async throws {
-        let directory = try ScratchDirectory()
+        let directory = try TemporaryDirectory()
         let store = try openStore(directory)
         let first = chunks.bytes(1)
         let second = chunks.bytes(2)
@@ -37,7 +38,7 @@ import Testing
 
     /// Readers that begin all the time, beside commits as fast as they come.
     @Test func readersBesideCommits() async throws {
-        let directory = try ScratchDirectory(in: access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp")
+        let directory = try TemporaryDirectory(in: TemporaryDirectory.parentInMemory)
         let store = try openStore(directory)
         let known = chunks.bytes(1)
         #expect(try await store.put(SampleChunks.id(known), known) == .created)
@@ -69,7 +70,7 @@ import Testing
 private struct HandedOut {
     private let path: String
 
-    init(_ directory: ScratchDirectory) { path = "\(directory.path)/lock.mdb" }
+    init(_ directory: TemporaryDirectory) { path = "\(directory.path)/lock.mdb" }
 
     /// After the magic number and the format, of four bytes each, and a mutex (LMDB 0.9 on 64-bit Linux, `MDB_txbody`).
     private static let place: off_t = 48

@@ -1,18 +1,20 @@
 import CacheCore
 import Glibc
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import CacheStore
 
-/// What the kernel cannot give of LMDB's maps ends no process: a file that is cut off in the middle of a read is like a disk that fails then.
+/// What the kernel cannot give of LMDB's maps ends no process: a file that is cut off in the middle of a read is like a
+/// disk that fails then.
 @Suite struct UnreadableMapTests {
-    private let directory: ScratchDirectory
+    private let directory: TemporaryDirectory
 
-    init() throws { directory = try ScratchDirectory() }
+    init() throws { directory = try TemporaryDirectory() }
 
     private func sealed(_ seed: UInt64) -> ByteBuffer {
-        var generator = SeededRandom(seed: seed)
+        var generator = SeededGenerator(seed: seed)
         return ByteBuffer(bytes: (0..<200_000).map { _ in UInt8.random(in: 0...255, using: &generator) })
     }
 

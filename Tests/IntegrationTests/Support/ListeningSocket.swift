@@ -1,6 +1,6 @@
 import Glibc
 
-/// A TCP listener on the loopback interface that nobody serves: connections are made and nothing comes back.
+/// A TCP listener on the loopback interface without a server: connections are made and nothing comes back.
 final class ListeningSocket {
     let port: UInt16
     private let descriptor: Int32

@@ -3,7 +3,8 @@ enum PythonPrelude {
     static let text = #"""
         import io
         class Lazy:
-            """A module that is imported when it is used: most scripts need few of them, and they take longer than Python itself."""
+            """A module that is imported when it is used: most scripts need few of them, and they take longer than \#
+        Python itself."""
             def __init__(self, name): self._name = name
             def __getattr__(self, attribute): return getattr(__import__(self._name), attribute)
         gzip, hashlib, json, random, shutil, subprocess, tarfile, zipfile = map(
@@ -35,7 +36,8 @@ enum PythonPrelude {
                       'rootfs': {'type': 'layers', 'diff_ids': ['sha256:' + sha(l) for l in layers]}}
             manifest = {'schemaVersion': 2, 'mediaType': M + 'manifest.v1+json',
                 'config': dict(put(d, json.dumps(config, indent=3).encode()), mediaType=M + 'config.v1+json'),
-                'layers': [dict(put(d, pack[s](l)), mediaType=M + 'layer.v1.tar' + s) for s, l in zip(suffixes, layers)]}
+                'layers': [dict(put(d, pack[s](l)), mediaType=M + 'layer.v1.tar' + s) for s, l in zip(suffixes, \#
+        layers)]}
             m = dict(put(d, json.dumps(manifest).encode()), mediaType=M + 'manifest.v1+json')
             m['annotations'] = {'org.opencontainers.image.ref.name': tag}
             write(d + '/oci-layout', b'{"imageLayoutVersion": "1.0.0"}')
@@ -53,13 +55,16 @@ enum PythonPrelude {
                 b = blob(l)
                 assert 'sha256:' + sha(b) == l['digest'] and len(b) == l['size']
                 if b[:2] == b'\x1f\x8b': b = gzip.decompress(b)
-                elif b[:4] == b'\x28\xb5\x2f\xfd': b = subprocess.run(['zstd', '-dqc'], input=b, stdout=subprocess.PIPE, check=True).stdout
+                elif b[:4] == b'\x28\xb5\x2f\xfd': b = subprocess.run(['zstd', '-dqc'], input=b, \#
+        stdout=subprocess.PIPE, check=True).stdout
                 ids.append('sha256:' + sha(b))
             assert ids == json.loads(blob(manifest['config']))['rootfs']['diff_ids']
             print(manifest['config']['digest'], *ids)
-        base = lambda: tar([('etc/os-release', b'NAME=test\n'), ('usr/lib/libbig.so', noise(1, 1700000)), ('usr/lib/liba.so', noise(2, 90000)),
+        base = lambda: tar([('etc/os-release', b'NAME=test\n'), ('usr/lib/libbig.so', noise(1, 1700000)), \#
+        ('usr/lib/liba.so', noise(2, 90000)),
                             ('usr/share/text', text(3, 700000)), ('var/zeros', bytes(1200000)), ('empty', b'')])
-        app = lambda: tar([('app/main.py', b'print(1)\n'), ('app/data.bin', noise(4, 600000)), ('app/small', noise(5, 5000))])
+        app = lambda: tar([('app/main.py', b'print(1)\n'), ('app/data.bin', noise(4, 600000)), ('app/small', noise(5, \#
+        5000))])
 
         """#
 }

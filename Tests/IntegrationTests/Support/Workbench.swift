@@ -1,10 +1,13 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// A directory for one test with a keyring, an L3, an L1, and the built binary to work on them. Removed at the end.
 final class Workbench: Sendable {
-    let path: String
+    private let directory: TemporaryDirectory
+
+    var path: String { directory.path }
 
     var keyring: String { self("keys.json") }
     var l3: String { self("l3") }
@@ -12,48 +15,18 @@ final class Workbench: Sendable {
 
     /// - Parameter tenants: have keys in the keyring.
     init(tenants: [String] = ["acme"]) async throws {
-        path = FileManager.default.temporaryDirectory.path + "/layercache-it-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path + "/.out", withIntermediateDirectories: true)
+        directory = try TemporaryDirectory()
+        try FileManager.default.createDirectory(atPath: directory(".out"), withIntermediateDirectories: false)
         for tenant in tenants { try await succeed(["keygen", tenant, "--keyring", keyring]) }
     }
 
-    deinit {
-        // Trees without permissions are among what is tested.
-        var status: Int32 = 0
-        var child: pid_t = 0
-        let words = [
-            "/bin/sh", "-c", "rm -rf -- '\(path)' 2>/dev/null || { chmod -R u+rwx '\(path)'; rm -rf -- '\(path)'; }",
-        ]
-        var pointers = words.map { strdup($0) } + [nil]
-        defer { pointers.forEach { free($0) } }
-        if posix_spawn(&child, "/bin/sh", nil, nil, &pointers, environ) == 0 {
-            while waitpid(child, &status, 0) == -1, errno == EINTR {}
-        }
-    }
-
     /// The path of something in the directory.
-    func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
+    func callAsFunction(_ name: String) -> String { directory(name) }
 
     // MARK: Processes
 
-    /// The binary, built beside the bundle of these tests.
-    static let binary: String = {
-        let start = Bundle.allBundles.map(\.bundlePath) + [CommandLine.arguments.first ?? ""]
-        for path in start {
-            var directory = URL(fileURLWithPath: path).deletingLastPathComponent()
-            for _ in 0..<4 {
-                let candidate = directory.appendingPathComponent("layercache").path
-                var isDirectory: ObjCBool = false
-                if FileManager.default.fileExists(atPath: candidate, isDirectory: &isDirectory), !isDirectory.boolValue,
-                    FileManager.default.isExecutableFile(atPath: candidate)
-                {
-                    return candidate
-                }
-                directory.deleteLastPathComponent()
-            }
-        }
-        return "layercache"
-    }()
+    /// The binary that is tested.
+    static var binary: String { get throws { try BuiltProgram.path("layercache") } }
 
     /// Which tier answers is no matter of how busy the machine is: a test about a deadline sets it itself.
     static let unhurried = [
@@ -63,7 +36,7 @@ final class Workbench: Sendable {
 
     func start(_ arguments: [String], environment: [String: String] = [:]) throws -> ChildProcess {
         let all = Self.unhurried.merging(environment) { $1 }
-        return try ChildProcess(Self.binary, arguments, environment: all, in: self(".out"))
+        return try ChildProcess(built: "layercache", arguments, environment: all, in: self(".out"))
     }
 
     func run(
@@ -99,7 +72,8 @@ final class Workbench: Sendable {
         if status == 1 {
             #expect(outcome.errorLines.count == 1, "\(arguments): \(outcome.error)", sourceLocation: location)
         }
-        #expect(!outcome.error.isEmpty && outcome.error.utf8.count < 4096, sourceLocation: location)
+        #expect(!outcome.error.isEmpty, sourceLocation: location)
+        #expect(outcome.error.utf8.count < 4096, sourceLocation: location)
         #expect(!outcome.error.contains("Fatal error"), sourceLocation: location)
         return outcome.error
     }
@@ -121,12 +95,6 @@ final class Workbench: Sendable {
         ).wait()
         try #require(outcome.status == 0, "\(outcome.error)\(outcome.output)", sourceLocation: location)
         return outcome.output
-    }
-
-    static func isInstalled(_ tool: String) -> Bool {
-        ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin", "/sbin"].contains {
-            FileManager.default.isExecutableFile(atPath: "\($0)/\(tool)")
-        }
     }
 
     static var isRoot: Bool { geteuid() == 0 }
@@ -165,25 +133,19 @@ final class Workbench: Sendable {
     /// The regular files below a directory, by path, sorted.
     func files(below directory: String) -> [String] {
         let all = FileManager.default.enumerator(atPath: directory)?.compactMap { $0 as? String } ?? []
-        return all.map { "\(directory)/\($0)" }.filter {
-            var status = stat()
-            return lstat($0, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
-        }.sorted()
+        return all.map { "\(directory)/\($0)" }.filter { FileStatus($0)?.isRegular == true }.sorted()
     }
 
     /// Bytes that the files of a directory take on disk.
     func diskBytes(_ directory: String) -> Int {
-        files(below: directory).reduce(0) { sum, path in
-            var status = stat()
-            return lstat(path, &status) == 0 ? sum + Int(status.st_blocks) * 512 : sum
-        }
+        files(below: directory).compactMap { FileStatus($0)?.storedByteCount }.reduce(0, +)
     }
 
-    /// Bytes that have been written into the files of a directory so far: a file can be given its length or its room ahead of them.
+    /// Bytes that have been written into the files of a directory so far: a file can be given its length or its room
+    /// ahead of them.
     func filledBytes(_ directory: String) -> Int {
-        files(below: directory).reduce(0) { sum, path in
-            var status = stat()
-            return lstat(path, &status) == 0 ? sum + min(Int(status.st_size), Int(status.st_blocks) * 512) : sum
+        files(below: directory).compactMap { FileStatus($0) }.reduce(0) {
+            $0 + min($1.byteCount, $1.storedByteCount)
         }
     }
 
@@ -198,14 +160,14 @@ extension Workbench {
     func waitForBytes(below directory: String, of process: ChildProcess) async throws {
         try await eventually("a part of a file in \(directory)") {
             if process.hasEnded { return true }
-            return files(below: directory).contains { path in
-                var status = stat()
-                return path.contains("/.layercache-") && stat(path, &status) == 0 && status.st_size > 0
+            return files(below: directory).contains {
+                $0.contains("/.layercache-") && (FileStatus($0)?.byteCount ?? 0) > 0
             }
         }
     }
 
-    /// Kills a process somewhere in its work: once files below `directory` have grown by `bytes`, unless it has come to its end before.
+    /// Kills a process somewhere in its work: once files below `directory` have grown by `bytes`, unless it has come to
+    /// its end before.
     func kill(_ process: ChildProcess, onceGrown directory: String, by bytes: Int) async throws {
         var least = Int.max
         try await eventually("\(bytes) bytes more in \(directory)") {

@@ -2,16 +2,17 @@ import CacheCore
 import Foundation
 import NIOConcurrencyHelpers
 import NIOCore
+import TestSupport
 import Testing
 
 /// A store in a directory, keys, and sources in memory.
 struct PushFixture {
-    let scratch: ObjectScratch
+    let scratch: TemporaryDirectory
     let base: FileObjectStore
     let keyring: Keyring
 
     init() throws {
-        scratch = try ObjectScratch()
+        scratch = try TemporaryDirectory()
         base = try FileObjectStore(root: scratch.path + "/l3", create: true)
         for tenant in ["acme", "other"] {
             try Keyring.add(try TenantName(parsing: tenant), toFile: scratch.path + "/keys.json")
@@ -78,7 +79,7 @@ struct PushFixture {
     }
 }
 
-/// What a failing disk does to a file.
+/// Kinds of damage to a file on disk.
 enum Damage: CaseIterable, Sendable {
     case flipped, truncated, emptied, lengthened, removed
 

@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// What a pull leaves when it is killed: the next one to the same destination removes it, and nothing of anybody else's.
+/// What a killed pull leaves behind is removed by the next one to the same destination; other files stay.
 @Suite struct AbandonedPullTests {
     private static let prefix = ".layercache-"
 
@@ -46,12 +46,13 @@ import Testing
         open = nil
         #expect(open == nil)
         #expect(try temporaries(fixture).isEmpty)
-        // Nobody holds these: the same name as after kill -9.
+        // No process holds a lock on these: the state after kill -9.
         let isDirectory = form.hasPrefix("dir:")
         let stem = name.dropLast(5)
         try fixture.shell(
             isDirectory
-                ? "mkdir -p \(stem)left1/sub/deep \(stem)left2; echo x > \(stem)left1/sub/file; ln -s /etc \(stem)left1/link"
+                ? "mkdir -p \(stem)left1/sub/deep \(stem)left2; echo x > \(stem)left1/sub/file; "
+                    + "ln -s /etc \(stem)left1/link"
                 : "echo x > \(stem)left1; echo x > \(stem)left2")
         // What looks alike and is not for this destination, or no file, stays.
         try fixture.shell("touch \(Self.prefix)0123456789abcdef-other; touch keep; ln -s keep \(Self.prefix)link")
@@ -71,7 +72,8 @@ import Testing
         if isDirectory { #expect(try fixture.shell("ls -A \(destination.dropFirst(4))") == "a\n") }
     }
 
-    /// However deep a tree is, and however many directories it has, few descriptors are in use when it is made and when it is removed.
+    /// However deep a tree is, and however many directories it has, few descriptors are in use when it is made and when
+    /// it is removed.
     @Test func deepTrees() throws {
         let fixture = try ImportFixture()
         let path = String(repeating: "d/", count: 1900)
@@ -83,7 +85,8 @@ import Testing
         let bytes = tar.finished()
         #expect(try extract([bytes], to: fixture("out")).isEmpty)
         let look =
-            "import os\nos.chdir('out')\nfor i in range(1900): os.chdir('d')\nprint(sorted(os.listdir('.')), len(open('g/h').read()))"
+            "import os\nos.chdir('out')\nfor i in range(1900): os.chdir('d')\nprint(sorted(os.listdir('.')), "
+            + "len(open('g/h').read()))"
         #expect(try fixture.python(look) == "['f', 'g'] 3\n")
         let root = try OpenFile.open(fixture.path, O_RDONLY | O_DIRECTORY)
         try root.removeEntry(FileName("out"))
@@ -123,7 +126,7 @@ import Testing
         }
         #expect(try fixture.shell("ls -A; ls -A empty") == "empty\nforeign\nt.tar\n")
         #expect(cacheError { _ = try begin("oci:\(fixture("foreign")):x") }?.code == .invalidInput)
-        // Blobs without an index may be a layout that was begun, or anybody's: they stay.
+        // Blobs without an index may be a layout that was begun, or other data of the user: they stay.
         try fixture.shell("mkdir -p begun/blobs/sha256; touch begun/blobs/sha256/x")
         do { _ = try begin("oci:\(fixture("begun")):x") }
         #expect(try fixture.shell("find begun -type f") == "begun/blobs/sha256/x\n")
@@ -146,7 +149,8 @@ import Testing
         #expect(try temporaries(fixture).isEmpty)
     }
 
-    /// What is pulled into a directory that exists looks as in a new one: the root's owner, mode, time and attributes, too.
+    /// What is pulled into a directory that exists looks as in a new one: the root's owner, mode, time and attributes,
+    /// too.
     @Test func anExistingDirectoryGetsWhatTheRootEntrySays() throws {
         let fixture = try ImportFixture()
         try fixture.shell(

@@ -2,10 +2,11 @@ import CacheCore
 import Foundation
 import Glibc
 import NIOCore
+import TestSupport
 import Testing
 
-/// Applies tars as layers to `destination`, lowest first, the way a pull does: each is split, and the files are written chunk by chunk, the
-/// last chunk first.
+/// Applies tars as layers to `destination`, lowest first, the way a pull does: each is split, and the files are written
+/// chunk by chunk, the last chunk first.
 func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) throws -> [String] {
     let output = try DirectoryDestination(destination)
     var builder = ImageTreeBuilder(whiteouts: whiteouts)
@@ -43,10 +44,13 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
                     p = os.path.join(d, n) if n else d
                     s = os.lstat(p)
                     first = inodes.setdefault(s.st_ino, os.path.relpath(p, top))
-                    xattrs = {a: os.getxattr(p, a, follow_symlinks=False).hex() for a in os.listxattr(p, follow_symlinks=False)}
-                    body = os.readlink(p) if os.path.islink(p) else sha(open(p, 'rb').read()) if os.path.isfile(p) else None
+                    xattrs = {a: os.getxattr(p, a, follow_symlinks=False).hex() for a in os.listxattr(p, \#
+        follow_symlinks=False)}
+                    body = os.readlink(p) if os.path.islink(p) else sha(open(p, 'rb').read()) if os.path.isfile(p) \#
+        else None
                     import stat as st
-                    out.append([os.path.relpath(p, top), first, oct(s.st_mode), s.st_uid, s.st_gid, s.st_mtime_ns, xattrs, body,
+                    out.append([os.path.relpath(p, top), first, oct(s.st_mode), s.st_uid, s.st_gid, s.st_mtime_ns, \#
+        xattrs, body,
                                 s.st_rdev if st.S_ISCHR(s.st_mode) or st.S_ISBLK(s.st_mode) else 0])
             return out
 
@@ -59,8 +63,10 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
             import socket
             os.makedirs('in/a/b'); os.makedirs('in/empty'); os.chmod('in/empty', 0o2711)
             open('in/a/file', 'wb').write(os.urandom(100000)); os.chmod('in/a/file', 0o4755)
-            os.link('in/a/file', 'in/a/b/hard'); os.symlink('../nowhere/\\u00fc', 'in/a/link'); os.mkfifo('in/pipe', 0o640)
-            open(b'in/not \\xff utf-8', 'w').write('x'); os.makedirs('in/' + 'd' * 100); open('in/' + 'd' * 100 + '/\\u00fc' + 'f' * 120, 'w').write('long')
+            os.link('in/a/file', 'in/a/b/hard'); os.symlink('../nowhere/\\u00fc', 'in/a/link'); os.mkfifo('in/pipe', \
+            0o640)
+            open(b'in/not \\xff utf-8', 'w').write('x'); os.makedirs('in/' + 'd' * 100); \
+            open('in/' + 'd' * 100 + '/\\u00fc' + 'f' * 120, 'w').write('long')
             open(b'in/' + b'd' * 100 + b'/\\xff' + b'f' * 120, 'w').write('long and not utf-8')
             with open('in/sparse', 'wb') as f: f.truncate(10 << 20); f.seek(5 << 20); f.write(b'middle')
             try: os.setxattr('in/a/file', 'user.note', b'a\\0b'); os.setxattr('in/a', 'user.dir', b'd')
@@ -68,19 +74,23 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
             if os.geteuid() == 0:
                 os.mknod('in/null', 0o20666, os.makedev(1, 3)); os.chown('in/pipe', 1234, 3000000)
                 os.chown('in/a/file', 55, 66); os.chmod('in/a/file', 0o4755)
-                try: os.setxattr('in/a/file', 'security.capability', bytes.fromhex('0100000200040000000000000000000000000000'))
+                try: os.setxattr('in/a/file', 'security.capability', \
+            bytes.fromhex('0100000200040000000000000000000000000000'))
                 except OSError as e: print('no capabilities here:', e)
                 try:
-                    for n in ('in/a/link', 'in/null', 'in/pipe'): os.setxattr(n, 'trusted.note', n.encode(), follow_symlinks=False)
+                    for n in ('in/a/link', 'in/null', 'in/pipe'): os.setxattr(n, 'trusted.note', n.encode(), \
+            follow_symlinks=False)
                 except OSError as e: print('no attributes of links and devices here:', e)
-            os.utime('in/a/b/hard', ns=(1, 1234567890123456789)); os.utime('in/a/link', ns=(1, 5), follow_symlinks=False)
+            os.utime('in/a/b/hard', ns=(1, 1234567890123456789)); os.utime('in/a/link', ns=(1, 5), \
+            follow_symlinks=False)
             os.utime('in/pipe', ns=(1, -2000000000)); os.utime('in/a/b', ns=(1, 99)); os.utime('in', ns=(1, 7 * 10**9))
             s = socket.socket(socket.AF_UNIX); os.chdir('in'); s.bind('socket'); os.utime('.', ns=(1, 7 * 10**9))
             """)
         let notes = Notes()
         let source = try ImageSource.open(.directory(fixture("in"))) { notes.add($0) }
         let tar = try source.layers[0].open().readAll()
-        #expect(notes.all.count == 1 && notes.all[0].contains("socket"))
+        try #require(notes.all.count == 1)
+        #expect(notes.all[0].contains("socket"))
         #expect(try source.layers[0].open().readAll() == tar, "the same tree gives the same bytes")
         #expect(try extract([tar], to: fixture("out")).isEmpty)
         try fixture.python(
@@ -94,7 +104,8 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
         try Data(tar).write(to: URL(fileURLWithPath: fixture("out.tar")))
         try fixture.python(
             Self.describe + """
-                os.mkdir('gnu'); subprocess.run(['tar', '-C', 'gnu', '--xattrs', '--xattrs-include=*', '-xpf', 'out.tar'], check=True)
+                os.mkdir('gnu'); subprocess.run(['tar', '-C', 'gnu', '--xattrs', '--xattrs-include=*', '-xpf', \
+                'out.tar'], check=True)
                 a, b = describe('gnu'), describe('out')
                 for x, y in zip(a, b): assert x == y, (x, y)
                 """)
@@ -113,13 +124,19 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
                         elif v.startswith('->'): i.type, i.linkname = tarfile.SYMTYPE, v[2:]; t.addfile(i)
                         elif v.startswith('=>'): i.type, i.linkname = tarfile.LNKTYPE, v[2:]; t.addfile(i)
                         else: i.size = len(v); t.addfile(i, io.BytesIO(v.encode()))
-            layer('l0', ('usr', None), ('usr/lib', None), ('usr/lib/x', 'low x'), ('lib', '->usr/lib'), ('abs', '->/usr/lib'), ('var', None),
-                  ('run', '->/gone/run'), ('gone1', 'x'), ('dir', None), ('dir/a', 'a'), ('dir/b', 'b'), ('dir/sub', None), ('dir/sub/c', 'c'),
-                  ('opaque', None), ('opaque/old', 'x'), ('opaque/deep', None), ('opaque/deep/old', 'x'), ('tofile', None), ('tofile/x', 'x'), ('todir', 'x'),
+            layer('l0', ('usr', None), ('usr/lib', None), ('usr/lib/x', 'low x'), ('lib', '->usr/lib'), ('abs', \
+            '->/usr/lib'), ('var', None),
+                  ('run', '->/gone/run'), ('gone1', 'x'), ('dir', None), ('dir/a', 'a'), ('dir/b', 'b'), ('dir/sub', \
+            None), ('dir/sub/c', 'c'),
+                  ('opaque', None), ('opaque/old', 'x'), ('opaque/deep', None), ('opaque/deep/old', 'x'), ('tofile', \
+            None), ('tofile/x', 'x'), ('todir', 'x'),
                   ('keep', None), ('keep/low', 'x'), ('up', '->../../../usr'))
-            layer('l1', ('lib/y', 'new y'), ('abs/z', 'new z'), ('run/made', 'm'), ('.wh.gone1', ''), ('dir/.wh.a', ''), ('dir/.wh.sub', ''), ('dir/new', 'n'),
-                  ('opaque', None), ('opaque/new', 'n'), ('opaque/deep/new', 'n'), ('opaque/.wh..wh..opq', ''), ('tofile', 'file now'), ('todir', None), ('todir/x', 'x'),
-                  ('keep/.wh.nothing', ''), ('nowhere/.wh.x', ''), ('/rooted', 'r'), ('./dotted/./x', 'd'), ('hard', '=>usr/lib/x'), ('hard2', '=>./lib/x'),
+            layer('l1', ('lib/y', 'new y'), ('abs/z', 'new z'), ('run/made', 'm'), ('.wh.gone1', ''), ('dir/.wh.a', \
+            ''), ('dir/.wh.sub', ''), ('dir/new', 'n'),
+                  ('opaque', None), ('opaque/new', 'n'), ('opaque/deep/new', 'n'), ('opaque/.wh..wh..opq', ''), \
+            ('tofile', 'file now'), ('todir', None), ('todir/x', 'x'),
+                  ('keep/.wh.nothing', ''), ('nowhere/.wh.x', ''), ('/rooted', 'r'), ('./dotted/./x', 'd'), ('hard', \
+            '=>usr/lib/x'), ('hard2', '=>./lib/x'),
                   ('up/lib/w', 'w'), ('.wh..wh.plnk', ''))
             layer('l2', ('lib/.wh.x', ''), ('lib', None), ('lib/own', 'o'))
             """)
@@ -156,20 +173,22 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
     }
 
     @Test(
-        .enabled(if: ImportFixture.isInstalled("umoci") && isRoot, "needs umoci (apt-get install umoci) and root"))
+        .enabled(if: BuiltProgram.isInstalled("umoci") && isRoot, "needs umoci (apt-get install umoci) and root"))
     func theSameAsUmoci() throws {
         let fixture = try ImportFixture()
         try fixture.python(
             """
             os.makedirs('one/etc'); os.makedirs('one/usr/bin'); os.symlink('usr/bin', 'one/bin')
             for i in range(300): open(f'one/usr/bin/{i}', 'w').write('x' * i * 7)
-            os.chmod('one/usr/bin/7', 0o6755); os.link('one/usr/bin/8', 'one/etc/eight'); os.chown('one/etc/eight', 12, 13)
+            os.chmod('one/usr/bin/7', 0o6755); os.link('one/usr/bin/8', 'one/etc/eight'); os.chown('one/etc/eight', \
+            12, 13)
             """)
         try fixture.shell(
             """
             umoci init --layout oci >/dev/null; umoci new --image oci:t >/dev/null
             tar -C one -cf one.tar . ; umoci raw add-layer --image oci:t one.tar >/dev/null
-            mkdir two; mkdir two/etc two/usr two/usr/bin; touch two/etc/.wh.eight two/usr/bin/.wh..wh..opq; echo new > two/usr/bin/new
+            mkdir two; mkdir two/etc two/usr two/usr/bin; touch two/etc/.wh.eight two/usr/bin/.wh..wh..opq; \
+            echo new > two/usr/bin/new
             tar -C two -cf two.tar etc usr; umoci raw add-layer --image oci:t two.tar >/dev/null
             umoci raw unpack --image oci:t rootfs >/dev/null 2>&1 || umoci unpack --image oci:t bundle >/dev/null
             [ -d rootfs ] || mv bundle/rootfs rootfs
@@ -188,7 +207,8 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
     @Test func sparseFilesStaySparse() throws {
         let fixture = try ImportFixture()
         try fixture.shell(
-            "truncate -s 1G s; echo x | dd of=s bs=1 seek=500000000 conv=notrunc 2>/dev/null; for f in gnu posix; do tar --format=$f -Scf $f.tar s; done"
+            "truncate -s 1G s; echo x | dd of=s bs=1 seek=500000000 conv=notrunc 2>/dev/null; for f in gnu posix; "
+                + "do tar --format=$f -Scf $f.tar s; done"
         )
         for format in ["gnu", "posix"] {
             _ = try extract([fileBytes(fixture("\(format).tar"))], to: fixture(format))
@@ -213,7 +233,8 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
         #expect(try Int(fixture.shell("du -k out | cut -f1").dropLast()) ?? .max < 1000)
     }
 
-    /// A name that begins with `.wh.` removes something in an image's layer, and is a file like others in a directory or ZIP.
+    /// A name that begins with `.wh.` removes something in an image's layer, and is a file like others in a directory
+    /// or ZIP.
     @Test(arguments: [true, false]) func whiteoutsWhereTheyMeanSomething(_ whiteouts: Bool) throws {
         let fixture = try ImportFixture()
         try fixture.shell("mkdir in; cd in; touch a .wh.a .wh..wh..opq .wh. .wh..; mkdir .wh.d; touch .wh.d/x")
@@ -268,7 +289,8 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
                         if mode is not None: i.type = tarfile.DIRTYPE
                         t.addfile(i)
             layer('l0', ('a', 0o500), ('a/b', 0o711), ('a/b/c', 0o701), ('x', 0o501), ('gone', 0o000), ('twice', 0o700))
-            layer('l1', ('.wh.gone', None), ('a/.wh.b', None), ('a/n/m/f', None), ('x', None), ('q/f', None), ('twice', 0o750), ('z', 0o111))
+            layer('l1', ('.wh.gone', None), ('a/.wh.b', None), ('a/n/m/f', None), ('x', None), ('q/f', None), \
+            ('twice', 0o750), ('z', 0o111))
             """)
         _ = try extract((0..<2).map { try fileBytes(fixture("l\($0)")) }, to: fixture("out"))
         let found = try fixture.shell(
@@ -283,7 +305,8 @@ func extract(_ tars: [[UInt8]], to destination: String, whiteouts: Bool = true) 
         let notes = Notes()
         try fixture.python(
             """
-            os.mkdir('in'); os.symlink('x', 'in/a'); os.link('in/a', 'in/b', follow_symlinks=False); os.mkfifo('in/p'); os.link('in/p', 'in/q')
+            os.mkdir('in'); os.symlink('x', 'in/a'); os.link('in/a', 'in/b', follow_symlinks=False); \
+            os.mkfifo('in/p'); os.link('in/p', 'in/q')
             if os.geteuid() == 0: os.mknod('in/null', 0o20666, os.makedev(1, 3)); os.link('in/null', 'in/null2')
             """)
         let tar = try ImageSource.open(.directory(fixture("in"))) { notes.add($0) }.layers[0].open().readAll()

@@ -26,7 +26,8 @@ import Testing
         // GNU's own format has whole seconds.
         let time = options.contains("=gnu") ? "" : "%T@"
         let look =
-            "find . ! -path . \\( ! -type d -printf '%p %y %s \(time) %l\\n' -o -printf '%p %y \(time)\\n' \\) | sort | od -c; find . -type f | sort | xargs -d '\\n' sha256sum"
+            "find . ! -path . \\( ! -type d -printf '%p %y %s \(time) %l\\n' -o -printf '%p %y \(time)\\n' \\) | "
+            + "sort | od -c; find . -type f | sort | xargs -d '\\n' sha256sum"
         #expect(try fixture.shell("cd out; \(look)") == fixture.shell("cd in; \(look)"))
     }
 }

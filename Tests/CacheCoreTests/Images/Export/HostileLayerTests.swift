@@ -2,9 +2,11 @@ import CacheCore
 import Foundation
 import Testing
 
-/// Layers that try to write outside of the directory that they are extracted to. Beside it lies a tree that must not change.
+/// Layers that try to write outside of the directory that they are extracted to. Beside it lies a tree that must not
+/// change.
 @Suite struct HostileLayerTests {
-    /// Each is a Python list of (name, type, link target or contents); `@` stands for the directory beside the destination.
+    /// Each is a Python list of (name, type, link target or contents); `@` stands for the directory beside the
+    /// destination.
     private static let attacks: [(name: String, layers: [String])] = [
         ("dot-dot", ["[('../outside/new', F, 'x')]"]),
         ("dot-dot inside", ["[('a/../../outside/secret', F, 'x')]"]),
@@ -51,7 +53,8 @@ import Testing
         (
             "links that multiply",
             [
-                "[('a', D, '')] + [('a/' + str(i), L, ('/a/' + str(i + 1)) + '/.' * 900) for i in range(50)] + [('a/0/x', F, 'x')]"
+                "[('a', D, '')] + [('a/' + str(i), L, ('/a/' + str(i + 1)) + '/.' * 900) for i in range(50)] + "
+                    + "[('a/0/x', F, 'x')]"
             ]
         ),
     ]
@@ -87,7 +90,8 @@ import Testing
             } catch let error as CacheError {
                 #expect(!error.description.contains("\n"), "\(attack.name)")
                 let left = try fixture.shell(
-                    "cd \(number); ls -d destination .layercache-* 2>/dev/null || true; ls -A destination 2>/dev/null || true"
+                    "cd \(number); ls -d destination .layercache-* 2>/dev/null || true; "
+                        + "ls -A destination 2>/dev/null || true"
                 )
                 #expect(left == (intoExisting ? "destination\n" : ""), "\(attack.name)")
             }
@@ -99,7 +103,8 @@ import Testing
 
     private func state(of fixture: ImportFixture, _ number: Int) throws -> String {
         try fixture.shell(
-            "cd \(number); find outside -printf '%p %y %m %U %G %s %T@ %C@ %n %i\\n' | sort; cat outside/secret; ls -A | grep -v ^destination$"
+            "cd \(number); find outside -printf '%p %y %m %U %G %s %T@ %C@ %n %i\\n' | sort; cat outside/secret; "
+                + "ls -A | grep -v ^destination$"
         )
     }
 

@@ -1,6 +1,7 @@
 import CacheCore
 import Foundation
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite struct LayoutDestinationTests {
@@ -42,7 +43,7 @@ import Testing
         #expect(try fixture.shell("find . -name '.layercache-*'").isEmpty)
     }
 
-    @Test(.enabled(if: ImportFixture.isInstalled("skopeo"), "skopeo is not installed: apt-get install skopeo"))
+    @Test(.enabled(if: BuiltProgram.isInstalled("skopeo"), "skopeo is not installed: apt-get install skopeo"))
     func skopeoReadsWhatIsWritten() throws {
         let fixture = try ImportFixture()
         try fixture.python("layout('in', [tagged(image('in', [tar('a'), tar('c')]), 'one')])")
@@ -170,7 +171,8 @@ import Testing
             """
             m = tagged(image('oci', [tar('z')]), 'other'); m['future'] = {'a': [1, 2.5, None, True, 'ü']}
             layout('oci', [m]); open('t.tar', 'wb').write(tar('a'))
-            i = json.load(open('oci/index.json')); i['annotations'] = {'k': 'v'}; json.dump(i, open('oci/index.json', 'w'))
+            i = json.load(open('oci/index.json')); i['annotations'] = {'k': 'v'}; json.dump(i, open('oci/index.json', \
+            'w'))
             """)
         try copy("tar:\(fixture("t.tar"))", "oci:\(fixture("oci")):x")
         try fixture.python(

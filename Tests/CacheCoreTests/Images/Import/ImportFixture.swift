@@ -1,73 +1,31 @@
 import CacheCore
 import Foundation
 import Glibc
+import TestSupport
 
 /// A directory for one test, with the shell and Python to fill it; removed at the end.
 final class ImportFixture {
-    let path: String
+    private let directory: TemporaryDirectory
 
-    init() throws {
-        let template = FileManager.default.temporaryDirectory.path + "/layercache-import-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: template, withIntermediateDirectories: true)
-        path = template
-    }
+    var path: String { directory.path }
 
-    deinit {
-        // Trees with unreadable directories are among what is tested.
-        _ = try? shell("rm -rf -- '\(path)' 2>/dev/null || { chmod -R u+rwx . && rm -rf -- '\(path)'; }")
-    }
+    init() throws { directory = try TemporaryDirectory() }
 
-    func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
+    func callAsFunction(_ name: String) -> String { directory(name) }
 
     @discardableResult
-    func shell(_ script: String) throws -> String { try run("/bin/bash", ["-euo", "pipefail", "-c", script]) }
+    func shell(_ script: String) throws -> String { try directory.shell(script) }
 
     @discardableResult
-    func python(_ script: String) throws -> String {
-        try run("python3", ["-c", Self.pythonPrelude + script])
-    }
+    func python(_ script: String) throws -> String { try directory.python(Self.pythonPrelude + script) }
 
-    static func isInstalled(_ tool: String) -> Bool {
-        ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin"].contains {
-            FileManager.default.isExecutableFile(atPath: "\($0)/\(tool)")
-        }
-    }
-
-    /// Not Foundation's `Process`: that waits in a run loop, which threads of the cooperative pool do not have.
-    private func run(_ program: String, _ arguments: [String]) throws -> String {
-        let outputPath = "\(path).out"
-        defer { unlink(outputPath) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        // The one shell that runs before the program is there to change the directory.
-        let enter = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", path, program] + arguments
-        var pointers = enter.map { strdup($0) } + [nil]
-        defer { pointers.forEach { free($0) } }
-        var child: pid_t = 0
-        let number = posix_spawn(&child, "/bin/sh", &actions, nil, &pointers, environ)
-        guard number == 0 else { throw ToolFailure(output: String(cString: strerror(number)), status: number) }
-        var status: Int32 = 0
-        while waitpid(child, &status, 0) == -1, errno == EINTR {}
-        let output = String(decoding: try fileBytes(outputPath), as: UTF8.self)
-        guard status == 0 else { throw ToolFailure(output: output, status: status) }
-        return output
-    }
-
-    struct ToolFailure: Error, CustomStringConvertible {
-        let output: String
-        let status: Int32
-        var description: String { "exit \(status): \(output)" }
-    }
-
-    /// `oci(directory, [(tag, [layer bytes or (media type suffix, bytes)])])` builds a layout independently of the code under test.
+    /// `oci(directory, [(tag, [layer bytes or (media type suffix, bytes)])])` builds a layout independently of the code
+    /// under test.
     private static let pythonPrelude = #"""
         import io, os, sys
         class Lazy:
-            """A module that is imported when it is used: most scripts need few of them, and they take longer than Python itself."""
+            """A module that is imported when it is used: most scripts need few of them, and they take longer than \#
+        Python itself."""
             def __init__(self, name): self._name = name
             def __getattr__(self, attribute): return getattr(__import__(self._name), attribute)
         gzip, hashlib, json, random, struct, subprocess, tarfile, zipfile, zlib = map(
@@ -88,10 +46,12 @@ final class ImportFixture {
             os.makedirs(d + '/blobs/sha256', exist_ok=True)
             open(d + '/blobs/sha256/' + sha(b), 'wb').write(b)
             return {'digest': 'sha256:' + sha(b), 'size': len(b)}
-        def image(d, layers, config_extra={}, suffixes=None, manifest_type=M + 'manifest.v1+json', layer_type=M + 'layer.v1.tar'):
+        def image(d, layers, config_extra={}, suffixes=None, manifest_type=M + 'manifest.v1+json', layer_type=M + \#
+        'layer.v1.tar'):
             """layers: uncompressed tars; suffixes: '' '+gzip' '+zstd' for each."""
             suffixes = suffixes or [''] * len(layers)
-            packed = [{'': lambda b: b, '+gzip': gz, '.gzip': gz, '+zstd': zstd}[s](l) for s, l in zip(suffixes, layers)]
+            packed = [{'': lambda b: b, '+gzip': gz, '.gzip': gz, '+zstd': zstd}[s](l) for s, l in zip(suffixes, \#
+        layers)]
             config = {'architecture': 'amd64', 'os': 'linux', 'created': '2020-01-01T00:00:00Z',
                       'rootfs': {'type': 'layers', 'diff_ids': ['sha256:' + sha(l) for l in layers]}}
             config.update(config_extra)

@@ -18,7 +18,8 @@ import Testing
     @Test(arguments: Limit.allCases) func eachHasAFieldOfItsOwn(_ limit: Limit) {
         var limits = ImportLimits()
         let standard = limits[limit]
-        #expect(standard > 0 && standard <= limit.maximum)
+        #expect(standard > 0)
+        #expect(standard <= limit.maximum)
         limits[limit] = standard - 1
         for other in Limit.allCases {
             #expect(limits[other] == (other == limit ? standard - 1 : ImportLimits()[other]))

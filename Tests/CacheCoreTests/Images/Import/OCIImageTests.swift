@@ -179,7 +179,8 @@ import Testing
             """
             d = image('oci', [tar('a')])
             for _ in range(50):
-                d = dict(put('oci', json.dumps({'schemaVersion': 2, 'manifests': [d]}).encode()), mediaType=M + 'index.v1+json')
+                d = dict(put('oci', json.dumps({'schemaVersion': 2, 'manifests': [d]}).encode()), mediaType=M + \
+            'index.v1+json')
             layout('oci', [d])
             """)
         let error = cacheError { _ = try ImageSource.open(.ociLayout(directory: fixture("oci"), tag: nil)) }

@@ -16,12 +16,15 @@ import Testing
                 if method == 8:
                     o = zlib.compressobj(9, 8, -15); packed = o.compress(data) + o.flush()
                 known = (0, 0, 0) if flags & 8 else (crc, len(packed), len(data))
-                out += struct.pack('<4sHHHHHIIIHH', b'PK\3\4', 20, flags, method, 0, 0x5a21, *known, len(local), 0) + local + packed
+                out += struct.pack('<4sHHHHHIIIHH', b'PK\3\4', 20, flags, method, 0, 0x5a21, *known, len(local), \#
+        0) + local + packed
                 if flags & 8: out += struct.pack('<4sIII', b'PK\7\10', crc, len(packed), len(data))
-                records.append(struct.pack('<4sBBHHHHHIIIHHHHHII', b'PK\1\2', 20, system, 20, flags, method, 0, 0x5a21, crc, len(packed),
+                records.append(struct.pack('<4sBBHHHHHIIIHHHHHII', b'PK\1\2', 20, system, 20, flags, method, 0, \#
+        0x5a21, crc, len(packed),
                     len(data), len(name), len(extra), 0, 0, 0, attributes, at) + name + extra)
             directory, at = b''.join(records[i] for i in order or range(len(records))), len(out) - base
-            out += directory + struct.pack('<4sHHHHIIH', b'PK\5\6', 0, 0, len(records), len(records), len(directory), at, len(comment))
+            out += directory + struct.pack('<4sHHHHIIH', b'PK\5\6', 0, 0, len(records), len(records), len(directory), \#
+        at, len(comment))
             open('in.zip', 'wb').write(bytes(out) + comment)
 
         """#
@@ -35,7 +38,8 @@ import Testing
         let text = try fixture.python(
             """
             with tarfile.open('out.tar', encoding='utf-8', errors='backslashreplace') as t:
-                for m in t: print(m.name + ('/' if m.isdir() else ' -> ' + m.linkname if m.issym() else '=' + t.extractfile(m).read().decode()))
+                for m in t: print(m.name + ('/' if m.isdir() else ' -> ' + m.linkname if m.issym() else '=' + \
+            t.extractfile(m).read().decode()))
             """)
         return text.split(separator: "\n").map(String.init)
     }
@@ -124,7 +128,8 @@ import Testing
         for damage in ["b[-6] ^= 0x40; b[-10] ^= 0x10", "b[-12] += 1; b[-14] += 1", "b[-18] ^= 1"] {
             try fixture.python(
                 Self.build
-                    + "build([entry(b'a')]); b = bytearray(open('in.zip', 'rb').read()); \(damage); open('in.zip', 'wb').write(b)"
+                    + "build([entry(b'a')]); b = bytearray(open('in.zip', 'rb').read()); \(damage); "
+                    + "open('in.zip', 'wb').write(b)"
             )
             _ = cacheError { _ = try ImageSource.open(.zip(file: fixture("in.zip"))).layers[0].open().readAll() }
         }

@@ -76,7 +76,8 @@ import Testing
             var dumped = ""
             dump(value, to: &dumped)
             for text in ["\(value)", String(reflecting: value), dumped] {
-                #expect(!secrets.contains { text.contains($0) } && !text.contains("506097522914230528"), "\(text)")
+                #expect(!secrets.contains { text.contains($0) }, "\(text)")
+                #expect(!text.contains("506097522914230528"), "\(text)")
             }
         }
     }

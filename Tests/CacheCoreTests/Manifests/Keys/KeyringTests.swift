@@ -1,14 +1,15 @@
 import CacheCore
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CacheManifests
 
 @Suite struct KeyringTests {
-    private let scratch: ObjectScratch
+    private let scratch: TemporaryDirectory
     private var file: String { scratch.path + "/keyring.json" }
 
-    init() throws { scratch = try ObjectScratch() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     private func tenant(_ name: String) throws -> TenantName { try TenantName(parsing: name) }
 
@@ -36,8 +37,10 @@ import Testing
         try Keyring.add(tenant("acme"), toFile: file)
         let before = try Data(contentsOf: URL(fileURLWithPath: file))
         let error = await failure { try Keyring.add(tenant("acme"), toFile: file) }
-        #expect(error?.code == .conflict && error?.message.contains("acme") == true)
-        #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == before && scratch.names() == ["keyring.json"])
+        #expect(error?.code == .conflict)
+        #expect(error?.message.contains("acme") == true)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == before)
+        #expect(scratch.names() == ["keyring.json"])
     }
 
     @Test func deploymentKeyIsLeftOutOrCopied() async throws {
@@ -47,7 +50,8 @@ import Testing
         try Keyring.add(tenant("acme"), toFile: worker, deployment: .none)
         try Keyring.add(tenant("beta"), toFile: second, deployment: .copy(from: file))
         let missing = await failure { try Keyring(contentsOf: worker).requireDeploymentKey() }
-        #expect(missing?.code == .key && missing?.message.contains(worker) == true)
+        #expect(missing?.code == .key)
+        #expect(missing?.message.contains(worker) == true)
         #expect(
             try Keyring(contentsOf: second).requireDeploymentKey().id
                 == Keyring(contentsOf: file).requireDeploymentKey().id)
@@ -62,10 +66,13 @@ import Testing
 
     @Test func wrongTenantAndMissingFileSayWhatToDo() async throws {
         let missing = await failure { try Keyring(contentsOf: file) }
-        #expect(missing?.code == .missing && missing?.message.contains("layercache keygen") == true)
+        #expect(missing?.code == .missing)
+        #expect(missing?.message.contains("layercache keygen") == true)
         try Keyring.add(tenant("acme"), toFile: file)
         let wrong = await failure { try Keyring(contentsOf: file).keys(for: tenant("beta")) }
-        #expect(wrong?.code == .key && wrong?.message.contains("beta") == true && wrong?.message.contains(file) == true)
+        #expect(wrong?.code == .key)
+        #expect(wrong?.message.contains("beta") == true)
+        #expect(wrong?.message.contains(file) == true)
     }
 
     @Test(arguments: [0o640, 0o604, 0o644, 0o660, 0o610])
@@ -75,12 +82,17 @@ import Testing
         for error in [
             await failure { try Keyring(contentsOf: file) },
             await failure { try Keyring.add(tenant("beta"), toFile: file) },
-        ] { #expect(error?.code == .key && error?.message.contains("chmod 600 \(file)") == true) }
+        ] {
+            #expect(error?.code == .key)
+            #expect(error?.message.contains("chmod 600 \(file)") == true)
+        }
     }
 
     @Test func concurrentAdditionsAllCount() async throws {
-        let children = try (0..<4).map { try ObjectExerciserProcess(["keygen", file, "t\($0)-", "8"]) }
-        for child in children { #expect(child.status() == 0) }
+        let children = try (0..<4).map {
+            try ChildProcess(built: "object-exerciser", ["keygen", file, "t\($0)-", "8"])
+        }
+        for child in children { try await child.wait().succeeded() }
         #expect(try Keyring(contentsOf: file).tenants.count == 32)
         #expect(scratch.names() == ["keyring.json"])
     }
@@ -121,7 +133,7 @@ import Testing
             #expect(error?.code == .unsupported, "\(error as Any)")
             #expect(try String(contentsOfFile: file, encoding: .utf8) == text)
         }
-        // To read, a name more is in nobody's way.
+        // An unknown member hinders only writing, which would lose it; reading goes on.
         try scratch.write("keyring.json", Array(#"{"version": 1, "tenants": [], "policy": 3}"#.utf8))
         #expect(chmod(file, 0o600) == 0)
         #expect(try Keyring(contentsOf: file).tenants.isEmpty)
@@ -148,7 +160,8 @@ import Testing
         try scratch.write("keyring.json", Array(text.utf8))
         #expect(chmod(file, 0o600) == 0)
         let error = await failure { try Keyring(contentsOf: file) }
-        #expect(error?.code == code && error?.description.contains(file) == true, "\(error as Any)")
+        #expect(error?.code == code, "\(error as Any)")
+        #expect(error?.description.contains(file) == true, "\(error as Any)")
         #expect(error?.description.contains("abab") == false)
     }
 
@@ -156,7 +169,7 @@ import Testing
         try Keyring.add(tenant("acme"), toFile: file)
         try Keyring.add(tenant("beta"), toFile: file)
         let text = try [UInt8](Data(contentsOf: URL(fileURLWithPath: file)))
-        var random = SeededRandom()
+        var random = SeededGenerator()
         let secrets = [0, 1, 2].compactMap {
             String(decoding: text, as: UTF8.self).split(separator: "\"").filter { $0.count == 64 }[$0]
         }

@@ -1,5 +1,6 @@
 import CacheCore
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite struct MemoryCacheTests {
@@ -27,7 +28,7 @@ import Testing
 
     @Test func boundIsKeptAndContentIsRight() {
         let cache = MemoryCache<ChunkRef>(capacity: 1 << 20)
-        var generator = SplitMix(seed: 7)
+        var generator = SeededGenerator(seed: 7)
         for _ in 0..<5_000 {
             let number = Int.random(in: 0..<200, using: &generator)
             if let found = cache.get(id(number)) {
@@ -54,20 +55,5 @@ import Testing
         let cache = MemoryCache<ChunkRef>(capacity: 0)
         cache.insert(id(1), buffer(1, bytes: 1))
         #expect(cache.get(id(1)) == nil)
-    }
-}
-
-/// A small seeded generator (SplitMix64), so that a failing run can be repeated.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
     }
 }

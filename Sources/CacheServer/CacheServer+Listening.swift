@@ -1,0 +1,109 @@
+internal import CacheBase
+internal import CacheStore
+internal import Logging
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import ServiceLifecycle
+internal import Synchronization
+
+/// From the address that is bound to the last connection that has ended.
+extension CacheServer {
+    /// Binds the address, serves until told to stop, and sees the last connection off.
+    func listen(
+        on group: MultiThreadedEventLoopGroup, _ groups: [NIOLoopBound<ConnectionGroup>], _ state: ServerState
+    ) async throws {
+        let host = configuration.host
+        let address = host.contains(":") ? "[\(host)]:\(configuration.port)" : "\(host):\(configuration.port)"
+        let channel: any Channel
+        do {
+            channel = try await bootstrap(on: group, groups).bind(host: configuration.host, port: configuration.port)
+                .get()
+        } catch {
+            throw CacheError(
+                .io, "cannot listen on \(address): choose another address or stop who uses it", cause: error)
+        }
+        let port = channel.localAddress?.port ?? configuration.port
+        state.isReady.store(true, ordering: .relaxed)
+        logger.info("serving chunks", metadata: ["host": "\(configuration.host)", "port": "\(port)"])
+        await onReady(port)
+        let end = await ending(of: channel)
+        state.isReady.store(false, ordering: .relaxed)
+        let time = end == .graceful ? configuration.limits.timeouts.drain : .zero
+        logger.info("stopping", metadata: ["connections": "\(state.openConnections.load(ordering: .relaxed))"])
+        for stopped in groups.map({ group in group.eventLoop.flatSubmit { group.value.stop(within: time) } }) {
+            try await stopped.get()
+        }
+        if end == .failed {
+            throw CacheError(.io, "the socket that listens on \(address) failed: start the daemon again")
+        }
+    }
+
+    private enum Ending: Sendable { case graceful, cancelled, failed }
+
+    /// Waits for what ends the service; by the time it returns nothing is accepted any more.
+    private func ending(of channel: any Channel) async -> Ending {
+        await withTaskGroup(of: Ending.self) { group in
+            group.addTask {
+                do {
+                    try await gracefulShutdown()
+                    return .graceful
+                } catch {
+                    return .cancelled
+                }
+            }
+            group.addTask {
+                try? await channel.closeFuture.get()
+                return .failed
+            }
+            let first = await group.next() ?? .failed
+            channel.close(promise: nil)
+            group.cancelAll()
+            await group.waitForAll()
+            return first
+        }
+    }
+
+    private func bootstrap(on group: MultiThreadedEventLoopGroup, _ groups: [NIOLoopBound<ConnectionGroup>])
+        -> ServerBootstrap
+    {
+        let groups = Dictionary(uniqueKeysWithValues: groups.map { (ObjectIdentifier($0.eventLoop), $0) })
+        var decoding = NIOHTTPDecoderLimitConfiguration()
+        decoding.maxHeaderFieldSize = configuration.limits.headerBytes
+        decoding.maxHeaderListSize = configuration.limits.headerBytes
+        decoding.maxHeaderFieldCount = configuration.limits.headerFields
+        return ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            // Writable means that the kernel has all: the bytes of a response count as in flight until then.
+            .childChannelOption(.writeBufferWaterMark, value: .init(low: 1, high: 1))
+            // One read brings at most 64 KiB, and then the connection is asked whether it wants more.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelInitializer { [decoding] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let group = groups[ObjectIdentifier(channel.eventLoop)]?.value else {
+                        throw ChannelError.eof
+                    }
+                    // TLS, when it comes, is one more handler in front of these.
+                    let connection = ConnectionHandler(group)
+                    try channel.pipeline.syncOperations.addHandlers([
+                        ArrivalHandler(connection),
+                        ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding)),
+                        connection,
+                    ])
+                }
+            }
+    }
+
+    /// Closes the store, which also ends what requests of connections that are gone still do there.
+    func close(_ store: ChunkStore, _ groups: [NIOLoopBound<ConnectionGroup>]) async throws {
+        await store.close()
+        let time = configuration.limits.timeouts.drain
+        for group in groups {
+            try await group.eventLoop.flatSubmit { group.value.settle(within: time) }.get()
+            try await group.eventLoop.submit { group.value.end() }.get()
+        }
+    }
+}

@@ -1,0 +1,152 @@
+internal import CacheChunks
+internal import Logging
+internal import NIOCore
+internal import NIOHTTP1
+
+/// Connection group: the connections of one event loop and what they share, which is counters, the in-flight budget, deadlines and reads
+/// under way.
+///
+/// Confined to its event loop, so nothing here is locked. One sweep a tick looks after all deadlines: scheduling and cancelling a timer for
+/// each request costs more than serving a chunk from memory.
+final class ConnectionGroup {
+    /// What all groups of a daemon share.
+    struct Services: Sendable {
+        let limits: ServerLimits
+        let tiers: ChunkTiers
+        let control: any ControlResponder
+        let state: ServerState
+        let time: ServerTime
+        let logger: Logger
+    }
+
+    let eventLoop: any EventLoop
+    let services: Services
+    var metrics = RequestMetrics()
+    /// The present as `Date` fields have it, renewed each tick.
+    private(set) var date = HTTPDate.now()
+    var connections: [ConnectionID: ConnectionHandler] = [:]
+    var admission: ConnectionAdmission
+    /// Other event loops, whose connections may give way to one of this.
+    var neighbours = Neighbours()
+    var lifetime = Lifetime()
+    private(set) var queue: AdmissionQueue
+    private var isGranting = false
+    /// Connections that wait for a chunk which is being read from the store.
+    private var reads: [ChunkID: [ConnectionHandler]] = [:]
+    private var storeFailures = StoreFailures()
+
+    /// - Parameter share: how many groups there are; each gets an even part of the in-flight budget.
+    init(on eventLoop: any EventLoop, share: Int, services: Services) {
+        self.eventLoop = eventLoop
+        self.services = services
+        let limits = services.limits
+        admission = ConnectionAdmission(limit: limits.connections, probeLimit: limits.probeConnections)
+        queue = AdmissionQueue(
+            InFlightBudget(
+                bytes: limits.bytesInFlight / share, requests: max(limits.requestsInFlight / share, 1),
+                largest: limits.largestBody))
+    }
+
+    var limits: ServerLimits { services.limits }
+    var tiers: ChunkTiers { services.tiers }
+    var control: any ControlResponder { services.control }
+    var logger: Logger { services.logger }
+    var now: NIODeadline { services.time.now() }
+
+    /// The counters, with the present filled in.
+    var snapshot: RequestMetrics {
+        var metrics = metrics
+        metrics.present = RequestMetrics.Present(
+            connections: connections.count, bytesInFlight: queue.budget.bytes, requestsInFlight: queue.budget.requests)
+        return metrics
+    }
+
+    /// Counts a request whose response is out, and returns its part of the budget.
+    func finish(_ request: FinishedRequest, at now: NIODeadline) {
+        if request.status.code < 300 {
+            let nanoseconds = (now - request.started).nanoseconds
+            switch request.operation {
+            case .get: metrics.getSeconds.record(nanoseconds: nanoseconds)
+            case .put: metrics.putSeconds.record(nanoseconds: nanoseconds)
+            case .head, .missing, .control, .refuse: break
+            }
+        }
+        if let reservation = request.reservation { release(reservation) }
+    }
+
+    // MARK: The in-flight budget
+
+    /// Reserves for a request at once; false, with nothing changed, if it has to wait.
+    func reserve(_ wanted: InFlightBudget.Reservation) -> Bool { queue.reserve(wanted) }
+
+    /// Counts a request that never waits, and takes no bytes.
+    func reserveUnconditionally() -> InFlightBudget.Reservation {
+        queue.reserveUnconditionally()
+        return InFlightBudget.Reservation(bytes: 0, purpose: .response)
+    }
+
+    /// Puts a request in line; ``ConnectionHandler/granted(_:)`` is called when its turn comes.
+    func enqueue(_ connection: ConnectionHandler, _ wanted: InFlightBudget.Reservation) {
+        guard let id = connection.id else { return }
+        metrics.requests.waits += 1
+        queue.enqueue(AdmissionQueue.Waiter(connection: id, wanted: wanted))
+    }
+
+    func leaveQueue(_ connection: ConnectionHandler) {
+        guard let id = connection.id else { return }
+        queue.withdraw(id)
+        grant()
+    }
+
+    /// Returns a part of what a request has reserved, while the request goes on.
+    func shrink(_ surplus: InFlightBudget.Reservation) {
+        queue.shrink(surplus.purpose, by: surplus.bytes)
+        grant()
+    }
+
+    func release(_ reservation: InFlightBudget.Reservation) {
+        queue.release(reservation)
+        grant()
+        finishSettling()
+    }
+
+    /// Lets requests go on whose turn has come. A request that is answered within this loop returns its part to the same loop.
+    private func grant() {
+        guard !isGranting else { return }
+        isGranting = true
+        while let waiter = queue.admitNext() { connections[waiter.connection]?.granted(waiter.wanted) }
+        isGranting = false
+    }
+
+    // MARK: Reads
+
+    /// Reads a chunk from the store once, however many connections ask for it meanwhile.
+    func read(_ id: ChunkID, for connection: ConnectionHandler) {
+        if reads[id]?.append(connection) != nil { return }
+        reads[id] = [connection]
+        tiers.read(id, on: eventLoop).assumeIsolated().whenComplete { [self] result in
+            for connection in reads.removeValue(forKey: id) ?? [] { connection.completeRead(result) }
+        }
+    }
+
+    /// Failures of the store since the last sweep: an operator gets one line a tick, however many there are.
+    private struct StoreFailures {
+        var count = 0
+        var first = ""
+    }
+
+    func report(_ error: any Error) {
+        if storeFailures.count == 0 { storeFailures.first = "\(error)" }
+        storeFailures.count += 1
+    }
+
+    func logStoreFailures() {
+        guard storeFailures.count > 0 else { return }
+        logger.warning(
+            "the store failed",
+            metadata: ["requests": "\(storeFailures.count)", "error": "\(storeFailures.first)"])
+        storeFailures = StoreFailures()
+    }
+
+    func updateDate() { date = HTTPDate.now() }
+}
