@@ -43,7 +43,9 @@ extension ObjectStoreConformance {
             let found = try await store.get(key, limit: 1 << 20)?.body
             #expect(found == nil || found == body, "\(key)")
             switch result {
-            case .success(let outcome): #expect(outcome == .created && found != nil, "\(key)")
+            case .success(let outcome):
+                #expect(outcome == .created, "\(key)")
+                #expect(found != nil, "\(key)")
             case .failure(let error): #expect(error is CancellationError, "\(key): \(error)")
             }
         }
@@ -56,7 +58,9 @@ extension ObjectStoreConformance {
         let outcome = await late.result
         let found = try await store.get(key("late"), limit: 1 << 20)
         switch outcome {
-        case .success(let version): #expect(found?.version == version && found?.body == body)
+        case .success(let version):
+            #expect(found?.version == version)
+            #expect(found?.body == body)
         case .failure(let error):
             #expect(error is CancellationError, "\(error)")
             #expect(found == nil || found?.body == body)
