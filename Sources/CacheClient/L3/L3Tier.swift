@@ -3,8 +3,8 @@ internal import NIOCore
 
 /// L3 as a reader uses it: chunks under a limit and a deadline, manifests under a deadline, and every call measured.
 ///
-/// A chunk goes through, from the outside in: a deadline, which bounds the wait in line; the limit; and the deadline again, which gives the
-/// place back when a read hangs or its reader is gone.
+/// A chunk goes through, from the outside in: a deadline, which bounds the wait in line; the limit; and the deadline
+/// again, which gives the place back when a read hangs or its reader is gone.
 struct L3Tier: Sendable {
     /// The store without limit and deadlines, for callers with a deadline over several calls.
     let store: MeasuredObjectStore

@@ -18,7 +18,8 @@ public struct ActiveGeneration: Sendable {
     ///   - create: whether to create one if none is active; `.missing` is thrown otherwise.
     ///   - repair: whether a state of the newest generation that is damaged or gone is made anew (see ``StateRepair``).
     ///   - now: milliseconds since 1970, kept in the state of a new one.
-    /// - Throws: `.key` if the store was made with another deployment key; `.corrupt` or `.missing` that names a state which is damaged or gone.
+    /// - Throws: `.key` if the store was made with another deployment key; `.corrupt` or `.missing` that names a state
+    ///   which is damaged or gone.
     public static func find(
         in store: any ObjectStore, deploymentKey: DeploymentKey, create: Bool, repair: Bool = false, now: UInt64
     ) async throws -> ActiveGeneration {
@@ -57,7 +58,8 @@ public struct ActiveGeneration: Sendable {
         var after: String?
         repeat {
             let page = try await store.list(prefix: L3Layout.generations, delimiter: true, after: after, limit: 1000)
-            // It may be a link to a generation that was moved elsewhere; if it were passed over, an older one would be taken for the newest.
+            // It may be a link to a generation that was moved elsewhere; if it were passed over, an older one would be
+            // taken for the newest.
             if let foreign = page.foreign.first { throw CacheError.foreign(foreign) }
             found += page.prefixes.compactMap { prefix in
                 Generation(name: prefix.dropFirst(L3Layout.generations.count).dropLast())
@@ -75,7 +77,8 @@ public struct ActiveGeneration: Sendable {
         guard let sealed = try await store.get(object, limit: GenerationState.byteCount)?.body else {
             throw CacheError(
                 .missing,
-                "object \(object) is gone, and with it the salt of that generation: restore it from a backup, or push with --repair to go on with a new salt"
+                "object \(object) is gone, and with it the salt of that generation: restore it from a backup, or push"
+                    + " with --repair to go on with a new salt"
             )
         }
         guard try GenerationState(reading: sealed, object: object).status == .active else { return nil }

@@ -4,7 +4,8 @@ internal import CacheCrypto
 public import CacheObjectStore
 public import NIOCore
 
-/// The state of a generation, as its object says: whether it takes new chunks, and its salt, which only a deployment key opens.
+/// The state of a generation, as its object says: whether it takes new chunks, and its salt, which only a deployment
+/// key opens.
 public struct GenerationState: Sendable {
     /// The raw values are part of the format.
     public enum Status: UInt8, Sendable {
@@ -95,7 +96,8 @@ public struct GenerationState: Sendable {
             guard state.deploymentKeyID == key.id else {
                 throw CacheError(
                     .key,
-                    "this keyring's deployment key does not open \(object), which was made with another: use a keyring that has the deployment key of this store (keygen can copy it)"
+                    "this keyring's deployment key does not open \(object), which was made with another: use a keyring"
+                        + " that has the deployment key of this store (keygen can copy it)"
                 )
             }
             let salt = Key256(writtenBy: {
@@ -106,14 +108,16 @@ public struct GenerationState: Sendable {
             guard let salt else {
                 throw CacheError(
                     .corrupt,
-                    "object \(object) is damaged, its authentication tag is wrong: restore it from a backup, or push with --repair"
+                    "object \(object) is damaged, its authentication tag is wrong: restore it from a backup, or push"
+                        + " with --repair"
                 )
             }
             return GenerationSalt(salt)
         }
     }
 
-    /// The state as it was before it was damaged; `nil` if the damage is in the time of creation, or in the sealed salt.
+    /// The state as it was before it was damaged; `nil` if the damage is in the time of creation, or in the sealed
+    /// salt.
     ///
     /// The rest of the plain part is known from elsewhere, but for the status, of which all three are tried.
     /// The authentication tag of the salt covers the plain part, so a candidate that opens is right for certain.

@@ -13,8 +13,8 @@ public struct ImageManifest: Sendable, Equatable {
         case directory = 5
         case file = 6
 
-        /// Whether names that begin with `.wh.` stand for what a layer removes. In a directory or a ZIP they are names like any
-        /// other; a tar may be a layer that was exported from an image.
+        /// Whether names that begin with `.wh.` stand for what a layer removes. In a directory or a ZIP they are names
+        /// like any other; a tar may be a layer that was exported from an image.
         package var hasWhiteouts: Bool { self != .directory && self != .zip }
     }
 
@@ -123,7 +123,8 @@ public struct ImageManifest: Sendable, Equatable {
     /// Opens a sealed image manifest.
     ///
     /// - Parameter id: the name under which `sealed` was found.
-    /// - Throws: `.key` if the tenant's key is another, `.unsupported` for another version, `.corrupt` for all that is not right.
+    /// - Throws: `.key` if the tenant's key is another, `.unsupported` for another version, `.corrupt` for all that is
+    ///   not right.
     public static func open(_ sealed: ByteBuffer, expecting id: ManifestID, keys: TenantKeys) throws -> ImageManifest {
         let (header, body) = try ManifestEnvelope.open(sealed, expecting: id, keys: keys)
         let manifest = try body.withUnsafeReadableBytes { bytes in

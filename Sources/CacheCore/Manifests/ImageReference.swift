@@ -2,9 +2,9 @@ internal import CacheBase
 
 /// `tenant/name:tag`: a mutable name for an image.
 ///
-/// The first component is the tenant. The name that follows is one or more components, joined by `/`, of lower-case letters and digits,
-/// with `.`, `_`, `__` or dashes between them; 200 bytes at most. The tag is 1 to 128 letters, digits and `_ . -`, and begins with none of
-/// `.` and `-`; without one it is `latest`.
+/// The first component is the tenant. The name that follows is one or more components, joined by `/`, of lower-case
+/// letters and digits, with `.`, `_`, `__` or dashes between them; 200 bytes at most. The tag is 1 to 128 letters,
+/// digits and `_ . -`, and begins with none of `.` and `-`; without one it is `latest`.
 public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
     public let tenant: TenantName
     public let name: String
@@ -43,7 +43,8 @@ public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
     private init(tenant: TenantName, name: String, tag: String, _ malformed: (String) -> CacheError) throws {
         guard Self.isName(name) else {
             throw malformed(
-                "a name is components of a-z 0-9, with . _ or - between them, joined by /, at most \(Self.maximumNameBytes) bytes"
+                "a name is components of a-z 0-9, with . _ or - between them, joined by /, at most"
+                    + " \(Self.maximumNameBytes) bytes"
             )
         }
         guard Self.isTag(tag) else {

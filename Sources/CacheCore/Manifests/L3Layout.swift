@@ -44,8 +44,8 @@ public enum L3Layout {
         "\(refs)\(tenant)/"
     }
 
-    /// As above, for one image name. A name of several components is one component here, joined by `~`, which no name has: the tags of
-    /// `a/b` and the name `a/b/c` would meet otherwise.
+    /// As above, for one image name. A name of several components is one component here, joined by `~`, which no name
+    /// has: the tags of `a/b` and the name `a/b/c` would meet otherwise.
     static func refs(of tenant: TenantName, name: String) -> String {
         refs(of: tenant) + String(name.map { $0 == "/" ? "~" : $0 }) + "/"
     }

@@ -6,7 +6,8 @@ internal import NIOCore
 
 /// Finds the layers that a tenant has pushed to a generation before, so that none is converted twice.
 ///
-/// The name of an index object is an HMAC under the tenant's index key: without that key it does not tell which layer it stands for.
+/// The name of an index object is an HMAC under the tenant's index key: without that key it does not tell which layer
+/// it stands for.
 public struct LayerIndex: Sendable {
     private let store: any ObjectStore
     private let generation: Generation

@@ -4,8 +4,8 @@ public import NIOCore
 
 /// The description of a layer: three streams of chunks and what they are.
 ///
-/// Distinct chunks are kept once, however often they occur: 76 bytes each, and 4 for each further occurrence or zero chunk, so that a layer
-/// of 10 GiB has a manifest of 1.6 MB.
+/// Distinct chunks are kept once, however often they occur: 76 bytes each, and 4 for each further occurrence or zero
+/// chunk, so that a layer of 10 GiB has a manifest of 1.6 MB.
 public struct LayerManifest: Sendable {
     public let kind: LayerKind
     public let generation: Generation
@@ -26,7 +26,8 @@ public struct LayerManifest: Sendable {
     /// The chunks of the entry table.
     public let entries: [ChunkRef]
 
-    /// The most chunks in the three streams together: 512 GiB of plaintext, and a bound for the memory that opening takes (80 MiB).
+    /// The most chunks in the three streams together: 512 GiB of plaintext, and a bound for the memory that opening
+    /// takes (80 MiB).
     public static let maximumChunks = 1 << 20
 
     public init(
@@ -72,7 +73,8 @@ public struct LayerManifest: Sendable {
     /// Opens a sealed layer manifest. About 5 ms for 10 GiB; memory: 80 bytes a chunk.
     ///
     /// - Parameter id: the name under which `sealed` was found.
-    /// - Throws: `.key` if the tenant's key is another, `.unsupported` for another version, `.corrupt` for all that is not right.
+    /// - Throws: `.key` if the tenant's key is another, `.unsupported` for another version, `.corrupt` for all that is
+    ///   not right.
     public static func open(_ sealed: ByteBuffer, expecting id: ManifestID, keys: TenantKeys) throws -> LayerManifest {
         let (header, body) = try ManifestEnvelope.open(sealed, expecting: id, keys: keys)
         return try body.withUnsafeReadableBytes { bytes in

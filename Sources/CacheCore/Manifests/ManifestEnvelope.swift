@@ -19,7 +19,8 @@ enum ManifestEnvelope {
         guard total <= ManifestHeader.maximumBytes else {
             throw CacheError(
                 .limitExceeded,
-                "a manifest would have \(total) bytes; at most \(ManifestHeader.maximumBytes) are allowed: split the layer"
+                "a manifest would have \(total) bytes; at most \(ManifestHeader.maximumBytes) are allowed: split the"
+                    + " layer"
             )
         }
         sealed.reserveCapacity(total)
@@ -38,7 +39,8 @@ enum ManifestEnvelope {
             guard header.tenantKeyID == keys.id else {
                 throw CacheError(
                     .key,
-                    "this keyring's key for tenant \(keys.tenant) does not open manifest \(id): use the keyring with which it was pushed"
+                    "this keyring's key for tenant \(keys.tenant) does not open manifest \(id): use the keyring with"
+                        + " which it was pushed"
                 )
             }
             var reader = RecordReader(bytes, what: "manifest \(id)")

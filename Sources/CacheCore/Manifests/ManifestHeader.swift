@@ -46,7 +46,8 @@ public struct ManifestHeader: Sendable {
         try sealed.withUnsafeReadableBytes { try parse($0, expecting: id).header }
     }
 
-    /// Which tenant key opens the manifest that begins with `start`, unverified; `nil` if it is no manifest of this version.
+    /// Which tenant key opens the manifest that begins with `start`, unverified; `nil` if it is no manifest of this
+    /// version.
     package static func tenantKeyID(_ start: ByteBuffer) -> KeyID? {
         start.withUnsafeReadableBytes { bytes in
             var reader = RecordReader(bytes, what: "manifest")

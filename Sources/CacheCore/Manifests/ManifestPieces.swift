@@ -1,8 +1,9 @@
 package import CacheChunks
 package import NIOCore
 
-/// How manifests that are longer than a chunk are cut, so that L1 and L2 keep them as they keep chunks: pieces of 512 KiB, each named by
-/// its SHA-256, as the list itself is: from the list's name the list can be had, and from it the manifests.
+/// How manifests that are longer than a chunk are cut, so that L1 and L2 keep them as they keep chunks: pieces of 512
+/// KiB, each named by its SHA-256, as the list itself is: from the list's name the list can be had, and from it the
+/// manifests.
 package struct ManifestPieces: Sendable, Equatable {
     /// One manifest: its length and its pieces in order.
     package struct Cut: Sendable, Equatable {
@@ -40,7 +41,8 @@ package struct ManifestPieces: Sendable, Equatable {
     /// Whether a manifest of that length is cut at all.
     package static func cuts(_ byteCount: Int) -> Bool { byteCount > pieceBytes }
 
-    /// The list as bytes, in order of the manifests' names; `nil` if it would be longer than a chunk (8 GiB of manifests).
+    /// The list as bytes, in order of the manifests' names; `nil` if it would be longer than a chunk (8 GiB of
+    /// manifests).
     package func encoded() -> ByteBuffer? {
         var buffer = ByteBuffer()
         buffer.writeMagic(Self.magic, version: Self.version)

@@ -10,8 +10,8 @@ extension RefStore {
         public let record: Result<RefRecord, CacheError>
     }
 
-    /// All references, or those of one tenant, sorted by their objects. Costs one listing for each thousand names at every level, and one
-    /// read a reference.
+    /// All references, or those of one tenant, sorted by their objects. Costs one listing for each thousand names at
+    /// every level, and one read a reference.
     ///
     /// One that cannot be read, and what is in the way at any level, is in the list and hides no other.
     /// - Throws: ``CacheError`` if the store does not answer.
@@ -24,12 +24,12 @@ extension RefStore {
         try await eachPage(L3Layout.refs, &found) { page, found in
             for prefix in page.prefixes {
                 guard let tenant = TenantName(Self.lastComponent(prefix)) else {
-                    found.append(Self.strange(prefix))
+                    found.append(Self.notAReference(prefix))
                     continue
                 }
                 try await listNames(of: tenant, &found)
             }
-            found += page.objects.map { Self.strange($0.key.rawValue) }
+            found += page.objects.map { Self.notAReference($0.key.rawValue) }
         }
         return found
     }
@@ -39,12 +39,12 @@ extension RefStore {
             for prefix in page.prefixes {
                 let name = Self.imageName(prefix)
                 guard ImageReference.isName(name) else {
-                    found.append(Self.strange(prefix))
+                    found.append(Self.notAReference(prefix))
                     continue
                 }
                 try await listTags(of: tenant, name: name, &found)
             }
-            found += page.objects.map { Self.strange($0.key.rawValue) }
+            found += page.objects.map { Self.notAReference($0.key.rawValue) }
         }
     }
 
@@ -53,7 +53,7 @@ extension RefStore {
             for (key, _) in page.objects {
                 let tag = Self.lastComponent(key.rawValue)
                 guard ImageReference.isTag(tag) else {
-                    found.append(Self.strange(key.rawValue))
+                    found.append(Self.notAReference(key.rawValue))
                     continue
                 }
                 let reference = try ImageReference(tenant: tenant, name: name, tag: tag)
@@ -61,11 +61,11 @@ extension RefStore {
                     // One that was removed since it was listed is no error.
                     guard let record = try await read(reference) else { continue }
                     found.append(Listed(name: "\(reference)", record: .success(record)))
-                } catch let error as CacheError where !Self.isOfStore(error) {
+                } catch let error as CacheError where !Self.isStoreFailure(error) {
                     found.append(Listed(name: "\(reference)", record: .failure(error)))
                 }
             }
-            found += page.prefixes.map(Self.strange)
+            found += page.prefixes.map(Self.notAReference)
         }
     }
 
@@ -79,7 +79,7 @@ extension RefStore {
             let page: ObjectPage
             do {
                 page = try await store.list(prefix: prefix, delimiter: true, after: after, limit: 1000)
-            } catch let error as CacheError where !Self.isOfStore(error) {
+            } catch let error as CacheError where !Self.isStoreFailure(error) {
                 found.append(Listed(name: prefix, record: .failure(error)))
                 return
             }
@@ -89,11 +89,11 @@ extension RefStore {
         } while after != nil
     }
 
-    private static func isOfStore(_ error: CacheError) -> Bool {
+    private static func isStoreFailure(_ error: CacheError) -> Bool {
         [.timedOut, .overloaded, .closed].contains(error.code)
     }
 
-    private static func strange(_ object: String) -> Listed {
+    private static func notAReference(_ object: String) -> Listed {
         Listed(
             name: object,
             record: .failure(

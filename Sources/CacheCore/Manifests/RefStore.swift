@@ -19,14 +19,15 @@ public struct RefStore: Sendable {
         }
     }
 
-    /// Makes the reference name `record`, whatever it named before; durable on return.
-    /// A damaged record is replaced like any other: pushing again is the way out of it. One of a newer version never is.
+    /// Makes the reference name `record`, whatever it named before; durable on return. A damaged record is replaced
+    /// like any other: pushing again is the way out of it. One of a newer version never is.
     /// - Throws: `.conflict` if others change it faster than this can; `.unsupported`.
     public func set(_ reference: ImageReference, to record: RefRecord) async throws {
         let object = L3Layout.ref(reference)
         for _ in 0..<Self.maximumTries {
             let version = try await store.head(object)?.version
-            // Read after its version: if another writer changes it from here on, `replace` finds another version and refuses.
+            // Read after its version: if another writer changes it from here on, `replace` finds another version and
+            // refuses.
             try await refuseNewer(reference)
             if try await store.replace(object, record.encoded(), expecting: version) != nil { return }
         }
@@ -42,7 +43,8 @@ public struct RefStore: Sendable {
         else { return }
         throw CacheError(
             .unsupported,
-            "\(reference) was set by a newer layercache (object \(object) has format version \(version)) and is not replaced: use that one, or another name"
+            "\(reference) was set by a newer layercache (object \(object) has format version \(version)) and is not"
+                + " replaced: use that one, or another name"
         )
     }
 

@@ -4,8 +4,8 @@ package import NIOCore
 
 /// What a host keeps of a reference that it read from L3, for the time when L3 is away: a record of 128 bytes.
 ///
-/// An HMAC under a key of the tenant's covers it, name included. An attacker who can write to the host's disk can put an older record of the
-/// same reference back, and nothing else.
+/// An HMAC under a key of the tenant's covers it, name included. An attacker who can write to the host's disk can put
+/// an older record of the same reference back, and nothing else.
 package struct RememberedRef: Hashable, Sendable {
     /// What L3 said.
     package let record: RefRecord
@@ -90,7 +90,8 @@ package struct RememberedRef: Hashable, Sendable {
         HMACSHA256.authenticate(key: keys.rememberKey, bytes)
     }
 
-    /// Magic, version and the two zeros as one word in memory order, to compare quickly: thousands of records are looked at in a row.
+    /// Magic, version and the two zeros as one word in memory order, to compare quickly: thousands of records are
+    /// looked at in a row.
     private static let head: UInt64 = {
         var buffer = ByteBuffer()
         buffer.writeMagic(magic, version: version)

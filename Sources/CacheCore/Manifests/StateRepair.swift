@@ -19,13 +19,15 @@ public enum StateRepair: Sendable, Hashable {
         return switch self {
         case .restored: "object \(object) was damaged and is what it was again"
         case .newSalt:
-            "object \(object) was damaged or gone, and with it the salt: new chunks are made with another one and share nothing with older ones; images that are there stay readable"
+            "object \(object) was damaged or gone, and with it the salt: new chunks are made with another one and share"
+                + " nothing with older ones; images that are there stay readable"
         }
     }
 
     /// Writes a state in place of one that could not be opened.
     ///
-    /// - Parameter error: why it could not. One that was made with another deployment key, or by a newer version, is no damage.
+    /// - Parameter error: why it could not. One that was made with another deployment key, or by a newer version, is no
+    ///   damage.
     static func make(
         _ generation: Generation, in store: any ObjectStore, _ key: DeploymentKey, after error: CacheError, now: UInt64
     ) async throws -> StateRepair {

@@ -1,7 +1,7 @@
 /// The name of an object in L3: components of letters, digits and `. _ - + = @ ~`, joined by `/`.
 ///
-/// A component is never empty, never `.` or `..`, and never begins with a dot, so a name can neither leave the root of a directory
-/// store nor meet its private files. At most 512 bytes.
+/// A component is never empty, never `.` or `..`, and never begins with a dot, so a name can neither leave the root of
+/// a directory store nor meet its private files. At most 512 bytes.
 public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible {
     public let rawValue: String
     public static let maximumBytes = 512

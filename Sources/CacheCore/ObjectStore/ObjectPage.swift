@@ -4,8 +4,8 @@ public struct ObjectPage: Sendable, Equatable {
     public var objects: [(key: ObjectKey, size: Int)]
     /// Folded prefixes, each ending in `/`, in byte order.
     public var prefixes: [String]
-    /// What stands among them and can be no object (in a directory: symbolic links and special files), in byte order; not counted by the
-    /// limit.
+    /// What stands among them and can be no object (in a directory: symbolic links and special files), in byte order;
+    /// not counted by the limit.
     public var foreign: [String]
     /// Give this as `after` to get the next page; `nil` if this was the last.
     public var next: String?

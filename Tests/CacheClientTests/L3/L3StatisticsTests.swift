@@ -17,7 +17,10 @@ import Testing
             let once = cache.l3Statistics
             // The chunks with the skeleton's, and the manifests of the image and its layer.
             let ranges = once[.getRange]
-            #expect(ranges.calls >= 4 && ranges.bytes > content.count && ranges.failures == 0 && ranges.underWay == 0)
+            #expect(ranges.calls >= 4)
+            #expect(ranges.bytes > content.count)
+            #expect(ranges.failures == 0)
+            #expect(ranges.underWay == 0)
             // The ref.
             #expect(once[.get].calls + once[.head].calls > 0)
             #expect(once[.putIfAbsent].calls + once[.replace].calls + once[.delete].calls == 0)

@@ -1,6 +1,7 @@
 import NIOConcurrencyHelpers
 
-/// A clock on which every sleep is over at once, and which then stands where that sleep would have ended. Keeps how long they were.
+/// A clock on which every sleep is over at once, and which then stands where that sleep would have ended. Keeps how
+/// long they were.
 final class ImpatientClock: Clock {
     struct Instant: InstantProtocol {
         var offset: Duration

@@ -5,8 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct LateObjectStoreTests {
-    @Test(arguments: ObjectStoreConformance.allCases)
-    func conforms(_ requirement: ObjectStoreConformance) async throws {
+    @Test func isOpenedOnceByTheFirstCall() async throws {
         let scratch = try TemporaryDirectory()
         let opened = Mutex(0)
         let store = LateObjectStore {

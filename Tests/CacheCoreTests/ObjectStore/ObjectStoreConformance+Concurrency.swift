@@ -29,7 +29,8 @@ extension ObjectStoreConformance {
         #expect(try await store.text("n") == "80")
     }
 
-    /// A call that is cancelled ends, with what it did or with an error; it leaves a whole object or none, and later calls their room.
+    /// A call that is cancelled ends, with what it did or with an error; it leaves a whole object or none, and later
+    /// calls their room.
     static func checkCancellation(_ store: any ObjectStore) async throws {
         let body = ByteBuffer(repeating: 0x5A, count: 1 << 18)
         let puts = try (0..<24).map { number in
@@ -42,7 +43,9 @@ extension ObjectStoreConformance {
             let found = try await store.get(key, limit: 1 << 20)?.body
             #expect(found == nil || found == body, "\(key)")
             switch result {
-            case .success(let outcome): #expect(outcome == .created && found != nil, "\(key)")
+            case .success(let outcome):
+                #expect(outcome == .created, "\(key)")
+                #expect(found != nil, "\(key)")
             case .failure(let error): #expect(error is CancellationError, "\(key): \(error)")
             }
         }
@@ -55,7 +58,9 @@ extension ObjectStoreConformance {
         let outcome = await late.result
         let found = try await store.get(key("late"), limit: 1 << 20)
         switch outcome {
-        case .success(let version): #expect(found?.version == version && found?.body == body)
+        case .success(let version):
+            #expect(found?.version == version)
+            #expect(found?.body == body)
         case .failure(let error):
             #expect(error is CancellationError, "\(error)")
             #expect(found == nil || found?.body == body)

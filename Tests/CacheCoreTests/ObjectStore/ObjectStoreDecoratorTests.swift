@@ -29,7 +29,8 @@ import Testing
         let waiting = (2..<5).map(begin)
         while !limited.isFull { await Task.yield() }
         let refused = await failure { try await limited.get(key("k/more"), limit: 9) }
-        #expect(refused?.code == .overloaded && refused?.message.contains("too many calls") == true)
+        #expect(refused?.code == .overloaded)
+        #expect(refused?.message.contains("too many calls") == true)
         // One that leaves the queue makes room in it; one that ends makes room for the first of the queue.
         waiting[0].cancel()
         while limited.isFull { await Task.yield() }
@@ -37,7 +38,8 @@ import Testing
         gate.open()
         for call in running + waiting.dropFirst() { #expect(try await call.value?.version == nil) }
         await #expect(throws: CancellationError.self) { try await waiting[0].value }
-        #expect(gate.calls == 4 && gate.most == 2)
+        #expect(gate.calls == 4)
+        #expect(gate.most == 2)
         #expect(try await limited.head(key("k/more")) == nil)
     }
 
@@ -57,9 +59,11 @@ import Testing
         let timely = DeadlineObjectStore(
             gate, deadline: .seconds(30), deadlines: Deadlines(time: TimeSource(ImpatientClock())))
         let read = await failure { try await timely.get(key("a/b"), range: 0..<1) }
-        #expect(read?.code == .timedOut && read?.message.hasPrefix("L3 object a/b did not answer within") == true)
+        #expect(read?.code == .timedOut)
+        #expect(read?.message.hasPrefix("L3 object a/b did not answer within") == true)
         let list = await failure { try await timely.list(prefix: "a/", delimiter: true, after: nil, limit: 1) }
-        #expect(list?.code == .timedOut && list?.message.contains("a/*") == true)
+        #expect(list?.code == .timedOut)
+        #expect(list?.message.contains("a/*") == true)
         gate.open()
     }
 
@@ -95,8 +99,10 @@ import Testing
     @Test func attemptsAreBoundedAndTheLastErrorIsTold() async throws {
         let (retrying, calls, clock) = retrying("get", failures: .max)
         let error = await failure { try await retrying.get(key("a"), range: 0..<1) }
-        #expect(error?.code == .timedOut && error?.message == "failure 4 of a")
-        #expect(calls.withLockedValue { $0 } == 4 && clock.waits.count == 3)
+        #expect(error?.code == .timedOut)
+        #expect(error?.message == "failure 4 of a")
+        #expect(calls.withLockedValue { $0 } == 4)
+        #expect(clock.waits.count == 3)
     }
 
     @Test(arguments: [
@@ -105,7 +111,8 @@ import Testing
     func anErrorThatStaysIsFinalAtOnce(_ code: CacheError.Code) async throws {
         let (retrying, calls, clock) = retrying("get", failures: .max, code: code)
         #expect(await failure { try await retrying.get(key("a"), limit: 9) }?.code == code)
-        #expect(calls.withLockedValue { $0 } == 1 && clock.waits.isEmpty)
+        #expect(calls.withLockedValue { $0 } == 1)
+        #expect(clock.waits.isEmpty)
     }
 
     @Test func whatIsNotSafeToRepeatIsNotRepeated() async throws {
@@ -113,7 +120,8 @@ import Testing
         #expect(await failure { try await replacing.replace(key("a"), body, expecting: nil) }?.code == .timedOut)
         let (deleting, deleted, _) = retrying("delete", failures: .max)
         #expect(await failure { try await deleting.delete(key("a")) }?.code == .timedOut)
-        #expect(replaced.withLockedValue { $0 } == 1 && deleted.withLockedValue { $0 } == 1)
+        #expect(replaced.withLockedValue { $0 } == 1)
+        #expect(deleted.withLockedValue { $0 } == 1)
     }
 
     @Test(arguments: ["head", "put", "list"]) func whatIsSafeToRepeatIs(_ operation: String) async throws {
@@ -175,8 +183,11 @@ import Testing
         ]
         for (operation, calls, failures, bytes, milliseconds) in expected {
             let counts = measured.statistics[operation]
-            #expect(counts.calls == calls && counts.failures == failures && counts.bytes == bytes, "\(operation)")
-            #expect(counts.time == .milliseconds(milliseconds) && counts.underWay == 0, "\(operation)")
+            #expect(counts.calls == calls, "\(operation)")
+            #expect(counts.failures == failures, "\(operation)")
+            #expect(counts.bytes == bytes, "\(operation)")
+            #expect(counts.time == .milliseconds(milliseconds), "\(operation)")
+            #expect(counts.underWay == 0, "\(operation)")
         }
     }
 
@@ -189,7 +200,9 @@ import Testing
         second.cancel()
         await #expect(throws: CancellationError.self) { try await second.value }
         let counts = measured.statistics[.head]
-        #expect(counts.calls == 2 && counts.underWay == 1 && counts.failures == 0)
+        #expect(counts.calls == 2)
+        #expect(counts.underWay == 1)
+        #expect(counts.failures == 0)
         gate.open()
         #expect(try await first.value == nil)
         #expect(measured.statistics[.head].underWay == 0)
@@ -204,7 +217,8 @@ import Testing
         #expect(store.resilient(.none) as? FileObjectStore === store)
     }
 
-    /// The limit is outside: what it refuses is not tried again, though `.overloaded` is transient when the store says it.
+    /// The limit is outside: what it refuses is not tried again, though `.overloaded` is transient when the store says
+    /// it.
     @Test func whatTheLimitRefusesIsNotTriedAgain() async throws {
         let gate = GatedObjectStore(base: store)
         let policy = ResiliencePolicy(

@@ -15,7 +15,8 @@ struct SealedChunk: Sendable {
     let sealed: ByteBuffer
 }
 
-/// Seals plaintext chunks and makes sure that L3 has each of them. A chunk that L3 has already, or that is on its way there, is not sent.
+/// Seals plaintext chunks and makes sure that L3 has each of them. A chunk that L3 has already, or that is on its way
+/// there, is not sent.
 final class ChunkWriter: Sendable {
     /// What became of one chunk.
     struct Outcome: Sendable {
@@ -37,7 +38,8 @@ final class ChunkWriter: Sendable {
     private struct State {
         /// Chunks that are being brought to L3 now; the same chunk from elsewhere waits for that.
         var underWay: [ChunkID: Task<Bool, any Error>] = [:]
-        /// Chunks that L3 is known to have. It spares L3 the question whether it has them, so entries may be dropped at any time.
+        /// Chunks that L3 is known to have. It spares L3 the question whether it has them, so entries may be dropped at
+        /// any time.
         var settled: Set<ChunkID> = []
     }
 
@@ -58,7 +60,8 @@ final class ChunkWriter: Sendable {
         sealers = SealerPool(salt: generation.salt, compression: options.compression)
     }
 
-    /// Takes the next chunk of a layer and seals it, in one go on one thread of the pool: its plaintext is still in that core's cache.
+    /// Takes the next chunk of a layer and seals it, in one go on one thread of the pool: its plaintext is still in
+    /// that core's cache.
     ///
     /// - Returns: `nil` after the last one.
     /// - Throws: what the layer's source throws.
@@ -155,7 +158,8 @@ final class ChunkWriter: Sendable {
     /// A copy of another length is damaged for certain; its bytes are read only where a repair was asked for.
     private func presence(of ref: ChunkRef, _ key: ObjectKey) async throws -> Presence {
         let length = Int(ref.sealedLength)
-        // The last byte and the one behind it: one byte is there if the length is right. No `head`, which may hash the whole object.
+        // The last byte and the one behind it: one byte is there if the length is right. No `head`, which may hash the
+        // whole object.
         guard let bytes = try await store.get(key, range: (repair ? 0 : length - 1)..<length + 1) else { return .none }
         guard repair else { return bytes.readableBytes == 1 ? .good : .damaged }
         return try await pool.runIfActive {

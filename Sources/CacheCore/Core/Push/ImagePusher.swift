@@ -24,9 +24,9 @@ public struct ImagePusher: Sendable {
 
     /// Converts what L3 does not know yet, stores it, and points `reference` at it.
     ///
-    /// An image whose files no container runtime would unpack is refused, by the name of layer and entry. A layer that L3 has for this tenant
-    /// (same diffID) is not converted again. Memory stays below 300 MiB whatever the size. When this
-    /// returns, everything is durable; if it is killed at any moment, the same push finishes what is missing.
+    /// An image whose files no container runtime would unpack is refused, by the name of layer and entry. A layer that
+    /// L3 has for this tenant (same diffID) is not converted again. Memory stays below 300 MiB whatever the size. When
+    /// this returns, everything is durable; if it is killed at any moment, the same push finishes what is missing.
     /// - Throws: ``CacheError``.
     public func push(
         _ source: ImageSource, as reference: ImageReference, progress: PushProgress = PushProgress()
@@ -77,7 +77,8 @@ public struct ImagePusher: Sendable {
         return report
     }
 
-    /// Which key opens what the reference names until now. Only for a note, so what cannot be read tells nothing: pushing is the way out of it.
+    /// Which key opens what the reference names until now. Only for a note, so what cannot be read tells nothing:
+    /// pushing is the way out of it.
     private func previousKey(of reference: ImageReference) async throws -> KeyID? {
         do {
             guard let record = try await RefStore(store).read(reference) else { return nil }

@@ -26,8 +26,8 @@ struct LayerPusher: Sendable {
         let report: LayerPushReport
     }
 
-    /// - Throws: ``CacheError``: of the source (`.invalidInput`, `.limitExceeded`, `.corrupt` if it is not the layer that the image's
-    ///   configuration promises) or of the store.
+    /// - Throws: ``CacheError``: of the source (`.invalidInput`, `.limitExceeded`, `.corrupt` if it is not the layer
+    ///   that the image's configuration promises) or of the store.
     func push(_ source: LayerSource) async throws -> Pushed {
         if !options.repair, let diffID = source.diffID, let known = try await known(source, diffID) { return known }
         let splitter = try await pool.runCancellable { [options, buffers] in
@@ -63,7 +63,8 @@ struct LayerPusher: Sendable {
             diffID: diffID)
     }
 
-    /// The manifest that L3 has of a layer for this tenant, as far as it can be read; otherwise the name that must give way to a new one.
+    /// The manifest that L3 has of a layer for this tenant, as far as it can be read; otherwise the name that must give
+    /// way to a new one.
     private func find(
         _ layer: LayerIndex.Layer
     ) async throws -> (usable: (id: ManifestID, manifest: LayerManifest)?, stale: ManifestID?, isNewer: Bool) {
@@ -79,7 +80,8 @@ struct LayerPusher: Sendable {
             guard manifest.diffID == layer.diffID, manifest.kind == layer.kind else { return (nil, id, false) }
             return ((id, manifest), nil, false)
         } catch let error as CacheError where [.corrupt, .missing, .key, .unsupported].contains(error.code) {
-            // The index names a manifest that is gone, damaged, sealed for another tenant or of another version: it is of no use here.
+            // The index names a manifest that is gone, damaged, sealed for another tenant or of another version: it is
+            // of no use here.
             return (nil, id, error.code == .unsupported)
         }
     }
@@ -98,7 +100,8 @@ struct LayerPusher: Sendable {
         return Pushed(id: id, manifest: manifest, report: report)
     }
 
-    /// Splits and seals on the threads of the pool, one chunk a thread, and stores without a thread; bounded by `limit`.
+    /// Splits and seals on the threads of the pool, one chunk a thread, and stores without a thread; bounded by
+    /// `limit`.
     private func writeChunks(of splitter: SplitterHandle) async throws -> (LayerSlots, LayerPushReport) {
         var slots = LayerSlots()
         var report = LayerPushReport(name: "", diffID: .zero, logicalBytes: 0)
@@ -145,7 +148,8 @@ struct LayerPusher: Sendable {
         return (slots, report)
     }
 
-    /// Everything that the manifest names is durable now; then the manifest, then the name by which the next push finds it.
+    /// Everything that the manifest names is durable now; then the manifest, then the name by which the next push finds
+    /// it.
     private func record(
         _ source: LayerSource, _ summary: LayerSummary, _ slots: LayerSlots, _ counts: LayerPushReport
     ) async throws -> Pushed {

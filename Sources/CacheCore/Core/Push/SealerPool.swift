@@ -3,8 +3,8 @@ internal import NIOConcurrencyHelpers
 
 /// The sealers of one push: as many as threads ever sealed at once.
 ///
-/// Unchecked, because a sealer serves one thread and is not Sendable: it is taken out under the lock, used by the one thread that took it,
-/// and put back under the lock, so no two threads ever meet on it.
+/// Unchecked, because a sealer serves one thread and is not Sendable: it is taken out under the lock, used by the one
+/// thread that took it, and put back under the lock, so no two threads ever meet on it.
 final class SealerPool: @unchecked Sendable {
     private let salt: GenerationSalt
     private let compression: ChunkCompression

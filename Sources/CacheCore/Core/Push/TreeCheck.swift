@@ -17,8 +17,8 @@ struct TreeCheck: Sendable {
 
     private static let readAhead = 8
 
-    /// - Throws: ``CacheError`` `.invalidInput` that names layer and entry, for what no runtime unpacks; else of the store, or `.corrupt` for
-    ///   a table that is damaged there.
+    /// - Throws: ``CacheError`` `.invalidInput` that names layer and entry, for what no runtime unpacks; else of the
+    ///   store, or `.corrupt` for a table that is damaged there.
     func check(_ layers: [LayerPusher.Pushed], whiteouts: Bool) async throws {
         // A raw file has no entries.
         guard layers.allSatisfy({ $0.manifest.kind == .tar }) else { return }
@@ -37,8 +37,8 @@ struct TreeCheck: Sendable {
                 } catch let error as CacheError where error.code == .corrupt {
                     throw CacheError(
                         .corrupt,
-                        "L3 object \(L3Layout.chunk(ref.id, in: layer.manifest.generation)) is damaged: push the image again"
-                            + " with --repair to restore it", cause: error)
+                        "L3 object \(L3Layout.chunk(ref.id, in: layer.manifest.generation)) is damaged: push the image"
+                            + " again with --repair to restore it", cause: error)
                 }
             }
             try builder.with { try $0.endLayer() }

@@ -1,6 +1,7 @@
 internal import CacheCrypto
 
-/// Identifies a key without revealing it: 16 bytes of an HMAC under the key. With it a wrong key can be told from corruption.
+/// Identifies a key without revealing it: 16 bytes of an HMAC under the key. With it a wrong key can be told from
+/// corruption.
 public struct KeyID: Hashable, Sendable, CustomStringConvertible {
     package let high: UInt64
     package let low: UInt64

@@ -8,7 +8,8 @@ internal import CacheCrypto
 ///     {"version": 1, "deploymentKey": "64 hexadecimal digits",
 ///      "tenants": [{"name": "acme", "key": "64 hexadecimal digits"}]}
 ///
-/// `deploymentKey` is left out on a worker. There is no other copy of these keys: without the file, what they open is lost.
+/// `deploymentKey` is left out on a worker. There is no other copy of these keys: without the file, what they open is
+/// lost.
 public struct Keyring: Sendable {
     /// The key that those who push need; `nil` on a worker.
     public internal(set) var deploymentKey: DeploymentKey?
@@ -27,7 +28,8 @@ public struct Keyring: Sendable {
         guard let master = masterKeys[tenant] else {
             throw CacheError(
                 .key,
-                "keyring \(path) has no key for tenant \(tenant): copy it from a host that has it, or make a new tenant's with: layercache keygen \(tenant) --keyring \(path)"
+                "keyring \(path) has no key for tenant \(tenant): copy it from a host that has it, or make a new"
+                    + " tenant's with: layercache keygen \(tenant) --keyring \(path)"
             )
         }
         return TenantKeys(tenant: tenant, master: master)

@@ -18,7 +18,8 @@ public struct TenantName: Hashable, Sendable, Comparable, CustomStringConvertibl
         guard let name = TenantName(text) else {
             throw CacheError(
                 .invalidInput,
-                "\(text.debugDescription.prefix(80)) is not a tenant's name: 1 to 63 of a-z 0-9 . _ -, a letter or digit first"
+                "\(text.debugDescription.prefix(80)) is not a tenant's name: 1 to 63 of a-z 0-9 . _ -, a letter or"
+                    + " digit first"
             )
         }
         self = name

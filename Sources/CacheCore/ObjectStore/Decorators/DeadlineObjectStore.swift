@@ -1,8 +1,10 @@
 package import CacheBase
 
-/// An object store whose calls end within a fixed time, with `.timedOut` and the name of the object if there was no answer.
+/// An object store whose calls end within a fixed time, with `.timedOut` and the name of the object if there was no
+/// answer.
 ///
-/// The call below is cancelled then, but not waited for: a system call that hangs keeps its own thread, never the caller.
+/// The call below is cancelled then, but not waited for: a system call that hangs keeps its own thread, never the
+/// caller.
 package struct DeadlineObjectStore: ObjectStoreDecorator {
     private let base: any ObjectStore
     private let deadline: Duration

@@ -1,9 +1,10 @@
 internal import CacheBase
 
-/// An object store of which a bounded number of calls is under way at once; more wait in order of arrival, in a queue that is bounded too.
+/// An object store of which a bounded number of calls is under way at once; more wait in order of arrival, in a queue
+/// that is bounded too.
 ///
-/// A call holds its place until the store below answers: a store that may hang needs a ``DeadlineObjectStore`` below this one, or the
-/// places run out.
+/// A call holds its place until the store below answers: a store that may hang needs a ``DeadlineObjectStore`` below
+/// this one, or the places run out.
 package struct LimitedObjectStore: ObjectStoreDecorator {
     private let base: any ObjectStore
     private let limiter: AsyncLimiter

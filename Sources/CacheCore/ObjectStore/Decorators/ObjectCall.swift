@@ -11,9 +11,9 @@ public enum ObjectOperation: String, Sendable, Hashable, CaseIterable {
 
     /// Whether the same call may be made again when it is not known whether the first one was carried out.
     ///
-    /// A repeated `replace` would find the version that it wrote itself and report that it lost; a repeated `delete` could remove what
-    /// another writer has put there in between. A repeated `putIfAbsent` leaves the same object, but may answer `.alreadyPresent` for one
-    /// that the first call wrote.
+    /// A repeated `replace` would find the version that it wrote itself and report that it lost; a repeated `delete`
+    /// could remove what another writer has put there in between. A repeated `putIfAbsent` leaves the same object, but
+    /// may answer `.alreadyPresent` for one that the first call wrote.
     package var isRepeatable: Bool {
         switch self {
         case .get, .getRange, .head, .putIfAbsent, .list: true

@@ -1,10 +1,11 @@
 package import CacheBase
 package import NIOCore
 
-/// An object store that passes each call on to another store, and adds one behaviour around it: a limit, retries, a measurement.
+/// An object store that passes each call on to another store, and adds one behaviour around it: a limit, retries, a
+/// measurement.
 ///
-/// A decorator implements ``perform(_:_:)`` alone; the functions of ``ObjectStore`` come from here. Bodies are passed on as they are,
-/// never copied.
+/// A decorator implements ``perform(_:_:)`` alone; the functions of ``ObjectStore`` come from here. Bodies are passed
+/// on as they are, never copied.
 package protocol ObjectStoreDecorator: ObjectStore {
     /// Carries out one call: calls `body` with the store below, once, or more often if the decorator repeats calls.
     ///

@@ -2,8 +2,9 @@ public import CacheBase
 
 /// Which failed calls of an object store are made again, how often, and after what wait.
 ///
-/// The wait after attempt `n` is a random part of `min(longestWait, firstWait * 2^(n-1))`, so that clients that failed together do not come
-/// back together ("full jitter": Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+/// The wait after attempt `n` is a random part of `min(longestWait, firstWait * 2^(n-1))`, so that clients that failed
+/// together do not come back together ("full jitter": Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
+/// 2015).
 public struct RetryPolicy: Sendable, Hashable {
     /// How often a call is made at most, the first time included; at least 1.
     public var attempts: Int

@@ -2,9 +2,9 @@ package import CacheBase
 
 /// An object store that makes a call again if it failed for a reason that may be over soon, a bounded number of times.
 ///
-/// Only calls that are safe to repeat are repeated: ``ObjectOperation/isRepeatable``. What is transient is decided by the code of the
-/// error, see ``RetryPolicy``. A caller that is cancelled while it waits gets a `CancellationError`; the last attempt's error is thrown
-/// as it is.
+/// Only calls that are safe to repeat are repeated: ``ObjectOperation/isRepeatable``. What is transient is decided by
+/// the code of the error, see ``RetryPolicy``. A caller that is cancelled while it waits gets a `CancellationError`;
+/// the last attempt's error is thrown as it is.
 package struct RetryingObjectStore: ObjectStoreDecorator {
     private let base: any ObjectStore
     private let policy: RetryPolicy

@@ -119,7 +119,8 @@ import Testing
             FailingSource(CacheError(.invalidInput, "blob of some.tar is broken"))
         }
         let error = await failure { try await fixture.push([layer]) }
-        #expect(error?.code == .invalidInput && error?.message == "blob of some.tar is broken")
+        #expect(error?.code == .invalidInput)
+        #expect(error?.message == "blob of some.tar is broken")
     }
 
     /// Whatever goes beyond a limit below the root of a tree is named with the tree.
@@ -135,7 +136,8 @@ import Testing
                 continue
             }
             let error = await failure { try await fixture.push(layers) }
-            #expect(error?.code == .limitExceeded && error?.message.hasPrefix(message) == true)
+            #expect(error?.code == .limitExceeded)
+            #expect(error?.message.hasPrefix(message) == true)
         }
         limits.directoryDepth = 1
         let deep = try ImageSource.open(.directory(path), limits: limits).layers

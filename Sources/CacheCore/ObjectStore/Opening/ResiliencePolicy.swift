@@ -1,4 +1,5 @@
-/// What is put around an object store so that its failures and its load stay bounded: see ``ObjectStore/resilient(_:)``.
+/// What is put around an object store so that its failures and its load stay bounded: see
+/// ``ObjectStore/resilient(_:)``.
 public struct ResiliencePolicy: Sendable, Hashable {
     /// A bound on the calls of one store.
     public struct Limit: Sendable, Hashable {
@@ -32,10 +33,11 @@ public struct ResiliencePolicy: Sendable, Hashable {
 }
 
 extension ObjectStore {
-    /// This store with limits and retries around it, as `policy` says. A store that the policy asks nothing of is returned as it is.
+    /// This store with limits and retries around it, as `policy` says. A store that the policy asks nothing of is
+    /// returned as it is.
     ///
-    /// From the outside in: the limit, then the retries. So a call that waits for its next attempt keeps its place, which slows callers down
-    /// while the store is in trouble; and a call that the limit refuses is not repeated.
+    /// From the outside in: the limit, then the retries. So a call that waits for its next attempt keeps its place,
+    /// which slows callers down while the store is in trouble; and a call that the limit refuses is not repeated.
     public func resilient(_ policy: ResiliencePolicy) -> any ObjectStore {
         var store: any ObjectStore = self
         if let retries = policy.retries { store = RetryingObjectStore(store, policy: retries) }

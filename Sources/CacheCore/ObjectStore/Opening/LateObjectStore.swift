@@ -4,8 +4,9 @@ internal import NIOPosix
 
 /// An object store that is opened by the first call, and by the next one if that failed.
 ///
-/// For programs that can do without the store for a while: a directory that is gone, or hangs, fails the calls and not the start of the
-/// program. Opening blocks a thread of this store's own and no caller's; callers bound it with their deadlines like any call.
+/// For programs that can do without the store for a while: a directory that is gone, or hangs, fails the calls and not
+/// the start of the program. Opening blocks a thread of this store's own and no caller's; callers bound it with their
+/// deadlines like any call.
 package final class LateObjectStore: ObjectStoreDecorator {
     private enum State {
         case closed

@@ -5,9 +5,11 @@ public enum ObjectStoreLocation: Sendable, Hashable {
     /// A directory: `file:///path`, or a bare path, absolute or relative.
     case directory(String)
 
-    /// What could be one of these as well as a path is refused, and a path that begins so is written with `./` before it.
+    /// What could be one of these as well as a path is refused, and a path that begins so is written with `./` before
+    /// it.
     ///
-    /// - Throws: `.unsupported` for a kind of store that this build does not know, `.invalidInput` for what is no location.
+    /// - Throws: `.unsupported` for a kind of store that this build does not know, `.invalidInput` for what is no
+    ///   location.
     public static func parse(_ text: String) throws -> ObjectStoreLocation {
         guard !text.isEmpty, !text.utf8.contains(0) else {
             throw CacheError(.invalidInput, "an object store is file:///PATH or a path; got an empty one")
@@ -23,7 +25,8 @@ public enum ObjectStoreLocation: Sendable, Hashable {
             guard rest.utf8.starts(with: "///".utf8) else {
                 throw CacheError(
                     .invalidInput,
-                    "\(text) is no file URL of this host: an absolute path has three slashes, file:///PATH (a path that begins with file: is written ./file:)"
+                    "\(text) is no file URL of this host: an absolute path has three slashes, file:///PATH (a path that"
+                        + " begins with file: is written ./file:)"
                 )
             }
             return .directory(try percentDecoded(String(rest.utf8.dropFirst(2)) ?? "", of: text))
