@@ -117,7 +117,7 @@ struct RefFile: Sendable {
         let descriptor: Descriptor
         do throws(Errno) {
             descriptor = try Descriptor.workingDirectory.open(
-                path, flags.union([.noFollow, .nonBlocking]), mode: 0o600)
+                path, flags.union(.entry), mode: 0o600)
         } catch {
             if error == .noSuchFile { return nil }
             throw CacheError.system("open \(path)", error)

@@ -1,8 +1,8 @@
 internal import CLinux
 internal import Glibc
 
-// What is done to the entries of an open directory. Without ``OpenFlags/noFollow`` or `followingLinks` left out, see each call, no symbolic link
-// in the place of the entry itself is followed.
+// What is done to the entries of an open directory. A symbolic link in the place of the entry itself is followed only by ``open(_:_:mode:)``
+// without ``OpenFlags/noFollow`` and by ``status(of:followingLinks:)`` if it is asked to.
 extension Descriptor {
     /// Opens an entry; a symbolic link is followed unless `flags` say otherwise.
     /// - Parameter mode: of a file that is made here, before the umask.

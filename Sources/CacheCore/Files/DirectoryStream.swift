@@ -14,7 +14,7 @@ struct DirectoryStream: ~Copyable {
     /// Opens the directory once more, because the place that has been read to belongs to what was opened.
     /// - Throws: why it cannot be opened.
     init(of directory: Descriptor) throws(Errno) {
-        let again = try directory.open(".", [.directory, .noFollow])
+        let again = try directory.open(".", .subdirectory)
         guard let stream = fdopendir(again.rawValue) else {
             let error = Errno.current
             again.close()

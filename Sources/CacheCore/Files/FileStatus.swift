@@ -69,7 +69,7 @@ extension FileTime {
 }
 
 extension CacheError {
-    /// Something that no store has put where it is.
+    /// There is something in a store that cannot be an object, and that no store makes.
     package static func foreign(_ path: some StringProtocol) -> CacheError {
         CacheError(
             .io,

@@ -6,16 +6,25 @@ package struct OpenFlags: OptionSet, Sendable {
 
     package init(rawValue: Int32) { self.rawValue = rawValue }
 
-    package static var writeOnly: OpenFlags { OpenFlags(rawValue: O_WRONLY) }
-    package static var readWrite: OpenFlags { OpenFlags(rawValue: O_RDWR) }
+    package static let writeOnly = OpenFlags(rawValue: O_WRONLY)
+    package static let readWrite = OpenFlags(rawValue: O_RDWR)
     /// Makes the file if there is none.
-    package static var create: OpenFlags { OpenFlags(rawValue: O_CREAT) }
+    package static let create = OpenFlags(rawValue: O_CREAT)
     /// Makes the file; what is there already is an error.
-    package static var createNew: OpenFlags { OpenFlags(rawValue: O_CREAT | O_EXCL) }
+    package static let createNew = OpenFlags(rawValue: O_CREAT | O_EXCL)
     /// Anything but a directory is an error.
-    package static var directory: OpenFlags { OpenFlags(rawValue: O_DIRECTORY) }
+    package static let directory = OpenFlags(rawValue: O_DIRECTORY)
     /// A symbolic link as the last name is an error; those before it are followed.
-    package static var noFollow: OpenFlags { OpenFlags(rawValue: O_NOFOLLOW) }
+    package static let noFollow = OpenFlags(rawValue: O_NOFOLLOW)
     /// Does not wait for the other end of a pipe.
-    package static var nonBlocking: OpenFlags { OpenFlags(rawValue: O_NONBLOCK) }
+    package static let nonBlocking = OpenFlags(rawValue: O_NONBLOCK)
+
+    // Those that are often wanted together, put together once: some are used for every file of an image.
+
+    /// A new file, to be written.
+    package static let newFile = OpenFlags(rawValue: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+    /// What stands under a name, to be read: no link is followed, and no other end is waited for.
+    package static let entry = OpenFlags(rawValue: O_NOFOLLOW | O_NONBLOCK)
+    /// A directory that is no symbolic link to one.
+    package static let subdirectory = OpenFlags(rawValue: O_DIRECTORY | O_NOFOLLOW)
 }

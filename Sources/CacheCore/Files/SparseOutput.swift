@@ -33,8 +33,8 @@ package final class SparseOutput {
         }
     }
 
-    /// Where the file's block at `position` of `bytes` ends, or they do, and whether what is there of it is zeros: pieces need not be cut
-    /// where blocks are.
+    /// The part of `bytes` from `position` on that lies in one block of the file: where it ends, and whether it is all zeros. `bytes` need not
+    /// begin or end where a block does.
     private func block(of bytes: UnsafeRawBufferPointer, _ position: Int, _ offset: Int) -> (end: Int, isZero: Bool) {
         let end = min(bytes.count, position + Self.block - (offset + position) % Self.block)
         return (end, UnsafeRawBufferPointer(rebasing: bytes[position..<end]).isAllZero)

@@ -1,6 +1,6 @@
 package import CacheBase
 
-/// The bytes of a file, with an error at their end if it was written to meanwhile: they would be those of a file that never was.
+/// The bytes of a file, with an error at their end if it was written to meanwhile: they may be a mixture of old and new contents.
 package final class SteadySource: ByteSource {
     private let source: any ByteSource
     private let file: OpenFile

@@ -66,7 +66,7 @@ package struct TemporaryEntry: Sendable {
         in directory: OpenFile?, mode: UInt32, path: String, name: () -> String
     ) throws -> TemporaryEntry {
         try make(in: directory, isDirectory: false, path: path, name: name) { place, name throws(Errno) in
-            try place.open(name, [.writeOnly, .createNew, .noFollow], mode: mode)
+            try place.open(name, .newFile, mode: mode)
         }
     }
 
@@ -75,7 +75,7 @@ package struct TemporaryEntry: Sendable {
     ) throws -> TemporaryEntry {
         try make(in: directory, isDirectory: true, path: path, name: name) { place, name throws(Errno) in
             try place.makeDirectory(name, mode: 0o755)
-            return try place.open(name, [.directory, .noFollow])
+            return try place.open(name, .subdirectory)
         }
     }
 

@@ -28,8 +28,7 @@ final class ObjectDirectories: Sendable {
     /// How many are open, the root not counted.
     var openCount: Int { open.withLockedValue { $0.byPath.count } }
 
-    /// Runs a call that makes a descriptor, and once more if there are none left: directories that are only kept open for the next time are
-    /// closed for it.
+    /// Runs a call that opens a file; if the process has too many open, closes all directories that are kept for later and runs it once more.
     func withRoom(_ call: () throws(Errno) -> Descriptor) throws(Errno) -> Descriptor {
         do throws(Errno) {
             return try call()
@@ -106,7 +105,7 @@ final class ObjectDirectories: Sendable {
         let descriptor: Descriptor
         do throws(Errno) {
             descriptor = try withRoom { () throws(Errno) in
-                try parent.descriptor.open(name, [.directory, .noFollow])
+                try parent.descriptor.open(name, .subdirectory)
             }
         } catch {
             switch error {

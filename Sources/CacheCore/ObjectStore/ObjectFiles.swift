@@ -7,20 +7,20 @@ internal import NIOCore
 /// The blocking half of a ``FileObjectStore``: objects as files below one directory.
 final class ObjectFiles: Sendable {
     let root: String
-    private let rootDirectory: OpenFile
-    private let directories: ObjectDirectories
+    let rootDirectory: OpenFile
+    let directories: ObjectDirectories
     /// Made by the first write, so that a store can be read by those who may not write to it.
-    private let writer = NIOLockedValueBox<Writer?>(nil)
+    let writer = NIOLockedValueBox<Writer?>(nil)
     /// Held while an object changes under a condition that a file operation alone cannot express.
-    private let changing = NIOLock()
+    let changing = NIOLock()
 
-    private struct Writer {
+    struct Writer {
         let staging: StagingArea
         /// Keeps changes of other processes out; ``changing`` keeps out those of this one.
         let lock: OpenFile
     }
 
-    private static let lockName = ".lock"
+    static let lockName = ".lock"
 
     init(root: String, create: Bool) throws {
         self.root = root
@@ -85,7 +85,7 @@ final class ObjectFiles: Sendable {
         do throws(Errno) {
             // Not to wait for the other end, should it be a FIFO.
             descriptor = try directories.withRoom { () throws(Errno) in
-                try directory.descriptor.open(name, [.noFollow, .nonBlocking])
+                try directory.descriptor.open(name, .entry)
             }
         } catch {
             switch error {
@@ -118,146 +118,9 @@ final class ObjectFiles: Sendable {
         return body
     }
 
-    // MARK: Writing
-
-    func putIfAbsent(_ key: ObjectKey, _ body: ByteBuffer) throws -> PutOutcome {
-        try describing("write", key) {
-            let (path, name) = ObjectDirectories.split(key.rawValue[...])
-            if let present = try status(of: key) {
-                try durably(path) { directory throws(Errno) in
-                    try directory.sync(nameMadeAt: present.changed.sinceEpoch)
-                }
-                return .alreadyPresent
-            }
-            let staged = try writing().staging.write(body)
-            let created = try create(staged, path: path, name: name)
-            try durably(path)
-            return created ? .created : .alreadyPresent
-        }
-    }
-
-    func replace(
-        _ key: ObjectKey, _ body: ByteBuffer, expecting expected: ObjectVersion?
-    ) throws -> ObjectVersion? {
-        try describing("change", key) {
-            let (path, name) = ObjectDirectories.split(key.rawValue[...])
-            guard try head(key)?.version == expected else { return nil }
-            let staged = try writing().staging.write(body)
-            if expected == nil {
-                guard try create(staged, path: path, name: name) else { return nil }
-            } else {
-                let changed = try exclusively {
-                    guard try head(key)?.version == expected, let directory = try directories.find(path) else {
-                        return false
-                    }
-                    try staged.rename(to: name, in: directory.descriptor)
-                    return true
-                }
-                guard changed else { return nil }
-            }
-            try durably(path)
-            return Self.version(of: body)
-        }
-    }
-
-    func delete(_ key: ObjectKey) throws {
-        try describing("delete", key) {
-            let (path, name) = ObjectDirectories.split(key.rawValue[...])
-            guard try status(of: key) != nil, let directory = try directories.find(path) else { return }
-            // A change that has compared must not bring the object back.
-            try exclusively {
-                do throws(Errno) {
-                    try directory.descriptor.remove(name)
-                } catch {
-                    if error != .noSuchFile { throw CacheError.system("unlink", error) }
-                }
-            }
-            try durably(path)
-        }
-    }
-
-    /// The status of an object; `nil` if there is none.
-    private func status(of key: ObjectKey) throws -> FileStatus? {
-        let (path, name) = ObjectDirectories.split(key.rawValue[...])
-        guard let directory = try directories.find(path) else { return nil }
-        let status: FileStatus
-        do throws(Errno) {
-            status = try directory.descriptor.status(of: name)
-        } catch {
-            if error == .noSuchFile { return nil }
-            throw CacheError.system("stat", error)
-        }
-        switch status.kind {
-        case .regular: return status
-        case .directory: return nil
-        default: throw CacheError.foreign(key.rawValue)
-        }
-    }
-
-    /// Gives a staged file its name, unless there is an object of that name.
-    private func create(_ staged: borrowing StagedFile, path: Substring, name: String) throws -> Bool {
-        let directory = try directories.make(path)
-        if try staged.link(to: name, in: directory.descriptor) { return true }
-        if directory.kind(of: name) == .directory {
-            throw CacheError(.io, "there are objects below that name, and a file store cannot keep one beside them")
-        }
-        return false
-    }
-
-    /// Makes names in a directory durable.
-    private func durably(
-        _ path: Substring, _ sync: (ObjectDirectory) throws(Errno) -> Void = ObjectFiles.sync
-    ) throws {
-        let directory = try directories.make(path)
-        do throws(Errno) {
-            try sync(directory)
-        } catch {
-            directories.forget(path)
-            throw CacheError.system("fsync of its directory", error)
-        }
-    }
-
-    private static func sync(_ directory: ObjectDirectory) throws(Errno) { try directory.sync() }
-
-    private func writing() throws -> Writer {
-        try writer.withLockedValue { writer in
-            if let writer { return writer }
-            let lock = try openLock()
-            let made = Writer(staging: try StagingArea(root: rootDirectory, directories), lock: lock)
-            writer = made
-            return made
-        }
-    }
-
-    /// The lock file, made if need be. To lock it, reading is enough: it may be another user's.
-    private func openLock() throws(CacheError) -> OpenFile {
-        let flags: OpenFlags = [.noFollow, .nonBlocking]
-        let root = rootDirectory.descriptor
-        let descriptor = try reporting("open \(Self.lockName)") { () throws(Errno) in
-            do throws(Errno) {
-                return try directories.withRoom { () throws(Errno) in
-                    try root.open(Self.lockName, flags.union([.readWrite, .create]), mode: 0o666)
-                }
-            } catch .permissionDenied {
-                do throws(Errno) { return try root.open(Self.lockName, flags) } catch { throw .permissionDenied }
-            }
-        }
-        return OpenFile(adopting: descriptor, name: "\(self.root)/\(Self.lockName)")
-    }
-
-    /// Runs `body` while no other thread or process changes an object under a condition.
-    private func exclusively<Result>(_ body: () throws -> Result) throws -> Result {
-        let lock = try writing().lock
-        return try changing.withLock {
-            try FileLock.lock(lock.descriptor, path: lock.name)
-            defer { FileLock.unlock(lock.descriptor) }
-            return try body()
-        }
-    }
-
     // MARK: Errors and versions
 
-    private static func version(of body: ByteBuffer) -> ObjectVersion {
+    static func version(of body: ByteBuffer) -> ObjectVersion {
         ObjectVersion(body.withUnsafeReadableBytes { SHA256Digest(hashing: $0).hex })
     }
 
@@ -266,7 +129,7 @@ final class ObjectFiles: Sendable {
     }
 
     /// Names the object in every error that leaves the store.
-    private func describing<Result: ~Copyable>(
+    func describing<Result: ~Copyable>(
         _ what: String, _ key: ObjectKey, _ body: () throws -> Result
     ) throws -> Result {
         do {

@@ -28,7 +28,7 @@ final class StagingArea: Sendable {
             if error != .alreadyExists { throw CacheError.system("make \(Self.name)", error) }
         }
         let descriptor = try reporting("open \(Self.name)") { () throws(Errno) in
-            try root.descriptor.open(Self.name, [.directory, .noFollow])
+            try root.descriptor.open(Self.name, .subdirectory)
         }
         directory = OpenFile(adopting: descriptor, name: Self.name)
         (id, lock) = try Self.makeLock(in: directory)
@@ -133,7 +133,7 @@ final class StagingArea: Sendable {
         let name = "\(id).\(count.add(1, ordering: .relaxed).newValue)"
         let descriptor = try reporting("make a temporary file") { () throws(Errno) in
             try directories.withRoom { () throws(Errno) in
-                try directory.descriptor.open(name, [.writeOnly, .createNew, .noFollow], mode: 0o666)
+                try directory.descriptor.open(name, .newFile, mode: 0o666)
             }
         }
         let file = OpenFile(adopting: descriptor, name: name)

@@ -70,7 +70,7 @@ private struct Opening {
 
     /// Checks the roots of the index before LMDB follows them. A commit of another process in the middle looks like damage, so it tries again.
     private func glance() throws {
-        let data = try OpenFile.open(directory.dataPath, [.noFollow, .nonBlocking])
+        let data = try OpenFile.open(directory.dataPath, .entry)
         for left in (0..<8).reversed() {
             do throws(IndexDamage) {
                 return try IndexCheck.glance(data.descriptor, mapBytes: budget.mapBytes)
@@ -130,7 +130,7 @@ private struct Opening {
     private func reasonToReset() throws -> String? {
         let data: OpenFile
         do throws(Errno) {
-            let descriptor = try Descriptor.workingDirectory.open(directory.dataPath, [.noFollow, .nonBlocking])
+            let descriptor = try Descriptor.workingDirectory.open(directory.dataPath, .entry)
             data = OpenFile(adopting: descriptor, name: directory.dataPath)
         } catch {
             if error == .noSuchFile { return directory.hasBeenUsed ? "data.mdb is gone" : nil }

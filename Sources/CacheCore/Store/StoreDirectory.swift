@@ -68,7 +68,7 @@ final class StoreDirectory: Sendable {
         func file(_ name: String, _ absent: CacheError) throws(CacheError) -> OpenFile {
             let file = "\(path)/\(name)"
             do throws(Errno) {
-                let descriptor = try Descriptor.workingDirectory.open(file, [.noFollow, .nonBlocking])
+                let descriptor = try Descriptor.workingDirectory.open(file, .entry)
                 return OpenFile(adopting: descriptor, name: file)
             } catch {
                 throw [.noSuchFile, .notDirectory].contains(error) ? absent : .system("open \(file)", error)

@@ -1,7 +1,7 @@
 internal import Glibc
 package import Logging
 
-/// Logs to a ``LineSink``: time, level, label, metadata, source and message in one line, and never waits for who reads it.
+/// Logs to a ``LineSink``: time, level, label, metadata, source and message in one line, and never waits for its reader.
 package struct LineLogHandler: LogHandler {
     package var logLevel = Logger.Level.info
     package var metadata = Logger.Metadata()

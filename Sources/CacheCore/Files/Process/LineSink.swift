@@ -2,7 +2,7 @@ internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 
-/// Lines on their way to a descriptor that others own and may not read: who writes one never waits.
+/// Queues lines for a descriptor whose reader may be slow or gone, so that writing one never waits.
 ///
 /// One thread writes what a bounded queue holds, and it alone stands still when the pipe is full, the terminal is stopped or the disk hangs.
 /// What finds no room, or cannot be written, is dropped and counted, and the reader is told how much once it is back. The descriptor

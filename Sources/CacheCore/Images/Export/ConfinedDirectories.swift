@@ -56,7 +56,7 @@ extension ImageTree {
     func openDirectory(_ node: Int, in parent: OpenFile) throws -> OpenFile {
         let descriptor = try withName(of: node) { name in
             try reporting("open \(shownPath(of: node))") { () throws(Errno) in
-                try parent.descriptor.open(name, [.directory, .noFollow])
+                try parent.descriptor.open(name, .subdirectory)
             }
         }
         return OpenFile(adopting: descriptor, name: "a directory of the image")

@@ -1,7 +1,7 @@
 internal import CacheFiles
 internal import CacheLayers
 
-/// What a new entry of a directory is like before anything is done to it: then only what differs needs a call of its own.
+/// The owner and mode that a new file gets from the system: a call to set them is needed only where the image says otherwise.
 struct CreationRights: Sendable {
     /// The owner of a new file.
     let userID: UInt32
@@ -9,9 +9,9 @@ struct CreationRights: Sendable {
     /// The permission bits that the process's umask lets through.
     let mode: UInt32
 
-    /// Makes `root` ours alone for the time being, and finds out what files in it are like by making one.
+    /// Closes `root` to other users for the time being, and finds out owner and mode of new files in it by making one.
     init(probing root: OpenFile) throws {
-        // What the directory around it hands down to what is made in it is not the image's: the group, and default access lists.
+        // A directory can hand down its group and access lists to what is made in it; they are not the image's.
         try reporting("set the mode of \(root.name)") { () throws(Errno) in try root.descriptor.setMode(0o700) }
         for name in ["system.posix_acl_default", "system.posix_acl_access"] {
             // There is none, as a rule.
@@ -19,7 +19,7 @@ struct CreationRights: Sendable {
         }
         let name = TemporaryName.unique(TemporaryName.insidePrefix)
         let descriptor = try reporting("write to \(root.name)") { () throws(Errno) in
-            try root.descriptor.open(name, [.writeOnly, .createNew, .noFollow], mode: 0o777)
+            try root.descriptor.open(name, .newFile, mode: 0o777)
         }
         let file = OpenFile(adopting: descriptor, name: root.name)
         let status = try file.status()

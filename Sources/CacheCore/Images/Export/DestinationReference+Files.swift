@@ -1,7 +1,7 @@
 internal import CacheFiles
 
 extension DestinationReference {
-    /// Where it is, whatever kind it is of.
+    /// Its path.
     package var path: String {
         switch self {
         case .ociLayout(let path, _), .ociArchive(let path, _), .tar(let path), .directory(let path), .file(let path):

@@ -10,14 +10,14 @@ internal import NIOConcurrencyHelpers
 /// One that is abandoned or let go of without ``commit(_:)`` leaves nothing behind. Everything here blocks.
 package final class DirectoryDestination: Sendable {
     private struct State {
-        /// What stands in `existing` now.
+        /// The names that were moved up into `existing`.
         var movedUp: [FileName] = []
         var isFinished = false
     }
 
     private let path: String
     private let temporary: TemporaryEntry
-    /// The directory that was there.
+    /// The directory that was there before; `nil` if there was none.
     private let existing: OpenFile?
     private let state = NIOLockedValueBox(State())
 
@@ -43,7 +43,7 @@ package final class DirectoryDestination: Sendable {
     /// The directory to be filled.
     package var root: OpenFile { temporary.file }
 
-    /// Puts what `writer` has written, all but what directories are like, under the destination's name.
+    /// Puts what `writer` has written under the destination's name, and has it set the attributes of the directories.
     package func commit(_ writer: TreeWriter) throws {
         if let existing {
             try writer.finishDirectories { try self.moveUp(into: existing) }

@@ -8,7 +8,7 @@ final class LayoutDirectory: LayoutSink {
     private let limits: ImportLimits
     private let root: OpenFile
     private let blobs: OpenFile
-    /// Whether nothing was in it, so that it is emptied again if nothing comes of it.
+    /// Whether it was empty: then it is emptied again if the pull fails.
     private var wasEmpty = false
     /// The directory itself was made here.
     private var wasMade = false
@@ -23,7 +23,7 @@ final class LayoutDirectory: LayoutSink {
             root = try OpenFile.open(path, .directory)
             TemporaryEntry.removeAbandoned(in: root, prefix: TemporaryName.insidePrefix)
             let wasEmpty = try Self.check(root)
-            // Now rather than when all has been pulled.
+            // A layout that cannot be written to is found out now rather than when all has been pulled.
             _ = try OCILayoutMarker.check(.directory(root), limits: limits)
             _ = try Self.index(of: root, limits: limits)
             for directory in ["\(path)/blobs", "\(path)/blobs/sha256"] where try Self.make(directory) {
@@ -63,7 +63,7 @@ final class LayoutDirectory: LayoutSink {
     }
 
     /// Only an empty directory or a layout may be written to, so that blobs do not end up among other files.
-    /// What a pull that was killed has begun passes for a layout.
+    /// What a killed pull has begun counts as a layout, too.
     /// - Returns: whether it is empty.
     private static func check(_ directory: OpenFile) throws -> Bool {
         var isLayout = false
@@ -105,7 +105,7 @@ final class LayoutDirectory: LayoutSink {
     func finish(manifest: OCIDescriptor) throws {
         // Two pulls into one layout must not lose each other's image.
         try FileLock.lock(root.descriptor, path: path)
-        // What made the layout may have written more there than what is to be there.
+        // A marker that is there stays as it is: its writer may have put more into it.
         if try !OCILayoutMarker.check(.directory(root), limits: limits) {
             try put(JSONDocument.encode(OCILayoutMarker.current), as: "oci-layout", in: root)
         }

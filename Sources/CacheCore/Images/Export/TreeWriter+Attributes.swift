@@ -2,7 +2,8 @@ internal import CacheBase
 internal import CacheFiles
 internal import CacheLayers
 
-// What files are like. The owner first: changing it takes set-id bits and capabilities away. The time last.
+// Owner, extended attributes, mode and time of files, in this order: a change of owner takes set-id bits and capabilities away, and any
+// change but the last would change the time.
 extension TreeWriter {
     /// Gives an open file or directory all that the image says of it.
     /// - Parameters:
@@ -88,7 +89,7 @@ extension TreeWriter {
 
     private static let attributesOfOverlayfs = Array("trusted.overlay.".utf8)
 
-    /// What fails for the attribute's sake alone: then it is left out.
+    /// Errors that concern the attribute alone: then it is left out.
     private static let errorsOfAttributes: Set<Errno> = [
         .notPermitted, .permissionDenied, .notSupported, .noSpace, .diskQuotaExceeded, .listTooLong, .outOfRange,
         .badArgument, .noFunction,
@@ -108,7 +109,7 @@ extension TreeWriter {
         }
     }
 
-    /// Of the last change, and for lack of anything better of the last access.
+    /// The time of the last change, which is set as that of the last access as well: a tar has no other.
     private static func time(of inode: ImageTree.Inode) -> FileTime {
         FileTime(seconds: Int(inode.modificationTime.seconds), nanoseconds: Int(inode.modificationTime.nanoseconds))
     }

@@ -60,13 +60,13 @@ extension TreeWriter {
 
     // MARK: One file
 
-    /// Makes an empty file: if nothing stands against it, with the mode that it will have.
+    /// Makes an empty file, with its final mode if the umask allows that and no attribute is to be set, which a read-only file would refuse.
     func create(_ node: Int, _ inode: ImageTree.Inode, in parent: OpenFile) throws -> NewInode {
         let isPlain = inode.mode & ~UInt16(rights.mode) == 0 && !inode.hasAttributes
         let mode = isPlain ? UInt32(inode.mode) : 0o600
         let descriptor = try tree.withName(of: node) { name in
             try reporting("make \(tree.shownPath(of: node))") { () throws(Errno) in
-                try parent.descriptor.open(name, [.writeOnly, .createNew, .noFollow], mode: mode)
+                try parent.descriptor.open(name, .newFile, mode: mode)
             }
         }
         return NewInode(descriptor: descriptor, mode: isPlain ? mode : nil)
@@ -84,7 +84,7 @@ extension TreeWriter {
     }
 
     /// Writes stored bytes of a file to where they belong in it.
-    /// - Returns: where in the file the last one was written that was.
+    /// - Returns: where in the file the last byte that is not part of a hole ends; 0 if all are.
     private func write(
         _ bytes: UnsafeRawBufferPointer, from stored: UInt64, of inode: ImageTree.Inode, _ node: Int,
         to file: Descriptor

@@ -21,7 +21,7 @@ extension TreeWriter {
         if moveUp != nil {
             let status = try top.status()
             guard !inode.isImplied, CurrentProcess.mayActFor(status.userID) else { return }
-            // Whose it was is nothing that our own new files could tell.
+            // A directory that was there before may have another owner than new files have.
             let isOwned = (status.userID, status.groupID) == (inode.uid, inode.gid)
             return try describe(top.descriptor, 0, inode, mode: nil, isOwned: isOwned)
         }

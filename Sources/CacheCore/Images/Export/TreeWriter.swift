@@ -8,8 +8,8 @@ internal import Synchronization
 /// then hard links, and at last the owners, modes and times of the directories.
 ///
 /// Whatever an image says, nothing outside of that directory is touched: every name is new, and made below the descriptor of a
-/// directory that was made here (``ConfinedDirectories``); no symbolic link is ever followed. Descriptors: 16 directories for each thread, and the files that lie in several
-/// of the chunks that are under way.
+/// directory that was made here (``ConfinedDirectories``); no symbolic link is ever followed. Descriptors in use: 16 directories for each
+/// thread, and the files that lie in several chunks of which some have come.
 package final class TreeWriter: Sendable {
     let tree: ImageTree
     let plan: ContentPlan

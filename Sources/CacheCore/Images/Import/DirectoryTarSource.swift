@@ -5,7 +5,7 @@ internal import CacheLayers
 /// A directory tree as a tar: the same bytes for the same tree, its names in byte order.
 ///
 /// It never follows a symbolic link and never leaves the tree. Sockets are left out; labels that belong to the host are too.
-/// A file that changes while it is read is an error, as the result would be a file that never was.
+/// A file that changes while it is read is an error: its bytes would be a mixture of the old and the new contents.
 final class DirectoryTarSource: ByteSource {
     /// Extended attributes that the host gives to files, and that make no sense on another one.
     private static let hostAttributes = ["security.selinux", "security.ima", "security.evm"]
@@ -15,7 +15,7 @@ final class DirectoryTarSource: ByteSource {
     private static let mostOpen = 64
 
     private struct Level {
-        /// `nil` while it is too far up to be open.
+        /// `nil` while it is closed, because enough of those below it are open.
         var directory: OpenFile?
         let identity: FileStatus.Identity
         /// From the root of the tree, with a slash at its end; empty for the root.
@@ -223,7 +223,7 @@ final class DirectoryTarSource: ByteSource {
         try attributes(file.attributeNames(), of: file.name) { try file.attribute($0) }
     }
 
-    /// What of `names` goes into an image, with its values.
+    /// The attributes among `names` that go into an image, with their values.
     private func attributes(
         _ names: [FileName], of owner: String, value: (FileName) throws -> [UInt8]?
     ) rethrows -> [(name: FileName, value: [UInt8])] {

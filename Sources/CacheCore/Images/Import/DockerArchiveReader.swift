@@ -9,7 +9,7 @@ struct DockerArchiveReader {
     let files: LayoutFiles
     let limits: ImportLimits
 
-    /// Go writes what is empty as `null`, or not at all.
+    /// Optional fields: Docker is written in Go, which encodes an empty list as `null` or leaves it out.
     private struct Item: Decodable, Hashable {
         var configuration: String?
         var tags: [String]?
@@ -22,7 +22,7 @@ struct DockerArchiveReader {
             case layers
         }
 
-        /// The same image under whatever names.
+        /// The entry without its names, so that one image under two names compares as equal.
         var image: Item { Item(configuration: configuration, tags: nil, layers: layers ?? []) }
     }
 

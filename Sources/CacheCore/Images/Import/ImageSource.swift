@@ -88,7 +88,7 @@ extension LayerSource {
 
     /// How to read `path`: a file or block device at any place, anything else from front to back.
     private static func bytes(of path: String) throws -> (size: Int?, open: @Sendable () throws -> any ByteSource) {
-        // A pipe's writer may come later: it is waited for where the bytes are.
+        // Not to wait for the writer of a pipe here: reading waits for it.
         let file = try OpenFile.open(path, .nonBlocking)
         switch try file.kind() {
         case .bytes:

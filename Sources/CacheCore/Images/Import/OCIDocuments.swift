@@ -9,7 +9,7 @@ enum OCIMediaType {
     static let index = "application/vnd.oci.image.index.v1+json"
     static let manifest = "application/vnd.oci.image.manifest.v1+json"
     static let configuration = "application/vnd.oci.image.config.v1+json"
-    /// What stands where an artifact has no configuration.
+    /// The media type of the empty configuration of an artifact that is no image.
     static let empty = "application/vnd.oci.empty.v1+json"
     static let layer = "application/vnd.oci.image.layer.v1.tar"
     static let dockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -32,7 +32,7 @@ enum OCIAnnotation {
     static let referenceName = "org.opencontainers.image.ref.name"
     /// The whole name, where docker and containerd write only the tag as the reference's name.
     static let containerdName = "io.containerd.image.name"
-    /// What BuildKit says of an image besides it, such as how it was built.
+    /// Marks what BuildKit adds beside an image, such as how it was built.
     static let dockerReferenceType = "vnd.docker.reference.type"
 }
 
@@ -47,7 +47,7 @@ struct OCIDescriptor: Codable {
     /// The value of an annotation; `nil` if it says nothing.
     func annotation(_ key: String) -> String? { annotations?[key].flatMap { $0 }.nonEmpty }
 
-    /// Something about an image, or something else that a registry keeps, and not an image.
+    /// Whether it describes no image: a signature or attestation of one, or another artifact that a registry keeps.
     var isNoImage: Bool {
         platform?.os == "unknown" || platform?.architecture == "unknown" || artifactType.nonEmpty != nil
             || annotation(OCIAnnotation.dockerReferenceType) != nil
@@ -168,6 +168,6 @@ struct OCIMinimalConfiguration: Encodable {
 }
 
 extension String? {
-    /// Empty says as little as nothing.
+    /// `nil` for an empty text as well, which means the same in these documents.
     var nonEmpty: String? { self?.isEmpty == true ? nil : self }
 }

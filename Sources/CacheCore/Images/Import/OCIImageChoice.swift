@@ -50,7 +50,7 @@ struct OCIImageChoice {
         throw ambiguous(candidates, "images and none for this machine")
     }
 
-    /// What is no image, or is not in the layout, runs nowhere.
+    /// The platform by the configuration; an empty one, which fits no machine, for what is no image or is not in the layout.
     private func configured(_ descriptor: OCIDescriptor) throws -> OCIPlatform {
         do {
             return try platform(descriptor)

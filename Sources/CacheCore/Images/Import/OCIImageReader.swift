@@ -189,7 +189,7 @@ struct OCIImageReader {
 
     private func blob(_ descriptor: OCIDescriptor, digest: SHA256Digest, name: String) throws -> FileRange {
         let range = try files.require(Self.path(of: digest))
-        // Where nothing says the size, the digest does for it.
+        // Where no size is given, the digest alone proves that all bytes are there.
         guard let size = descriptor.size, size != range.size else { return range }
         throw CacheError(
             .corrupt, "\(name) has \(range.size) bytes where its manifest says \(size): fetch the image again")
@@ -208,7 +208,7 @@ struct OCIImageReader {
 }
 
 extension OCIDescriptor {
-    /// Kept elsewhere than with the image, as its publisher asks.
+    /// A layer that its publisher does not allow to be kept with the image (a "foreign" layer): it is not in the layout.
     fileprivate var isForeign: Bool {
         mediaType.map { $0.contains(".nondistributable.") || $0.contains(".foreign.") } ?? false
     }

@@ -27,7 +27,7 @@ struct OCIPlatform: Codable, Equatable {
         #endif
     }
 
-    /// Says enough to be chosen by.
+    /// Whether it has all that an image is chosen by.
     var isComplete: Bool { architecture != nil && os != nil }
 
     /// This one, with what it leaves out from `other`.

@@ -101,8 +101,8 @@ final class ZipReader {
             return nil
         }
         current = entry
-        // A warning is fields that contradict one another, no entry to trust; or a name that cannot be read, and names are those of the ZIP's
-        // directory.
+        // A warning tells of fields that contradict one another, and then the entry is not trusted; or of a name that cannot be converted,
+        // which does no harm, as names are taken from the ZIP's directory.
         if status == ARCHIVE_OK || status == ARCHIVE_WARN && isAboutEncoding { return entry }
         current = nil
         try check(status)
@@ -126,11 +126,7 @@ final class ZipReader {
     func text(_ get: (OpaquePointer) -> UnsafePointer<CChar>?) -> FileName? {
         guard let current else { return nil }
         return withUTF8 {
-            get(current).map { text in
-                text.withMemoryRebound(to: UInt8.self, capacity: strlen(text)) {
-                    FileName(bytes: UnsafeBufferPointer(start: $0, count: strlen(text)))
-                }
-            }
+            get(current).map { FileName(cString: $0) }
         }
     }
 
@@ -144,7 +140,7 @@ final class ZipReader {
     private func check(_ status: Int32) throws {
         guard status != ARCHIVE_OK else { return }
         if let error = context.error { throw error }
-        // Some of libarchive's lines end like lines.
+        // Some messages of libarchive end with a line break.
         let reason = archive_error_string(archive).map { String(cString: $0) } ?? "it is damaged"
         let line = reason.prefix { !$0.isNewline }
         let entry = text(archive_entry_pathname).map { ", at '\($0)'" } ?? ""

@@ -21,7 +21,7 @@ final class ZipTarSource: ByteSource {
 
     init(_ range: FileRange, _ end: ZipEndRecord, name: String, limits: ImportLimits) throws {
         directory = try ZipDirectory(range, end, name: name, limits: limits)
-        // Without the comment, among which libarchive does not look far enough for the end.
+        // Without the comment behind the end record: where it is long, libarchive does not find the record.
         let entries = FileRange(file: range.file, offset: range.offset, size: end.end)
         reader = try ZipReader(entries, name: name, limits: limits)
         self.limits = limits
@@ -94,7 +94,7 @@ final class ZipTarSource: ByteSource {
         entry.nanoseconds = archive_entry_mtime_nsec(header)
         var kind = FileStatus.Kind(rawValue: archive_entry_filetype(header))
         if listed.isDirectory { kind = .directory }
-        // By the name before its contents, which then are not to be had.
+        // A directory only by the name in the header before its contents: libarchive would not give these out.
         if kind == .directory, !listed.isDirectory, !listed.hasDirectoryMode { throw otherEntries() }
         switch kind {
         case .regular:
