@@ -42,10 +42,6 @@ SYSTEM_CALLS_FOLDER = "CacheCore/Files"
 
 # Calls of the system elsewhere: {path below Sources, or a folder with a slash at its end: {call: why}}.
 SYSTEM_CALL_EXCEPTIONS = {
-    "layercache/": {
-        "_exit": "the command alone ends its process; after a second signal at once",
-        "exit": "the command alone ends its process",
-    },
 }
 
 # Types with more stored properties, and functions with more unlabelled parameters: {name: why}; a function is Type.name or name.

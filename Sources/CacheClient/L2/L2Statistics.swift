@@ -29,7 +29,8 @@ public enum L2Statistics {
             }
             return String(buffer: response.body)
         } catch {
-            throw CacheError(.io, "L2 at \(address) gave no numbers: check the address and the daemon", cause: cause(of: error))
+            throw CacheError(
+                .io, "L2 at \(address) gave no numbers: check the address and the daemon", cause: cause(of: error))
         }
     }
 

@@ -1,4 +1,3 @@
-internal import CISAL
 internal import CacheBase
 internal import CacheFiles
 
@@ -151,7 +150,7 @@ struct ZipDirectory {
         guard let field = field(Self.unicodePathField, position), field.count > 5, bytes[field.lowerBound] == 1 else {
             return nil
         }
-        let sum = name.withUnsafeBufferPointer { crc32_gzip_refl(0, $0.baseAddress, UInt64($0.count)) }
+        let sum = CRC32.checksum(of: name)
         guard UInt64(sum) == bytes.little(4, at: field.lowerBound + 1) else { return nil }
         return bytes[field.lowerBound + 5..<field.upperBound]
     }
