@@ -20,10 +20,14 @@ enum ProcessArguments {
 
     private static func checkEnvironment() throws {
         for variable in CurrentProcess.environment() {
+            guard variable.bytes.starts(with: "LAYERCACHE_".utf8, by: { upper($0) == $1 }) else { continue }
             let name = String(decoding: variable.bytes.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
-            guard name.uppercased().hasPrefix("LAYERCACHE_") else { continue }
             _ = try text(variable.bytes, "the variable \(Terminal.printable(name))")
         }
+    }
+
+    private static func upper(_ byte: UInt8) -> UInt8 {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) ? byte - 32 : byte
     }
 
     private static func text(_ bytes: [UInt8], _ what: String) throws -> String {

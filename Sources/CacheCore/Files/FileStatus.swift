@@ -38,6 +38,8 @@ package struct FileStatus: Sendable {
     /// The numbers of its owner and group.
     package var userID: UInt32 { status.st_uid }
     package var groupID: UInt32 { status.st_gid }
+    /// Whether it belongs to the user that this process acts for, or that user is root, to whom every file might.
+    package var isOurs: Bool { geteuid() == 0 || userID == geteuid() }
     /// How many names it has; 0 once it was removed.
     package var linkCount: Int { Int(status.st_nlink) }
     package var identity: Identity { Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)) }

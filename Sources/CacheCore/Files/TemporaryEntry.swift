@@ -147,7 +147,7 @@ package struct TemporaryEntry: Sendable {
 
     private static func removeIfAbandoned(_ name: FileName, in directory: OpenFile) throws {
         // Only what we make, and our own: opening a device does things, and other users' files are none of our business.
-        guard let status = try directory.statusOfEntry(name), CurrentProcess.mayActFor(status.userID) else { return }
+        guard let status = try directory.statusOfEntry(name), status.isOurs else { return }
         guard [.directory, .regular].contains(status.kind) else { return }
         let file = try directory.openEntry(name, .nonBlocking)
         guard try FileLock.attempt(file.descriptor, .exclusive) else { return }

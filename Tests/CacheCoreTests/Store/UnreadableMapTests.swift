@@ -18,29 +18,6 @@ import Testing
         return ByteBuffer(bytes: (0..<200_000).map { _ in UInt8.random(in: 0...255, using: &generator) })
     }
 
-    @Test func theOwnPagesAreZerosAndTheGuardSaysSo() throws {
-        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-        let path = "\(directory.path)/file"
-        let descriptor = open(path, O_RDWR | O_CREAT, 0o600)
-        defer { close(descriptor) }
-        let content = [UInt8](repeating: 7, count: 8 * page)
-        #expect(write(descriptor, content, content.count) == content.count)
-        let map = try #require(mmap(nil, content.count, PROT_READ, MAP_SHARED, descriptor, 0))
-        defer { munmap(map, content.count) }
-        let guarded = MapGuard()
-        let start = UInt(bitPattern: map)
-        guarded.guards(data: .init(start: start, bytes: UInt(content.count)), lock: .init(start: 0, bytes: 0))
-        #expect(map.load(fromByteOffset: 7 * page, as: UInt8.self) == 7)
-        #expect(!guarded.isBroken)
-        #expect(ftruncate(descriptor, off_t(2 * page)) == 0)
-        #expect(map.load(fromByteOffset: 5 * page, as: UInt8.self) == 0)
-        #expect(guarded.isBroken)
-        // What is there is not touched.
-        #expect(map.load(fromByteOffset: 2 * page - 1, as: UInt8.self) == 7)
-        // The next one with that slot begins anew.
-        #expect(!MapGuard().isBroken)
-    }
-
     @Test(arguments: ["data.mdb", "lock.mdb"]) func aFileThatIsCutOffInTheMiddleOfARead(_ name: String) async throws {
         let store = try openStore(directory)
         let chunks = (0..<8).map { sealed($0) }

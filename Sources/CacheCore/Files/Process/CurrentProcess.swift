@@ -5,9 +5,6 @@ package enum CurrentProcess {
     /// Its number, in its own PID namespace.
     package static var number: Int32 { getpid() }
 
-    /// Whether files of that user are its own, or it may do with all files what it wants (root).
-    package static func mayActFor(_ userID: UInt32) -> Bool { geteuid() == 0 || userID == geteuid() }
-
     /// A variable of its environment.
     package static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 

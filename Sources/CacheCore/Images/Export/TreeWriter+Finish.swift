@@ -20,7 +20,7 @@ extension TreeWriter {
         let inode = tree.attributes(of: 0)
         if moveUp != nil {
             let status = try top.status()
-            guard !inode.isImplied, CurrentProcess.mayActFor(status.userID) else { return }
+            guard !inode.isImplied, status.isOurs else { return }
             // A directory that was there before may have another owner than new files have.
             let isOwned = (status.userID, status.groupID) == (inode.uid, inode.gid)
             return try describe(top.descriptor, 0, inode, mode: nil, isOwned: isOwned)
