@@ -1,8 +1,8 @@
 // swift-tools-version:6.2
 import PackageDescription
 
-// Its own package, so that nobody who embeds the library builds it. The binary that cases `l2-get` to `pull` run is the one of the
-// package above (Scripts/bench builds both).
+// Its own package, so that nobody who embeds the library builds it. The binary that cases `l2-get` to `pull` run is the
+// one of the package above (Scripts/bench builds both).
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),

@@ -36,11 +36,14 @@ public final class LayerCache: Sendable {
         self.deadlines = deadlines
     }
 
-    /// Opens L1 (well under a second at any size; one that is damaged starts empty) and prepares the way to L2 and L3, which are not asked yet.
+    /// Opens L1 (well under a second at any size; one that is damaged starts empty) and prepares the way to L2 and L3,
+    /// which are not asked yet.
     ///
-    /// Goes on without L1, with a line in the log, if that cannot be used within its deadline: a full, read-only or failing disk, no
-    /// permission, a process that was stopped while it opened it. An open cache must be closed with ``close()``.
-    /// - Throws: ``CacheError`` if L1's path is no directory's, this process has it open already (`.conflict`) or an address makes no sense.
+    /// Goes on without L1, with a line in the log, if that cannot be used within its deadline: a full, read-only or
+    /// failing disk, no permission, a process that was stopped while it opened it. An open cache must be closed with
+    /// ``close()``.
+    /// - Throws: ``CacheError`` if L1's path is no directory's, this process has it open already (`.conflict`) or an
+    ///   address makes no sense.
     public static func open(
         _ configuration: CacheConfiguration, logger: Logger = Logger(label: "layercache.client")
     ) async throws -> LayerCache {
@@ -90,13 +93,14 @@ public final class LayerCache: Sendable {
 
     /// Opens an image: reads its ref and its manifests, and no chunk yet.
     ///
-    /// What a ref names L3 says. While L3 is away, what this host saw last is used instead, if it has an L1 to remember it in:
-    /// ``CachedImage/isReferenceChecked`` tells. Manifests come out of the nearest tier, like chunks.
+    /// What a ref names L3 says. While L3 is away, what this host saw last is used instead, if it has an L1 to remember
+    /// it in: ``CachedImage/isReferenceChecked`` tells. Manifests come out of the nearest tier, like chunks.
     ///
     /// - Parameter keyring: holds the key of the ref's tenant.
-    /// - Throws: `.missing` if there is no such ref, `.key` if the keyring has not the right key, `.corrupt` if an object of L3 is damaged,
-    ///   `.overloaded` while so many reads wait for L3 that one more image would only make it worse; what L3 failed with (`.io`, `.timedOut`,
-    ///   `.missing` for a store that is not there) if it is away and the host has not what it needs.
+    /// - Throws: `.missing` if there is no such ref, `.key` if the keyring has not the right key, `.corrupt` if an
+    ///   object of L3 is damaged, `.overloaded` while so many reads wait for L3 that one more image would only make it
+    ///   worse; what L3 failed with (`.io`, `.timedOut`, `.missing` for a store that is not there) if it is away and
+    ///   the host has not what it needs.
     public func image(_ reference: ImageReference, keyring: Keyring) async throws -> CachedImage {
         if reader.l3.isOverloaded {
             throw CacheError(.overloaded, "too many reads wait for L3: \(reference) is not opened now, try again later")
@@ -127,7 +131,8 @@ public final class LayerCache: Sendable {
         await refs?.drain()
     }
 
-    /// Fills of L1 and L2 that were dropped so far, because these did not take them as fast as they came or not before the end.
+    /// Fills of L1 and L2 that were dropped so far, because these did not take them as fast as they came or not before
+    /// the end.
     public var droppedFills: (l1: Int, l2: Int) { reader.droppedFills }
 
     /// Lets fills finish, closes L1 and all connections. Reads that are under way fail.

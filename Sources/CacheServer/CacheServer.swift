@@ -8,9 +8,10 @@ public import ServiceLifecycle
 
 /// The L2 daemon: a chunk store behind HTTP, as a service.
 ///
-/// `run` opens the store, listens, and serves until the surrounding `ServiceGroup` shuts down gracefully; then it stops accepting, lets
-/// requests under way finish (at most ``ServerLimits/drainTime``), closes the store and returns. Cancelling its task does the
-/// same without waiting for requests under way. It owns its threads and its store directory; several servers can run in one process.
+/// `run` opens the store, listens, and serves until the surrounding `ServiceGroup` shuts down gracefully; then it stops
+/// accepting, lets requests under way finish (at most ``ServerLimits/drainTime``), closes the store and returns.
+/// Cancelling its task does the same without waiting for requests under way. It owns its threads and its store
+/// directory; several servers can run in one process.
 public struct CacheServer: Service {
     /// What the daemon was made with.
     public let configuration: ServerConfiguration
@@ -40,7 +41,8 @@ public struct CacheServer: Service {
         self.onReady = onReady
     }
 
-    /// - Throws: ``CacheError`` if the configuration makes no sense, the store cannot be opened, or the address cannot be bound.
+    /// - Throws: ``CacheError`` if the configuration makes no sense, the store cannot be opened, or the address cannot
+    ///   be bound.
     public func run() async throws {
         try configuration.validate()
         Allocator.limitArenas()

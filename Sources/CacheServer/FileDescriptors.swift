@@ -3,14 +3,16 @@ internal import Logging
 
 /// The process's limit of open files, which every connection counts against.
 enum FileDescriptors {
-    /// Descriptors that the store, the event loops and the log need beside the connections: with some to spare, and at least.
+    /// Descriptors that the store, the event loops and the log need beside the connections: with some to spare, and at
+    /// least.
     private static let others = 128
     private static let fewestOthers = 32
 
-    /// Raises the soft limit as far as `limits` (connections, and probe-only ones beyond them) need and the hard limit lets it.
+    /// Raises the soft limit as far as `limits` (connections, and probe-only ones beyond them) need and the hard limit
+    /// lets it.
     ///
-    /// - Returns: how many connections there can be. A connection beyond the system's descriptors could not even be accepted in order to
-    ///   refuse it, and would keep an event loop busy with trying.
+    /// - Returns: how many connections there can be. A connection beyond the system's descriptors could not even be
+    ///   accepted in order to refuse it, and would keep an event loop busy with trying.
     static func provide(for limits: ServerLimits, logger: Logger) -> Int {
         let needed = limits.connections + limits.probeConnections + others
         guard let limit = ResourceLimit.openFiles.raise(to: needed), limit < needed else { return limits.connections }

@@ -11,7 +11,8 @@ enum ConfigurationFile {
     ]
     private static let maximumBytes = 1 << 20
 
-    /// - Throws: ``CacheError`` naming the file if it is too large, no JSON object, or has a name that means nothing here.
+    /// - Throws: ``CacheError`` naming the file if it is too large, no JSON object, or has a name that means nothing
+    ///   here.
     static func read(_ path: String) throws -> [AbsoluteConfigKey: ConfigValue] {
         // Without waiting: a pipe without a writer is no configuration either.
         let bytes = try OpenFile.open(path, .nonBlocking).wholeRange().readAll(atMost: maximumBytes)

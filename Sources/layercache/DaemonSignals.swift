@@ -6,9 +6,10 @@ import UnixSignals
 
 /// What signals do to the daemon, which has requests to finish where a verb only has to clean up.
 ///
-/// The first SIGTERM lets requests finish, SIGINT and SIGQUIT end them; after either, the next of them ends the process at once, with 128 and the
-/// signal's number. Before requests are served there is nothing to finish, so that any ends it. SIGHUP changes nothing: there is
-/// neither a file of the log to open again nor a configuration that could change under way.
+/// The first SIGTERM lets requests finish, SIGINT and SIGQUIT end them; after either, the next of them ends the process
+/// at once, with 128 and the signal's number. Before requests are served there is nothing to finish, so that any ends
+/// it. SIGHUP changes nothing: there is neither a file of the log to open again nor a configuration that could change
+/// under way.
 final class DaemonSignals: Sendable {
     /// The first signal that told the daemon to end; 0 before.
     private let first = Atomic<Int32>(0)

@@ -7,7 +7,8 @@ struct Interruption: Error {
 }
 
 extension LayerCacheCommand {
-    /// Runs `verb`, which ends the process by `end`, and cancels it when a signal asks the process to end, so that it cleans up after itself.
+    /// Runs `verb`, which ends the process by `end`, and cancels it when a signal asks the process to end, so that it
+    /// cleans up after itself.
     ///
     /// Only on the main thread, while there is no other: what is started from here on leaves the signals to this one.
     static func runUntilInterrupted(

@@ -1,18 +1,19 @@
 import CacheCore
 import NIOCore
 
-/// What a process needs of its machine before it starts: below that, the runtime and the network library end it with a trap instead of an
-/// error, or wait for ever. So it is tried out first, and what is short is said in one line.
+/// What a process needs of its machine before it starts: below that, the runtime and the network library end it with a
+/// trap instead of an error, or wait for ever. So it is tried out first, and what is short is said in one line.
 enum Machine {
-    /// Descriptors beside the standard ones: event loops (three each), the stores' files, what a verb reads and writes, and a few to spare for
-    /// the runtime, which opens files now and then and cannot bear it if that fails.
+    /// Descriptors beside the standard ones: event loops (three each), the stores' files, what a verb reads and writes,
+    /// and a few to spare for the runtime, which opens files now and then and cannot bear it if that fails.
     private static let descriptors = 48
     /// Threads at the same time: of the stores, of a verb, of the runtime.
     private static var threads: Int { 20 + 5 * cores }
     private static var cores: Int { ResourceProbe.processors }
     /// Event loops of a client: the connections to one L2 daemon share one.
     private static let mostLoops = 4
-    /// Address space beside what is mapped by now: stacks and arenas of threads, chunks under way. A map of L1 that finds no room is left out.
+    /// Address space beside what is mapped by now: stacks and arenas of threads, chunks under way. A map of L1 that
+    /// finds no room is left out.
     private static let addressBytes = 512 << 20
     /// Of that, what is written to; all of a stack counts.
     private static let dataBytes = 256 << 20

@@ -3,7 +3,8 @@ import CacheCore
 
 /// The words of the command line and the variables that this program reads, as the bytes that they are.
 ///
-/// A `String` cannot hold bytes that are not UTF-8; they would become U+FFFD, and so the name of another file. Such words are refused.
+/// A `String` cannot hold bytes that are not UTF-8; they would become U+FFFD, and so the name of another file. Such
+/// words are refused.
 enum ProcessArguments {
     /// The words after the program's name.
     ///

@@ -1,6 +1,7 @@
 import CacheCore
 
-/// One line on the terminal that is drawn again ten times a second while work is under way; nothing at all when piped or quiet.
+/// One line on the terminal that is drawn again ten times a second while work is under way; nothing at all when piped
+/// or quiet.
 struct ProgressLine {
     /// Runs `work` and shows `line()` meanwhile; the line is gone when this returns.
     static func during<T: Sendable>(
@@ -30,7 +31,8 @@ struct ProgressLine {
         return result
     }
 
-    /// Puts `text` in place of what was painted last. It is cut to the terminal's width: a line that goes on in the next row stays there.
+    /// Puts `text` in place of what was painted last. It is cut to the terminal's width: a line that goes on in the
+    /// next row stays there.
     private static func paint(_ text: String) {
         let columns = Terminal.errorColumns ?? .max
         _ = Terminal.write("\r\u{1B}[K" + Terminal.printable(text).prefix(columns - 1), to: .error)

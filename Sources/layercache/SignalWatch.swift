@@ -1,11 +1,13 @@
 import CacheCore
 import Synchronization
 
-/// Waits on the main thread for the signals that ask the process to end: whatever all other threads hang in, they are heard.
+/// Waits on the main thread for the signals that ask the process to end: whatever all other threads hang in, they are
+/// heard.
 ///
-/// The first signal is handed on, so that the verb cleans up after itself. A second one ends the process at once, and so does a verb that
-/// seems to hang after the first: one whose process has used no processor for a while is stuck in the kernel, in a call that nobody can
-/// call off (a filesystem that is away, a disk that does not answer). What it leaves behind then is removed as that of a killed one is.
+/// The first signal is handed on, so that the verb cleans up after itself. A second one ends the process at once, and
+/// so does a verb that seems to hang after the first: one whose process has used no processor for a while is stuck in
+/// the kernel, in a call that nobody can call off (a filesystem that is away, a disk that does not answer). What it
+/// leaves behind then is removed as that of a killed one is.
 enum SignalWatch {
     private static let first = Atomic<Int32>(0)
 

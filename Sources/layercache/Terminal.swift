@@ -10,7 +10,8 @@ enum Terminal {
         fileprivate var descriptor: Descriptor { self == .output ? .standardOutput : .standardError }
     }
 
-    /// Writes a line to standard error. Where nobody can be told, nothing happens: the exit status still says what there is to say.
+    /// Writes a line to standard error. Where nobody can be told, nothing happens: the exit status still says what
+    /// there is to say.
     static func complain(_ line: String) {
         // After what was logged before, unless nobody reads that.
         LineSink.standardError.flush(within: 1)
@@ -59,7 +60,8 @@ enum Terminal {
         try say(lines.joined(separator: "\n"), on: stream)
     }
 
-    /// The text without what a terminal would obey: names come from strangers' archives. Control characters (C0, DEL, C1) become `?`.
+    /// The text without what a terminal would obey: names come from strangers' archives. Control characters (C0, DEL,
+    /// C1) become `?`.
     static func printable(_ text: String) -> String {
         func obeys(_ scalar: Unicode.Scalar) -> Bool { scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) }
         guard text.unicodeScalars.contains(where: obeys) else { return text }
@@ -80,8 +82,9 @@ enum Terminal {
 
     /// Writes all of `text` without what traps or buffers on the way; the error if that does not work.
     ///
-    /// Waits for a reader, but not beyond a signal that asks the process to end: then it is `.interrupted`. The descriptor may be shared with other
-    /// processes, so it is not made non-blocking; instead nothing is written before there is room for it.
+    /// Waits for a reader, but not beyond a signal that asks the process to end: then it is `.interrupted`. The
+    /// descriptor may be shared with other processes, so it is not made non-blocking; instead nothing is written before
+    /// there is room for it.
     static func write(_ text: String, to stream: Stream) -> Errno? {
         var text = text
         return text.withUTF8 { bytes -> Errno? in

@@ -1,8 +1,8 @@
 import BareCrypto
 import BareZstd
 
-/// SHA-256, AES-256-CTR and zstd as their libraries give them, one call a chunk and nothing around it: the yardstick of sealing, opening
-/// and of an L1 hit.
+/// SHA-256, AES-256-CTR and zstd as their libraries give them, one call a chunk and nothing around it: the yardstick of
+/// sealing, opening and of an L1 hit.
 final class BareCodec {
     private let cipher = EVP_CIPHER_CTX_new()
     private let compressor = ZSTD_createCCtx()

@@ -51,7 +51,8 @@ struct Child {
 
     /// Waits for its end, whatever the status.
     ///
-    /// The memory is the kernel's own high-water mark, looked at every 20 ms: what wait4 says of it begins with the memory of the harness.
+    /// The memory is the kernel's own high-water mark, looked at every 20 ms: what wait4 says of it begins with the
+    /// memory of the harness.
     func end() -> Usage {
         var resident = 0.0
         var looks = 0

@@ -80,7 +80,8 @@ func runL1Churn(_ context: Context) async throws -> CaseResult {
     await store.close()
     guard statistics.evictions > 0, let last = log.last else { throw BenchError("the store never had to evict") }
 
-    // How fast a fresh store fills depends on what the disk is doing: the fastest of three is the one to be measured by.
+    // How fast a fresh store fills depends on what the disk is doing: the fastest of three is the one to be measured
+    // by.
     var fills = [rate(log.filter { $0.written <= capacity * 8 / 10 })]
     for _ in 0..<2 {
         let fresh = try ChunkStore.open(

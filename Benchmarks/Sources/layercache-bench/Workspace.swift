@@ -1,9 +1,11 @@
 import Foundation
 
-/// Where a run keeps what it makes: one directory, removed at the end, and an environment that leads no program elsewhere.
+/// Where a run keeps what it makes: one directory, removed at the end, and an environment that leads no program
+/// elsewhere.
 ///
-/// Nothing with many files is removed before the end: ext4 without a journal does not use the inode of a removed file again for a minute,
-/// and looks at each of them whenever a file is made. A store of chunks that follows upon another's removal was 2.5 times as slow.
+/// Nothing with many files is removed before the end: ext4 without a journal does not use the inode of a removed file
+/// again for a minute, and looks at each of them whenever a file is made. A store of chunks that follows upon another's
+/// removal was 2.5 times as slow.
 final class Workspace {
     let root: String
     let binary: String

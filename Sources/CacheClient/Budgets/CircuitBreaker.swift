@@ -3,7 +3,8 @@ internal import NIOConcurrencyHelpers
 
 /// Stops asking a tier that does not answer, so that it does not cost every reader its deadline.
 ///
-/// After `threshold` failures in a row it opens for `rest`; then one caller may try, and its outcome closes or opens it again.
+/// After `threshold` failures in a row it opens for `rest`; then one caller may try, and its outcome closes or opens it
+/// again.
 struct CircuitBreaker: Sendable {
     enum Admission {
         case yes

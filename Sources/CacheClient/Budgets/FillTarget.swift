@@ -3,7 +3,8 @@ internal import NIOCore
 
 /// A tier above L3, as those see it who fill it. It may be full, slow or away, and costs them a bounded time.
 protocol FillTarget: Sendable {
-    /// Offers a sealed chunk. Returns once the tier has it, has refused it, or is late; throws only if the task is cancelled.
+    /// Offers a sealed chunk. Returns once the tier has it, has refused it, or is late; throws only if the task is
+    /// cancelled.
     func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws
 
     /// How long a reader may wait now until there is room for one more fill.

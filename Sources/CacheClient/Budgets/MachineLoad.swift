@@ -1,8 +1,9 @@
 internal import CacheCore
 internal import NIOConcurrencyHelpers
 
-/// How much slower than on an idle machine everything is at the moment, told by work that needs nothing but a core: what it takes, divided by
-/// the time that it had one. What is slow because the machine is busy is not the fault of a tier.
+/// How much slower than on an idle machine everything is at the moment, told by work that needs nothing but a core:
+/// what it takes, divided by the time that it had one. What is slow because the machine is busy is not the fault of a
+/// tier.
 final class MachineLoad: Sendable {
     private let state = NIOLockedValueBox(1.0)
 

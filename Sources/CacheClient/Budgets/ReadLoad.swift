@@ -1,7 +1,8 @@
 internal import CacheCore
 internal import NIOConcurrencyHelpers
 
-/// The reads that are under way below L1, and for how long at least one reader has waited for one: what a tier costs its readers.
+/// The reads that are under way below L1, and for how long at least one reader has waited for one: what a tier costs
+/// its readers.
 ///
 /// A read ahead that waits for a tier costs nothing until its reader comes to that chunk.
 final class ReadLoad: Sendable {

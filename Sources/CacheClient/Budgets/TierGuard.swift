@@ -2,8 +2,8 @@ internal import CacheCore
 
 /// Calls into one tier, behind a circuit breaker: the one place that says what the end of a call tells of the tier.
 ///
-/// A call that is cancelled tells nothing. One that fails counts against the tier only if the error means that the tier is ill: a disk
-/// that is full says so at once, and still serves what it has.
+/// A call that is cancelled tells nothing. One that fails counts against the tier only if the error means that the tier
+/// is ill: a disk that is full says so at once, and still serves what it has.
 struct TierGuard: Sendable {
     private let breaker: CircuitBreaker
     private let isIllness: @Sendable (any Error) -> Bool
@@ -16,7 +16,8 @@ struct TierGuard: Sendable {
         self.isIllness = isIllness
     }
 
-    /// Whether the tier may be called now. Unless the answer is ``CircuitBreaker/Admission/no``, ``call(_:)`` must follow.
+    /// Whether the tier may be called now. Unless the answer is ``CircuitBreaker/Admission/no``, ``call(_:)`` must
+    /// follow.
     func admit() -> CircuitBreaker.Admission { breaker.admit() }
 
     /// Whether the tier was of no use lately, and is only called to find out whether that is still so.

@@ -1,6 +1,8 @@
-/// The time that reads may lose by waiting for a tier: an amount that is there at first, and a share of all time that comes back.
+/// The time that reads may lose by waiting for a tier: an amount that is there at first, and a share of all time that
+/// comes back.
 ///
-/// Reads that would take `t` without the tier take at most `(t + capacity) / (1 - share)` with it, if all that it costs them is spent here.
+/// Reads that would take `t` without the tier take at most `(t + capacity) / (1 - share)` with it, if all that it costs
+/// them is spent here.
 struct WaitBudget: Sendable {
     /// A tier that costs its readers a quarter of their time is slow, but may be worth it.
     static let share = 0.25

@@ -15,8 +15,8 @@ extension CacheConfiguration {
         set { l1Settings.capacity = newValue }
     }
 
-    /// How long L1 may take to open, how long one read of it may take, and how much time an L1 that is ill may cost in all, besides a
-    /// quarter of the time that reads take.
+    /// How long L1 may take to open, how long one read of it may take, and how much time an L1 that is ill may cost in
+    /// all, besides a quarter of the time that reads take.
     public var l1Deadline: Duration {
         get { l1Settings.deadline }
         set { l1Settings.deadline = newValue }
@@ -36,8 +36,9 @@ extension CacheConfiguration {
         set { l2Settings.deadline = newValue }
     }
 
-    /// How much time L2 may cost in all, besides a quarter of the time that reads take: a read that waits for half of what is left of it
-    /// asks L3 as well, and an L2 that has used it up is left out unless it turns out to be as fast as L3.
+    /// How much time L2 may cost in all, besides a quarter of the time that reads take: a read that waits for half of
+    /// what is left of it asks L3 as well, and an L2 that has used it up is left out unless it turns out to be as fast
+    /// as L3.
     public var l2Patience: Duration {
         get { l2Settings.patience }
         set { l2Settings.patience = newValue }
@@ -63,8 +64,8 @@ extension CacheConfiguration {
         set { l3Settings.deadline = newValue }
     }
 
-    /// How long L3 may take to say what a ref names if this host has seen the ref before, until what it saw last is used; a ref that it
-    /// has not seen is waited for as long as any read of L3.
+    /// How long L3 may take to say what a ref names if this host has seen the ref before, until what it saw last is
+    /// used; a ref that it has not seen is waited for as long as any read of L3.
     public var refDeadline: Duration {
         get { l3Settings.refDeadline }
         set { l3Settings.refDeadline = newValue }

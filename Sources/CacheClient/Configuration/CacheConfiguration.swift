@@ -7,8 +7,8 @@ public struct CacheConfiguration: Sendable {
     var l3Settings: L3Settings
     /// Bytes of decoded chunks kept in memory.
     public var memoryBytes: Int = 64 << 20
-    /// Sealed bytes on their way into L1, and as many into L2. Beyond them a reader waits for as long as the tier's budget allows, and
-    /// drops the fill then.
+    /// Sealed bytes on their way into L1, and as many into L2. Beyond them a reader waits for as long as the tier's
+    /// budget allows, and drops the fill then.
     public var fillBytes: Int = 32 << 20
     /// Chunks that one streaming read has under way at once.
     public var readAhead: Int = 32

@@ -3,11 +3,12 @@ internal import NIOCore
 internal import NIOPosix
 
 extension CachedImage {
-    /// The files of the image, its layers applied over one another. Reads the entry tables of all layers and nothing else.
+    /// The files of the image, its layers applied over one another. Reads the entry tables of all layers and nothing
+    /// else.
     ///
     /// - Parameter pool: where the tables are read, which takes about a second for a million files.
-    /// - Throws: `.invalidInput` that names layer and entry if the layers make no tree, or for a raw file; `.corrupt` for damaged tables;
-    ///   else as the tiers do.
+    /// - Throws: `.invalidInput` that names layer and entry if the layers make no tree, or for a raw file; `.corrupt`
+    ///   for damaged tables; else as the tiers do.
     func tree(on pool: NIOThreadPool) async throws -> ImageTree {
         guard !layers.contains(where: { $0.kind == .file }) else {
             throw CacheError(.invalidInput, "this is a raw file: pull it to file:FILE")

@@ -2,10 +2,11 @@ public import CacheCore
 public import NIOCore
 
 extension CachedLayer {
-    /// Appends `count` bytes of a file from `offset` on to `buffer`, cut at the file's end. What a sparse file does not store reads as zeros.
+    /// Appends `count` bytes of a file from `offset` on to `buffer`, cut at the file's end. What a sparse file does not
+    /// store reads as zeros.
     ///
-    /// - Throws: `.invalidInput` for a negative offset or count, `.limitExceeded` beyond ``maximumReadBytes``, else as the tiers do; then
-    ///   nothing is appended.
+    /// - Throws: `.invalidInput` for a negative offset or count, `.limitExceeded` beyond ``maximumReadBytes``, else as
+    ///   the tiers do; then nothing is appended.
     public func read(_ entry: LayerEntry, at offset: Int, count: Int, into buffer: inout ByteBuffer) async throws {
         let range = try Self.range(of: entry, at: offset, count: count)
         try Self.checkRoom(for: range.count, in: buffer)
@@ -24,10 +25,11 @@ extension CachedLayer {
         }
     }
 
-    /// As ``read(_:at:count:into:)``, but into memory of the caller, such as a page that a FUSE or NBD request answers with: fills `memory` from
-    /// its start, as far as the file goes. Copies each byte once.
+    /// As ``read(_:at:count:into:)``, but into memory of the caller, such as a page that a FUSE or NBD request answers
+    /// with: fills `memory` from its start, as far as the file goes. Copies each byte once.
     ///
-    /// - Parameter memory: must stay valid, and must not be used otherwise, until this returns or throws. If it throws, its content is undefined.
+    /// - Parameter memory: must stay valid, and must not be used otherwise, until this returns or throws. If it throws,
+    ///   its content is undefined.
     /// - Returns: how many bytes were filled; 0 at the file's end and beyond.
     /// - Throws: as ``read(_:at:count:into:)``.
     nonisolated(nonsending) public func read(

@@ -3,8 +3,8 @@ public import NIOCore
 
 /// One layer of an open image.
 ///
-/// The layer's file contents are its *data region*, an address space of 512 KiB slots in which reads are random access; its exact tar
-/// bytes come back as a stream.
+/// The layer's file contents are its *data region*, an address space of 512 KiB slots in which reads are random access;
+/// its exact tar bytes come back as a stream.
 public struct CachedLayer: Sendable {
     /// The manifest's name in L3.
     public let id: ManifestID
@@ -18,7 +18,8 @@ public struct CachedLayer: Sendable {
     /// The most bytes of one read: a buffer cannot hold 4 GiB.
     public static let maximumReadBytes = 1 << 30
 
-    /// - Throws: `.corrupt` for a size that no layer can have, so that no sum of sizes and addresses can overflow from here on.
+    /// - Throws: `.corrupt` for a size that no layer can have, so that no sum of sizes and addresses can overflow from
+    ///   here on.
     init(
         manifest: LayerManifest, id: ManifestID, reader: TieredReader, counter: ReadCounter, readAhead: Int
     ) throws(CacheError) {
@@ -46,11 +47,12 @@ public struct CachedLayer: Sendable {
     /// The layer's files in the order of the tar; none for a raw file.
     public var entries: LayerEntries { LayerEntries(layer: self) }
 
-    /// Appends `count` bytes of the data region from `address` on to `buffer`; what pads a chunk to its slot reads as zeros.
+    /// Appends `count` bytes of the data region from `address` on to `buffer`; what pads a chunk to its slot reads as
+    /// zeros.
     ///
     /// For a raw file, the region is the file. Fetches the chunks that it needs in parallel; copies each byte once.
-    /// - Throws: `.invalidInput` if the range leaves the region, `.limitExceeded` beyond ``maximumReadBytes`` in the buffer, else as the
-    ///   tiers do; then nothing is appended.
+    /// - Throws: `.invalidInput` if the range leaves the region, `.limitExceeded` beyond ``maximumReadBytes`` in the
+    ///   buffer, else as the tiers do; then nothing is appended.
     public func read(at address: RegionAddress, count: Int, into buffer: inout ByteBuffer) async throws {
         try Self.checkRoom(for: count, in: buffer)
         var chunks = RegionChunks(self, try DataSpan.cover(address, count, slots: manifest.data.count))
@@ -63,9 +65,11 @@ public struct CachedLayer: Sendable {
         }
     }
 
-    /// As ``read(at:count:into:)``, but fills `memory` of the caller, such as a page that a FUSE or NBD request answers with. Copies each byte once.
+    /// As ``read(at:count:into:)``, but fills `memory` of the caller, such as a page that a FUSE or NBD request answers
+    /// with. Copies each byte once.
     ///
-    /// - Parameter memory: must stay valid, and must not be used otherwise, until this returns or throws. If it throws, its content is undefined.
+    /// - Parameter memory: must stay valid, and must not be used otherwise, until this returns or throws. If it throws,
+    ///   its content is undefined.
     /// - Throws: as ``read(at:count:into:)``.
     nonisolated(nonsending) public func read(
         at address: RegionAddress, into memory: UnsafeMutableRawBufferPointer
@@ -121,7 +125,8 @@ public struct CachedLayer: Sendable {
     /// Waits for a chunk that was asked for ahead.
     func waiting<T>(_ body: () async throws -> T) async rethrows -> T { try await reader.load.waiting(body) }
 
-    /// Gives the buffer of a ``ChunkUse/recycled`` chunk back, to be used for another one. Other readers that hold it keep their bytes.
+    /// Gives the buffer of a ``ChunkUse/recycled`` chunk back, to be used for another one. Other readers that hold it
+    /// keep their bytes.
     func recycle(_ bytes: consuming ByteBuffer) {
         reader.buffers.give(bytes)
     }

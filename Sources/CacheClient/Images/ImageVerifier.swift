@@ -21,8 +21,8 @@ public struct ImageVerifier: Sendable {
         public var problems: [String] = []
     }
 
-    /// Rebuilds every layer and compares it with its diffID, and merges the entry tables as a pull to a directory does. Where a layer cannot be
-    /// rebuilt, reads each of its chunks, so that all that is wrong is named.
+    /// Rebuilds every layer and compares it with its diffID, and merges the entry tables as a pull to a directory does.
+    /// Where a layer cannot be rebuilt, reads each of its chunks, so that all that is wrong is named.
     public func verify(progress: PullProgress = PullProgress()) async throws -> Report {
         var report = Report()
         for layer in image.layers {

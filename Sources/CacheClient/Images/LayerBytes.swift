@@ -35,7 +35,8 @@ public struct LayerBytes: AsyncSequence, Sendable {
             skeleton = ReadAhead(layer: layer, refs: layer.manifest.skeleton, depth: 2, use: use)
         }
 
-        /// - Throws: ``CacheError`` of the tiers; `.corrupt` if the layer does not add up to the size that its manifest says.
+        /// - Throws: ``CacheError`` of the tiers; `.corrupt` if the layer does not add up to the size that its manifest
+        ///   says.
         public mutating func next() async throws -> ByteBuffer? {
             if ended { return nil }
             let block = layer.kind == .file ? try await nextOfFile() : try await nextOfTar()
@@ -88,11 +89,12 @@ public struct LayerBytes: AsyncSequence, Sendable {
             return block
         }
 
-        /// Headers and small files are gathered until there are so many bytes; a piece on top of that still fits a buffer of a chunk's size.
+        /// Headers and small files are gathered until there are so many bytes; a piece on top of that still fits a
+        /// buffer of a chunk's size.
         private static let gatheredBytes = 256 * 1024
 
-        /// Takes the next part of a run: a large one as it is once nothing is before it, anything else by copying it to `block`.
-        /// Returns what is to be delivered at once, if anything is.
+        /// Takes the next part of a run: a large one as it is once nothing is before it, anything else by copying it to
+        /// `block`. Returns what is to be delivered at once, if anything is.
         private mutating func take(_ whole: DataRun, into block: inout ByteBuffer) async throws -> ByteBuffer? {
             let address = whole.address
             let length = Swift.min(Int(clamping: whole.length), ChunkLimits.plainBytes - address.offset)

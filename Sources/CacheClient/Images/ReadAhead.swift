@@ -1,7 +1,8 @@
 internal import CacheCore
 internal import NIOCore
 
-/// Fetches the chunks of a stream ahead of the one that is asked for, a bounded number at once. For one task; give it up at any time.
+/// Fetches the chunks of a stream ahead of the one that is asked for, a bounded number at once. For one task; give it
+/// up at any time.
 struct ReadAhead {
     private let layer: CachedLayer
     private let refs: [ChunkRef]
@@ -10,8 +11,9 @@ struct ReadAhead {
     private let flights = Flights()
     private static let keptChunks = 16
     private var nextToStart = 0
-    /// Chunks that were asked for with `keep`, the last ones used at the end: a pack stays open while packs of another group and big
-    /// files pass by, and is read again after them. At most 8 MiB; of the demo's 1,325 chunks, four were too few for 46.
+    /// Chunks that were asked for with `keep`, the last ones used at the end: a pack stays open while packs of another
+    /// group and big files pass by, and is read again after them. At most 8 MiB; of the demo's 1,325 chunks, four were
+    /// too few for 46.
     private var kept: [(slot: Int, bytes: ByteBuffer)] = []
 
     init(layer: CachedLayer, refs: [ChunkRef], depth: Int, use: ChunkUse) {

@@ -5,8 +5,8 @@ internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
 
-/// L1 as the reader sees it: nothing that its disk or its other users do can fail a read, or hold reads up for longer than the deadline
-/// in all (and a share of the time that they take, see ``WaitBudget``).
+/// L1 as the reader sees it: nothing that its disk or its other users do can fail a read, or hold reads up for longer
+/// than the deadline in all (and a share of the time that they take, see ``WaitBudget``).
 ///
 /// It reads on threads of its own, so that a disk that hangs keeps no other work from a thread.
 final class L1Tier: Sendable {
@@ -45,10 +45,10 @@ final class L1Tier: Sendable {
 
     /// Opens the store in `directory`, within the deadline.
     ///
-    /// - Returns: `nil`, with a line in the log, if that cannot be done now: a full, read-only or failing disk, no permission, a neighbour
-    ///   that is stopped. A cache must not fail a read for that.
-    /// - Throws: ``CacheError`` for what is wrong at every opening: the path is not one of a directory (`.io`), this process has it open
-    ///   already (`.conflict`), the capacity is out of range; `CancellationError`.
+    /// - Returns: `nil`, with a line in the log, if that cannot be done now: a full, read-only or failing disk, no
+    ///   permission, a neighbour that is stopped. A cache must not fail a read for that.
+    /// - Throws: ``CacheError`` for what is wrong at every opening: the path is not one of a directory (`.io`), this
+    ///   process has it open already (`.conflict`), the capacity is out of range; `CancellationError`.
     static func open(
         _ directory: String, _ settings: L1Settings, threads: Int, deadlines: Deadlines, logger: Logger
     ) async throws -> L1Tier? {
@@ -152,7 +152,8 @@ final class L1Tier: Sendable {
         try await ask(what()) { [pool] in try await pool.runIfActive { try read() } }
     }
 
-    /// Does something that needs L1's disk, as one of its reads; `nil` if it fails or is late. Throws only if the task is cancelled.
+    /// Does something that needs L1's disk, as one of its reads; `nil` if it fails or is late. Throws only if the task
+    /// is cancelled.
     func ask<T: Sendable>(
         _ what: @autoclosure () -> String, _ read: @escaping @Sendable () async throws -> T
     ) async throws -> T? {
@@ -231,8 +232,9 @@ final class L1Tier: Sendable {
         }
     }
 
-    /// Whether the chunk was damaged, and is dropped. Reading it again tells: if the bytes are what their name says, the manifest is wrong, and
-    /// the chunk stays for other readers. If it is gone, another reader has found it damaged, and counted that.
+    /// Whether the chunk was damaged, and is dropped. Reading it again tells: if the bytes are what their name says,
+    /// the manifest is wrong, and the chunk stays for other readers. If it is gone, another reader has found it
+    /// damaged, and counted that.
     private static func drops(_ id: ChunkID, _ store: ChunkStore) throws -> Bool {
         do {
             _ = try store.read(id, touch: false)

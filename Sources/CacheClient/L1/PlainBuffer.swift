@@ -1,7 +1,8 @@
 internal import CacheCore
 internal import NIOCore
 
-/// Makes the buffers that plaintext lives in, each filled once: of the chunk's exact length, or one that was used before.
+/// Makes the buffers that plaintext lives in, each filled once: of the chunk's exact length, or one that was used
+/// before.
 enum PlainBuffer {
     static func make(
         _ ref: ChunkRef, from buffers: BufferPool?, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void

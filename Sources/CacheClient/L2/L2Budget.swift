@@ -3,8 +3,9 @@ internal import NIOConcurrencyHelpers
 
 /// What all of L2 may cost the reads of this cache, and what it has cost: the one place that decides.
 ///
-/// Times are of the wall clock: when a read waits for a while, of as many as are under way, the cache loses the waiting time divided by
-/// their number. What L3 would have taken instead is no loss, and on a machine that is busy everything may take longer (``MachineLoad``).
+/// Times are of the wall clock: when a read waits for a while, of as many as are under way, the cache loses the waiting
+/// time divided by their number. What L3 would have taken instead is no loss, and on a machine that is busy everything
+/// may take longer (``MachineLoad``).
 final class L2Budget: Sendable {
     private struct State {
         var budget: WaitBudget
@@ -14,7 +15,8 @@ final class L2Budget: Sendable {
         var l3: (latency: Duration, at: Duration)?
     }
 
-    /// An answer within that time is no loss, as long as there are not too many: about what a round trip takes on a machine that is busy.
+    /// An answer within that time is no loss, as long as there are not too many: about what a round trip takes on a
+    /// machine that is busy.
     static let free = Duration.milliseconds(5)
     private static let freeAtFirst = Duration.milliseconds(100)
     private static let freeShare = 0.05

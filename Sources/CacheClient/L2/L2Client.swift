@@ -6,7 +6,8 @@ internal import NIOHTTP1
 
 /// Speaks HTTP with the L2 daemons: each object lives on one of them, chosen by rendezvous hashing.
 ///
-/// Whatever goes wrong costs no more than ``L2Budget`` allows: a daemon that is slower than L3, or fails, is left out for a while.
+/// Whatever goes wrong costs no more than ``L2Budget`` allows: a daemon that is slower than L3, or fails, is left out
+/// for a while.
 final class L2Client: Sendable {
     /// What became of a request.
     enum Outcome {
@@ -58,7 +59,8 @@ final class L2Client: Sendable {
 
     // MARK: Reads
 
-    /// Lets a read ask the daemon that has `id`; `nil` if that is left out now. Every attempt must be given to ``judge(_:_:after:)``.
+    /// Lets a read ask the daemon that has `id`; `nil` if that is left out now. Every attempt must be given to
+    /// ``judge(_:_:after:)``.
     func admit(_ id: ChunkID) -> L2Attempt? {
         let index = node(of: id)
         let now = time.now()
@@ -76,7 +78,8 @@ final class L2Client: Sendable {
         return attempt
     }
 
-    /// Asks for a chunk; the answer, and how long it took since the attempt was admitted. Throws nothing: a task that is cancelled gets `.unavailable`.
+    /// Asks for a chunk; the answer, and how long it took since the attempt was admitted. Throws nothing: a task that
+    /// is cancelled gets `.unavailable`.
     func get(_ id: ChunkID, _ attempt: L2Attempt) async -> (answer: TierAnswer, after: Duration) {
         let request = L2Request(method: .GET, path: "/v1/chunks/\(id.hex)", limit: ChunkLimits.sealedBytes)
         let answer: TierAnswer
@@ -146,7 +149,8 @@ final class L2Client: Sendable {
             metadata: ["node": "\(nodes[node].connections.address)", "chunk": "\(id)", "error": "\(error)"])
     }
 
-    /// Rendezvous hashing: each node scores the chunk and the highest has it, so a node that comes or goes moves only its own share.
+    /// Rendezvous hashing: each node scores the chunk and the highest has it, so a node that comes or goes moves only
+    /// its own share.
     private func node(of id: ChunkID) -> Int {
         guard nodes.count > 1 else { return 0 }
         let scores = nodes.map { node in

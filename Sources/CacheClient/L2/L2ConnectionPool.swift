@@ -6,8 +6,8 @@ internal import NIOPosix
 
 /// The connections to one L2 daemon: kept alive, opened as they are needed, bounded in number.
 ///
-/// Why not an HTTP client library: on the way of a chunk one costs about a tenth of what all of a pull does, and leaves each answer in a
-/// buffer of its own. The protocol is swift-nio's; TLS is one more handler in ``connect()``.
+/// Why not an HTTP client library: on the way of a chunk one costs about a tenth of what all of a pull does, and leaves
+/// each answer in a buffer of its own. The protocol is swift-nio's; TLS is one more handler in ``connect()``.
 final class L2ConnectionPool: Sendable {
     private struct State {
         /// The last one used is used next.
@@ -47,7 +47,8 @@ final class L2ConnectionPool: Sendable {
         eventLoop = group.next()
     }
 
-    /// Sends a request and waits for all of its answer, no longer than `duration`, time in line and for a new connection included.
+    /// Sends a request and waits for all of its answer, no longer than `duration`, time in line and for a new
+    /// connection included.
     ///
     /// The caller gives the body back to the pool of buffers, if it can.
     /// - Throws: ``L2Failure``, `.timedOut`, errors of the network and of HTTP; `CancellationError`.

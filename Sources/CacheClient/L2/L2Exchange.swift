@@ -26,7 +26,8 @@ struct L2Exchange: Sendable {
 
 /// Why there was no answer. The raw values are for people.
 enum L2Failure: String, Error, CustomStringConvertible {
-    /// The daemon closed or reset the connection without a word, as it may do with one that was idle: worth one more try on another.
+    /// The daemon closed or reset the connection without a word, as it may do with one that was idle: worth one more
+    /// try on another.
     case closedUnanswered = "it closed the connection without an answer"
     case closedInAnswer = "it closed the connection amid its answer"
     case late = "it did not answer in time"

@@ -2,7 +2,8 @@ internal import CacheCore
 internal import NIOCore
 internal import NIOHTTP1
 
-/// The last handler of a connection to L2: one exchange at a time, its answer gathered with one copy into a buffer that is used again.
+/// The last handler of a connection to L2: one exchange at a time, its answer gathered with one copy into a buffer that
+/// is used again.
 ///
 /// Whatever goes wrong fails the exchange that is under way and closes the connection.
 final class L2ExchangeHandler: ChannelDuplexHandler {

@@ -1,8 +1,8 @@
 /// Whether a daemon is worth asking. A pure value: who asks says what the time is.
 ///
-/// It is *trusted* at first. After failures in a row it *rests*; after it has used up the budget for waiting it must *race*: a few
-/// reads ask it and L3 at the same time, which delays none of them, and tell whether it is as fast. It races after a rest, too, and one that
-/// won is trusted once the budget allows a wait again.
+/// It is *trusted* at first. After failures in a row it *rests*; after it has used up the budget for waiting it must
+/// *race*: a few reads ask it and L3 at the same time, which delays none of them, and tell whether it is as fast. It
+/// races after a rest, too, and one that won is trusted once the budget allows a wait again.
 struct L2Health: Sendable {
     enum Admission: Equatable {
         /// It is asked before L3 is.
@@ -32,7 +32,8 @@ struct L2Health: Sendable {
     /// Doubles with each rest that was of no use.
     private var nextRest = Self.rest
 
-    /// After ``Admission/first`` or ``Admission/race``, ``ended(succeeded:now:)`` or ``raced(won:budgetAt:now:)`` must follow.
+    /// After ``Admission/first`` or ``Admission/race``, ``ended(succeeded:now:)`` or ``raced(won:budgetAt:now:)`` must
+    /// follow.
     mutating func admit(now: Duration) -> Admission {
         if case .resting(let end) = state, now >= end { state = .racing(underWay: 0, won: 0, lost: 0) }
         switch state {
@@ -52,7 +53,8 @@ struct L2Health: Sendable {
 
     /// A request that came first has ended.
     ///
-    /// - Parameter succeeded: whether there was a right answer before L3 was asked as well; `nil` if that was not found out.
+    /// - Parameter succeeded: whether there was a right answer before L3 was asked as well; `nil` if that was not found
+    ///   out.
     mutating func ended(succeeded: Bool?, now: Duration) {
         asked -= 1
         guard case .trusted(let failures) = state else { return }
@@ -71,7 +73,8 @@ struct L2Health: Sendable {
 
     /// - Parameters:
     ///   - won: whether it was as fast as L3; `nil` if that was not found out.
-    ///   - budgetAt: when the budget allows the next wait: a daemon that wins most races may still be late now and then.
+    ///   - budgetAt: when the budget allows the next wait: a daemon that wins most races may still be late now and
+    ///     then.
     mutating func raced(won: Bool?, budgetAt: Duration = .zero, now: Duration) {
         guard case .racing(let underWay, var wins, var losses) = state else { return }
         if won == true { wins += 1 }

@@ -9,7 +9,8 @@ public enum L2Statistics {
     private static let deadline = Duration.seconds(5)
 
     /// The JSON object that `GET /v1/stats` answers, as text.
-    /// - Throws: `.invalidInput` if `address` is not `http://host:port`; `.io` if the daemon there does not answer within five seconds.
+    /// - Throws: `.invalidInput` if `address` is not `http://host:port`; `.io` if the daemon there does not answer
+    ///   within five seconds.
     public static func fetch(from address: String) async throws -> String {
         let connections = L2ConnectionPool(
             try L2Address(parsing: address), maximum: 1, connectTimeout: TimeAmount(deadline),

@@ -4,9 +4,10 @@ internal import NIOPosix
 
 /// `dir:`: merges the layers' entry tables, and writes the files of that tree straight from the data regions.
 ///
-/// Each chunk that holds bytes of a file is fetched and opened once; the thread that opened it makes and writes all files in it. What no
-/// file needs any more, because an upper layer has replaced it, is not fetched. No tar is rebuilt, so no diffID is compared: every chunk and
-/// every entry table is authenticated by a manifest, as for every other reader; `verify` compares diffIDs.
+/// Each chunk that holds bytes of a file is fetched and opened once; the thread that opened it makes and writes all
+/// files in it. What no file needs any more, because an upper layer has replaced it, is not fetched. No tar is rebuilt,
+/// so no diffID is compared: every chunk and every entry table is authenticated by a manifest, as for every other
+/// reader; `verify` compares diffIDs.
 struct DirectoryPuller: Sendable {
     let image: CachedImage
     let path: String
@@ -19,8 +20,8 @@ struct DirectoryPuller: Sendable {
     func pull() async throws -> [String] {
         // Directories are made and removed on a thread of their own, which does not wait for chunks.
         let thread = NIOThreadPool(numberOfThreads: 1)
-        // Chunks are opened and written by threads of this pull's own: plaintext is written out of the cache of the core that made it, and a
-        // disk that is slow to take it holds up no other reader.
+        // Chunks are opened and written by threads of this pull's own: plaintext is written out of the cache of the
+        // core that made it, and a disk that is slow to take it holds up no other reader.
         let pool = NIOThreadPool(numberOfThreads: max(System.coreCount, 2))
         thread.start()
         pool.start()

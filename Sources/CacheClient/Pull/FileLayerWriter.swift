@@ -3,22 +3,24 @@ internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 
-/// Writes a raw-file layer to a file: chunks in parallel, each at its place as soon as it is there; zero chunks stay holes.
+/// Writes a raw-file layer to a file: chunks in parallel, each at its place as soon as it is there; zero chunks stay
+/// holes.
 struct FileLayerWriter: Sendable {
     let layer: CachedLayer
     let path: String
     let progress: PullProgress
 
-    /// Whether a new file may take the place of what is at `path`: never of a device or a pipe, which are written from front to back.
+    /// Whether a new file may take the place of what is at `path`: never of a device or a pipe, which are written from
+    /// front to back.
     static func canWrite(_ path: String) -> Bool {
         FileStatus.find(path).map { $0.kind == .regular } ?? true
     }
 
-    /// Temporary file beside the destination, rename at the end. A chunk was authenticated when it was opened, and the manifest that names
-    /// it when that was, so the file is not read again.
+    /// Temporary file beside the destination, rename at the end. A chunk was authenticated when it was opened, and the
+    /// manifest that names it when that was, so the file is not read again.
     func write() async throws {
-        // Chunks are opened and written by threads of this pull's own: plaintext is written out of the cache of the core that made it, and a
-        // disk that is slow to take it holds up no other reader.
+        // Chunks are opened and written by threads of this pull's own: plaintext is written out of the cache of the
+        // core that made it, and a disk that is slow to take it holds up no other reader.
         let pool = NIOThreadPool(numberOfThreads: max(System.coreCount, 2))
         pool.start()
         do {
@@ -105,7 +107,8 @@ private final class OutputFile: Sendable {
         try reporting("set the size of \(file.name)") { () throws(Errno) in try file.descriptor.truncate(to: size) }
     }
 
-    /// Sets room aside, where the filesystem can: writing into it takes half the time, and a disk that is too small is found out now.
+    /// Sets room aside, where the filesystem can: writing into it takes half the time, and a disk that is too small is
+    /// found out now.
     func reserve(_ range: Range<Int>) throws {
         do throws(Errno) {
             try file.descriptor.reserve(range)

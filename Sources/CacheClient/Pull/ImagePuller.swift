@@ -17,10 +17,12 @@ public struct ImagePuller: Sendable {
 
     /// Writes the image to `destination`.
     ///
-    /// Every chunk is checked as it comes; a tar's or OCI layer's bytes are checked against its diffID besides (files of a directory are no tar,
-    /// and come straight from the chunks that the manifests name). Nothing half-written is left under the destination's name. Uses all cores; memory stays below 300 MiB whatever the size.
+    /// Every chunk is checked as it comes; a tar's or OCI layer's bytes are checked against its diffID besides (files
+    /// of a directory are no tar, and come straight from the chunks that the manifests name). Nothing half-written is
+    /// left under the destination's name. Uses all cores; memory stays below 300 MiB whatever the size.
     /// - Throws: ``CacheError``; `.invalidInput` if this kind of image cannot be written so.
-    /// - Returns: what could not be written as it was, a line each, such as device nodes without the privilege to make them.
+    /// - Returns: what could not be written as it was, a line each, such as device nodes without the privilege to make
+    ///   them.
     @discardableResult
     public func pull(to destination: DestinationReference, progress: PullProgress = PullProgress()) async throws
         -> [String]

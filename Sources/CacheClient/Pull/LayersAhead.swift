@@ -2,8 +2,8 @@ internal import CacheCore
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 
-/// The layers of an image one after the other, for the thread of a pull. While one is written the next ones are read already, so that small
-/// layers do not each wait for their first chunk.
+/// The layers of an image one after the other, for the thread of a pull. While one is written the next ones are read
+/// already, so that small layers do not each wait for their first chunk.
 struct LayersAhead {
     /// Layers that are read at once.
     static let depth = 4

@@ -3,8 +3,9 @@ internal import NIOCore
 
 /// The file in which a host keeps what it remembers of refs: places of 128 bytes, each free or with one record. Blocks.
 ///
-/// Several processes may use it at once: who changes it holds a lock on it for some microseconds, who reads needs none. A place lies in one page, so
-/// a process that is killed leaves a record whole, old or new. Nothing waits for the disk: a machine that fails loses what it saw in its last half minute.
+/// Several processes may use it at once: who changes it holds a lock on it for some microseconds, who reads needs none.
+/// A place lies in one page, so a process that is killed leaves a record whole, old or new. Nothing waits for the disk:
+/// a machine that fails loses what it saw in its last half minute.
 struct RefFile: Sendable {
     let path: String
     /// The most records. The one that was confirmed least recently gives way.
@@ -24,7 +25,8 @@ struct RefFile: Sendable {
     private static let tolerance: UInt64 = 60_000
     private static let patience = Duration.milliseconds(100)
 
-    /// Few enough for the room that a store of that capacity leaves beside its chunks: 16 KiB, or 1/4096 of it if that is more.
+    /// Few enough for the room that a store of that capacity leaves beside its chunks: 16 KiB, or 1/4096 of it if that
+    /// is more.
     init(directory: String, capacity: UInt64) {
         path = "\(directory)/refs"
         places = min(max(Int(clamping: capacity / 4096) / Self.placeBytes, 128), Self.mostPlaces)
@@ -144,7 +146,8 @@ struct RefFile: Sendable {
         guard count == record.readableBytes else { throw CacheError(.io, "write \(path): the disk is full") }
     }
 
-    /// A neighbour that is stopped while it holds the lock is waited for no longer than 100 ms: then nothing is remembered this time.
+    /// A neighbour that is stopped while it holds the lock is waited for no longer than 100 ms: then nothing is
+    /// remembered this time.
     private func locked<R>(_ file: OpenFile, _ body: () throws -> R) throws -> R {
         guard try FileLock.take(file.descriptor, path: path, within: Self.patience) else {
             throw CacheError(.conflict, "\(path) is locked by another process")

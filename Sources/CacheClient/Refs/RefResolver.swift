@@ -17,8 +17,8 @@ struct RefResolver: Sendable {
         let remembered: RememberedRef?
     }
 
-    /// - Throws: `.missing` if L3 has no such ref; `.corrupt` or `.unsupported` that names its object; with L3 away and nothing remembered, what
-    ///   L3 failed with, after no longer than L3's deadline.
+    /// - Throws: `.missing` if L3 has no such ref; `.corrupt` or `.unsupported` that names its object; with L3 away and
+    ///   nothing remembered, what L3 failed with, after no longer than L3's deadline.
     func read(_ reference: ImageReference, _ keys: TenantKeys) async throws -> Answer {
         let remembered = try await refs?.find(reference, keys)
         let seenAt = configuration.now()

@@ -39,7 +39,8 @@ final class RememberedRefs: Sendable {
         thread.shutdownGracefully { _ in }
     }
 
-    /// What the host saw last; `nil` if it has not seen the reference, or cannot tell. Throws only if the task is cancelled.
+    /// What the host saw last; `nil` if it has not seen the reference, or cannot tell. Throws only if the task is
+    /// cancelled.
     func find(_ reference: ImageReference, _ keys: TenantKeys) async throws -> RememberedRef? {
         let name = RememberedRef.Name(of: reference, keys: keys)
         let look: @Sendable () async throws -> Result<RememberedRef?, any Error> = { [file, thread] in

@@ -2,10 +2,11 @@ internal import CacheCore
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 
-/// Backfill: puts chunks that a lower tier delivered into the tiers above it, beside the reader and bounded by bytes for each tier.
+/// Backfill: puts chunks that a lower tier delivered into the tiers above it, beside the reader and bounded by bytes
+/// for each tier.
 ///
-/// A fill that fails or is dropped costs the next hit and nothing else. Readers wait for a tier that takes chunks more slowly than they
-/// come only within that tier's budget; so does the end of a pull.
+/// A fill that fails or is dropped costs the next hit and nothing else. Readers wait for a tier that takes chunks more
+/// slowly than they come only within that tier's budget; so does the end of a pull.
 final class Backfill: Sendable {
     private let l1: TierBackfill?
     private let l2: TierBackfill?

@@ -2,7 +2,8 @@ internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 
-/// Hands the plaintext of one chunk to its reader, if possible on the thread that has just opened it and has it in its cache.
+/// Hands the plaintext of one chunk to its reader, if possible on the thread that has just opened it and has it in its
+/// cache.
 ///
 /// The threads belong to the reader: a disk that is slow to take what is delivered delays no other reader's chunks.
 final class ChunkDelivery: Sendable {
@@ -17,14 +18,15 @@ final class ChunkDelivery: Sendable {
         self.take = take
     }
 
-    /// Delivers on the calling thread, which is one of the pool's. What `take` throws is kept for ``finish(_:)``: it does not
-    /// concern others who wait for this chunk.
+    /// Delivers on the calling thread, which is one of the pool's. What `take` throws is kept for ``finish(_:)``: it
+    /// does not concern others who wait for this chunk.
     func deliver(_ bytes: ByteBuffer) {
         let result = Result { try take(bytes) }
         outcome.withLockedValue { $0 = result }
     }
 
-    /// Delivers what came without being opened here (from memory, from L1, or by another reader's flight), and throws what `take` threw.
+    /// Delivers what came without being opened here (from memory, from L1, or by another reader's flight), and throws
+    /// what `take` threw.
     func finish(_ bytes: ByteBuffer) async throws {
         if outcome.withLockedValue({ $0 == nil }) {
             try await pool.runIfActive { self.deliver(bytes) }

@@ -14,8 +14,8 @@ struct ChunkRequest: Sendable {
     /// Takes the plaintext before the request ends; `nil` if the caller does.
     var delivery: ChunkDelivery?
 
-    /// Requests of the same key share a flight. Two refs that differ in anything have two, so that a manifest with a wrong key or length
-    /// fails its own readers only.
+    /// Requests of the same key share a flight. Two refs that differ in anything have two, so that a manifest with a
+    /// wrong key or length fails its own readers only.
     struct Key: Hashable, Sendable {
         let ref: ChunkRef
         let generation: Generation

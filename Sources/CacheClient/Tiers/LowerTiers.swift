@@ -3,8 +3,8 @@ internal import NIOCore
 
 /// Brings one sealed object from L2, or from L3 if L2 has no right copy of it or is too slow with it.
 ///
-/// L2 is asked first as long as that is worth its time (``L2Client/admit(_:)``). When it has had that time, L3 is asked as well, and the
-/// first right answer counts; a request that is late goes on, and only tells how L2 is.
+/// L2 is asked first as long as that is worth its time (``L2Client/admit(_:)``). When it has had that time, L3 is asked
+/// as well, and the first right answer counts; a request that is late goes on, and only tells how L2 is.
 struct LowerTiers: Sendable {
     struct Found<Value> {
         let value: Value

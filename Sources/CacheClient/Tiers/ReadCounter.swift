@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// ``ReadCounts`` that many tasks add to at once, with relaxed atomics. That of an image passes all on to that of its cache, which
-/// passes it on to swift-metrics.
+/// ``ReadCounts`` that many tasks add to at once, with relaxed atomics. That of an image passes all on to that of its
+/// cache, which passes it on to swift-metrics.
 final class ReadCounter: Sendable {
     private final class OfTier: Sendable {
         let chunks = Atomic<Int>(0)

@@ -2,8 +2,8 @@ internal import NIOConcurrencyHelpers
 
 /// Single flight: one call for each key under way, however many ask for it at the same time.
 ///
-/// A flight belongs to all who wait for it: it goes on when one of them gives up, who returns at once, and is cancelled when the last one
-/// does. Its outcome, error or not, goes to those who wait; a later caller starts a new flight.
+/// A flight belongs to all who wait for it: it goes on when one of them gives up, who returns at once, and is cancelled
+/// when the last one does. Its outcome, error or not, goes to those who wait; a later caller starts a new flight.
 final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private struct Flight {
         let number: UInt64

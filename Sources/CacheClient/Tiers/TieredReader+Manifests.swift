@@ -3,13 +3,14 @@ internal import Logging
 internal import NIOCore
 internal import NIOPosix
 
-/// Manifests are immutable and named by their content, so L1 and L2 keep them as they keep chunks: one of up to 512 KiB under its own name, a
-/// longer one in pieces, each under the name of its content.
+/// Manifests are immutable and named by their content, so L1 and L2 keep them as they keep chunks: one of up to 512 KiB
+/// under its own name, a longer one in pieces, each under the name of its content.
 extension TieredReader {
     /// A sealed manifest out of the nearest tier, checked against its name, and how it is cut if it is.
     ///
     /// - Parameter known: how manifests of this image were cut when the host saw them last.
-    /// - Throws: ``CacheError``: `.missing` or `.corrupt` if L3 has no right copy, naming the object; `.timedOut`, `.io`.
+    /// - Throws: ``CacheError``: `.missing` or `.corrupt` if L3 has no right copy, naming the object; `.timedOut`,
+    ///   `.io`.
     func manifest(
         _ id: ManifestID, _ generation: Generation, _ known: ManifestPieces, _ counter: ReadCounter
     ) async throws -> (sealed: ByteBuffer, cut: ManifestPieces.Cut?) {
@@ -85,7 +86,8 @@ extension TieredReader {
         return nil
     }
 
-    /// The bytes of a name that L3 knows nothing of, checked; `nil` if neither L1 nor L2 has them. What came from L2 fills L1.
+    /// The bytes of a name that L3 knows nothing of, checked; `nil` if neither L1 nor L2 has them. What came from L2
+    /// fills L1.
     private func blob(_ id: ChunkID, _ counter: ReadCounter, insisting: Bool) async throws -> ByteBuffer? {
         if let bytes = try await fromL1(id, counter) { return bytes }
         do {
@@ -120,8 +122,8 @@ extension TieredReader {
         return try await pool.runIfActive { [sealed] in Self.isNamed(sealed, id.digest) ? sealed : nil }
     }
 
-    /// Cuts a manifest and fills the tiers above L3 with those of its pieces that they do not have: of a thousand hosts that start cold, one puts
-    /// them into L2.
+    /// Cuts a manifest and fills the tiers above L3 with those of its pieces that they do not have: of a thousand hosts
+    /// that start cold, one puts them into L2.
     private func keepInPieces(_ sealed: ByteBuffer, _ counter: ReadCounter) async throws -> ManifestPieces.Cut {
         var pieces: [ChunkID] = []
         for start in stride(from: 0, to: sealed.readableBytes, by: ManifestPieces.pieceBytes) {

@@ -6,8 +6,9 @@ internal import Synchronization
 
 /// Brings chunks up, top-down: memory, L1, L2, L3; one flight for each chunk, however many ask.
 ///
-/// Every sealed chunk is checked against its name as it comes out of a tier. What fails is dropped there, counted, and fetched from the
-/// next one; only when L3's copy is wrong or gone does the reader get an error. What a lower tier delivered fills those above it.
+/// Every sealed chunk is checked against its name as it comes out of a tier. What fails is dropped there, counted, and
+/// fetched from the next one; only when L3's copy is wrong or gone does the reader get an error. What a lower tier
+/// delivered fills those above it.
 final class TieredReader: Sendable {
     private let memory: MemoryCache<ChunkRef>
     let l1: L1Tier?
@@ -59,7 +60,8 @@ final class TieredReader: Sendable {
 
     /// The plaintext of a chunk: exactly `plainLength` bytes of its ref, checked.
     ///
-    /// - Throws: ``CacheError``: `.corrupt` or `.missing` if L3 has no right copy, naming the object; `.timedOut`, `.overloaded`, `.io`.
+    /// - Throws: ``CacheError``: `.corrupt` or `.missing` if L3 has no right copy, naming the object; `.timedOut`,
+    ///   `.overloaded`, `.io`.
     func chunk(_ request: ChunkRequest) async throws -> ByteBuffer {
         let bytes = try await fetch(request)
         try await request.delivery?.finish(bytes)

@@ -1,7 +1,8 @@
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 
-/// A weighted semaphore for tasks: a bounded weight of work is under way at once, more waits in order of arrival in a queue that is bounded too.
+/// A weighted semaphore for tasks: a bounded weight of work is under way at once, more waits in order of arrival in a
+/// queue that is bounded too.
 ///
 /// The weight is what the owner counts: requests, or bytes in flight. Nothing here blocks a thread.
 package final class AsyncLimiter: Sendable {
@@ -47,7 +48,8 @@ package final class AsyncLimiter: Sendable {
         return try await body()
     }
 
-    /// Takes room if there is some and no caller waits for it; false if not. Room is given back with `release` of the same weight.
+    /// Takes room if there is some and no caller waits for it; false if not. Room is given back with `release` of the
+    /// same weight.
     package func acquireNow(weight: Int = 1) -> Bool {
         let weight = min(weight, capacity)
         return state.withLockedValue { state in
@@ -120,7 +122,8 @@ package final class AsyncLimiter: Sendable {
         leave(number, remembering: false) { $0.resume(returning: false) }
     }
 
-    /// - Parameter remembering: whether a caller that is not in the queue yet is to find its cancellation when it gets there.
+    /// - Parameter remembering: whether a caller that is not in the queue yet is to find its cancellation when it gets
+    ///   there.
     private func leave(
         _ number: UInt64, remembering: Bool, _ resume: (CheckedContinuation<Bool, any Error>) -> Void
     ) {

@@ -1,7 +1,8 @@
 internal import NIOConcurrencyHelpers
 package import NIOCore
 
-/// Buffers of one size that are used again and again, the last one given back first: its pages are mapped and still in a core's cache.
+/// Buffers of one size that are used again and again, the last one given back first: its pages are mapped and still in
+/// a core's cache.
 ///
 /// A new buffer of a chunk's size costs 128 page faults, about as much as encrypting what goes into it. A
 /// buffer may be given back while another reference to it lives: that one keeps the memory, and `take` allocates anew.

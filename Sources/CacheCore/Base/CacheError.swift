@@ -1,6 +1,7 @@
 /// The one error type of CacheCore: what went wrong, with which object, and the way out.
 ///
-/// A miss is never an error (it is `nil`), and corruption is never a miss. The `description` is one line, fit for standard error.
+/// A miss is never an error (it is `nil`), and corruption is never a miss. The `description` is one line, fit for
+/// standard error.
 public struct CacheError: Error, Sendable, CustomStringConvertible {
     /// What kind of failure it was; callers branch on this, people read `message`.
     public enum Code: String, Sendable {
@@ -43,8 +44,8 @@ public struct CacheError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         let line = cause.map { "\(message): \($0)" } ?? message
         guard line.unicodeScalars.contains(where: Self.isUnprintable) else { return line }
-        // Names in it may be a stranger's, and what is printed may reach a terminal: no line ends, no escape sequences, nothing that turns
-        // text around. Different names stay different.
+        // Names in it may be a stranger's, and what is printed may reach a terminal: no line ends, no escape sequences,
+        // nothing that turns text around. Different names stay different.
         return line.unicodeScalars.reduce(into: "") { text, scalar in
             if Self.isUnprintable(scalar) {
                 text += "\\u{\(String(scalar.value, radix: 16))}"

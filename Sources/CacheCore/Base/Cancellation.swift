@@ -4,8 +4,8 @@ internal import Synchronization
 /// Cancellation of blocking calls: whether the task that waits for the result was cancelled.
 ///
 /// A cancelled task does not stop the thread that blocks for it. Work that is given to a thread by
-/// ``NIOPosix/NIOThreadPool/runCancellable(_:)`` can ask here, and so can synchronous code that runs in a task itself. Every wait that may be
-/// long (for a lock, for the other end of a pipe) asks each time it has waited a while.
+/// ``NIOPosix/NIOThreadPool/runCancellable(_:)`` can ask here, and so can synchronous code that runs in a task itself.
+/// Every wait that may be long (for a lock, for the other end of a pipe) asks each time it has waited a while.
 package enum Cancellation {
     fileprivate final class Flag: Sendable {
         let isRaised = Atomic<Bool>(false)
@@ -24,7 +24,8 @@ package enum Cancellation {
 }
 
 extension NIOThreadPool {
-    /// As `runIfActive`, but `body` can ask ``Cancellation`` whether the task that waits for it was cancelled. Costs one allocation more.
+    /// As `runIfActive`, but `body` can ask ``Cancellation`` whether the task that waits for it was cancelled. Costs
+    /// one allocation more.
     package func runCancellable<Result: Sendable>(
         _ body: @escaping @Sendable () throws -> Result
     ) async throws -> Result {

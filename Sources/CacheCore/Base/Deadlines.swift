@@ -2,8 +2,8 @@ internal import NIOConcurrencyHelpers
 
 /// Timeouts: bounds how long callers wait for operations that may never come back, such as a read from a hung disk.
 ///
-/// One task looks at all waits under way, every 10 ms and only while there are any. With a sleeping task for each wait, those of thousands of
-/// short reads would outlive the reads by seconds.
+/// One task looks at all waits under way, every 10 ms and only while there are any. With a sleeping task for each wait,
+/// those of thousands of short reads would outlive the reads by seconds.
 package final class Deadlines: Sendable {
     /// A wait that ``after(_:_:)`` began, to cancel it by.
     package struct Alarm: Hashable, Sendable {
@@ -32,8 +32,8 @@ package final class Deadlines: Sendable {
 
     /// The result of `operation`, or `.timedOut` once `duration` has passed, give or take 10 ms.
     ///
-    /// The operation is cancelled then, and also if the caller is, but in neither case waited for: a system call that hangs keeps its own
-    /// thread, never the caller. Costs one task.
+    /// The operation is cancelled then, and also if the caller is, but in neither case waited for: a system call that
+    /// hangs keeps its own thread, never the caller. Costs one task.
     package func run<T: Sendable>(
         _ duration: Duration, _ what: @autoclosure @escaping @Sendable () -> String,
         _ operation: @escaping @Sendable () async throws -> T
@@ -56,7 +56,8 @@ package final class Deadlines: Sendable {
         }
     }
 
-    /// Calls `expire` once `duration` has passed, give or take 10 ms, unless it is called off before. `expire` must be short.
+    /// Calls `expire` once `duration` has passed, give or take 10 ms, unless it is called off before. `expire` must be
+    /// short.
     package func after(_ duration: Duration, _ expire: @escaping @Sendable () -> Void) -> Alarm {
         let end = time.now() + duration
         return state.withLockedValue { state in

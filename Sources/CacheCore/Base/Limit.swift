@@ -1,6 +1,7 @@
 /// A bound on what comes from outside, by the name under which `--limit NAME=VALUE` sets it.
 ///
-/// What belongs to a format (the layers of an image's manifest, the bytes of a keyring) is no such limit: no option raises it.
+/// What belongs to a format (the layers of an image's manifest, the bytes of a keyring) is no such limit: no option
+/// raises it.
 public enum Limit: String, CaseIterable, Sendable {
     case layerBytes = "layer-bytes"
     case layerEntries = "layer-entries"

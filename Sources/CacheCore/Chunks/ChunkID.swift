@@ -1,6 +1,7 @@
 public import CacheCrypto
 
-/// The name of a sealed chunk in every tier: SHA-256 of the sealed bytes. A trivial 32-byte value; hexadecimal only at the edges.
+/// The name of a sealed chunk in every tier: SHA-256 of the sealed bytes. A trivial 32-byte value; hexadecimal only at
+/// the edges.
 public struct ChunkID: Hashable, Sendable, Comparable, CustomStringConvertible {
     public let digest: SHA256Digest
 

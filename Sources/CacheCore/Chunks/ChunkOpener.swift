@@ -1,7 +1,8 @@
 public import CacheBase
 internal import CacheCrypto
 
-/// Checks, decrypts and decompresses sealed chunks. One instance serves one thread; ``current`` is the calling thread's own.
+/// Checks, decrypts and decompresses sealed chunks. One instance serves one thread; ``current`` is the calling thread's
+/// own.
 public final class ChunkOpener {
     private let cipher = AES256CTR()
     private let decompressor = ZstdDecompressor()
@@ -20,11 +21,12 @@ public final class ChunkOpener {
 
     /// Fills `output` with the plaintext of `ref`, from sealed bytes that lie in `pieces`.
     ///
-    /// Hashing and decrypting take turns on pieces that fit the core's cache; nothing is copied but by decrypting. Costs SHA-256, AES-CTR
-    /// and zstd of the bytes, about 0.5 ms for 512 KiB of program files.
+    /// Hashing and decrypting take turns on pieces that fit the core's cache; nothing is copied but by decrypting.
+    /// Costs SHA-256, AES-CTR and zstd of the bytes, about 0.5 ms for 512 KiB of program files.
     ///
     /// - Parameter output: exactly `ref.plainLength` bytes. Undefined if this throws.
-    /// - Throws: `.corrupt` if the pieces are not what `ref` names, by length or by SHA-256, or if they do not open to its plaintext length.
+    /// - Throws: `.corrupt` if the pieces are not what `ref` names, by length or by SHA-256, or if they do not open to
+    ///   its plaintext length.
     public func open(
         _ ref: ChunkRef, pieces: some Collection<UnsafeRawBufferPointer>, into output: UnsafeMutableRawBufferPointer
     ) throws(CacheError) {
@@ -53,7 +55,8 @@ public final class ChunkOpener {
         }
     }
 
-    /// Decrypts all pieces and returns the name that the sealed bytes have; the caller compares before anyone sees a byte.
+    /// Decrypts all pieces and returns the name that the sealed bytes have; the caller compares before anyone sees a
+    /// byte.
     private func decrypt(
         _ ref: ChunkRef, _ pieces: some Collection<UnsafeRawBufferPointer>, to text: UnsafeMutableRawBufferPointer
     ) -> ChunkID {

@@ -55,6 +55,7 @@ public enum ChunkCodec: UInt8, Sendable {
 public enum ChunkLimits {
     /// The most plaintext in one chunk: 512 KiB.
     public static let plainBytes = 512 * 1024
-    /// The most sealed bytes of one chunk. Sealing never makes a chunk longer: what zstd does not shorten is sealed raw.
+    /// The most sealed bytes of one chunk. Sealing never makes a chunk longer: what zstd does not shorten is sealed
+    /// raw.
     public static let sealedBytes = plainBytes
 }

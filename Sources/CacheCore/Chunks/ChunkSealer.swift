@@ -8,9 +8,9 @@ public import CacheCrypto
 ///     sealed = AES-256-CTR(key, IV 0, c)
 ///     id     = SHA-256(sealed)
 ///
-/// The key comes from the very bytes that are encrypted, so one key never meets two texts, whatever version of zstd made them.
-/// Equal plaintext under equal salt and codec gives equal sealed bytes. (Scheme: docs/FORMAT.md, "Sealed chunk"; after
-/// "On-demand Container Loading in AWS Lambda", USENIX ATC 2023, section 3.)
+/// The key comes from the very bytes that are encrypted, so one key never meets two texts, whatever version of zstd
+/// made them. Equal plaintext under equal salt and codec gives equal sealed bytes. (Scheme: docs/FORMAT.md, "Sealed
+/// chunk"; after "On-demand Container Loading in AWS Lambda", USENIX ATC 2023, section 3.)
 ///
 /// One instance serves one thread. Sealing 512 KiB of program files takes about 1.7 ms: zstd four fifths of it.
 public final class ChunkSealer {
@@ -42,7 +42,8 @@ public final class ChunkSealer {
     /// - Parameters:
     ///   - plain: 1 to ``ChunkLimits/plainBytes`` bytes.
     ///   - output: at least `plain.count` bytes; the sealed form is never longer.
-    /// - Returns: the reference; its `sealedLength` tells how much of `output` is used. A chunk of zero bytes uses none.
+    /// - Returns: the reference; its `sealedLength` tells how much of `output` is used. A chunk of zero bytes uses
+    ///   none.
     public func seal(_ plain: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> ChunkRef {
         precondition((1...ChunkLimits.plainBytes).contains(plain.count) && output.count >= plain.count)
         if plain.isAllZero { return .zero(plainLength: UInt32(plain.count)) }
@@ -86,7 +87,8 @@ public final class ChunkSealer {
     }
 }
 
-/// Whether and how hard plaintext is compressed before it is encrypted. Part of what decides whether equal files become equal chunks.
+/// Whether and how hard plaintext is compressed before it is encrypted. Part of what decides whether equal files become
+/// equal chunks.
 public enum ChunkCompression: Sendable, Hashable {
     /// Sizes of sealed chunks then tell nothing about their content.
     case none
@@ -105,9 +107,8 @@ public enum ChunkCompression: Sendable, Hashable {
     }
 }
 
-/// The deployment secret of a generation, 32 bytes. Computing a chunk's name from a file needs it, so that an outsider with a file cannot find out
-/// whether its chunks exist.
-/// It prints and dumps as nothing but its type.
+/// The deployment secret of a generation, 32 bytes. Computing a chunk's name from a file needs it, so that an outsider
+/// with a file cannot find out whether its chunks exist. It prints and dumps as nothing but its type.
 public struct GenerationSalt: Sendable, CustomStringConvertible, CustomReflectable {
     package let secret: Key256
 

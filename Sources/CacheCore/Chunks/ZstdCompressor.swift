@@ -1,6 +1,7 @@
 internal import CZstd
 
-/// Makes one zstd frame of one chunk. One instance serves one thread; it keeps zstd's tables (about 1 MiB at level 1) between chunks.
+/// Makes one zstd frame of one chunk. One instance serves one thread; it keeps zstd's tables (about 1 MiB at level 1)
+/// between chunks.
 final class ZstdCompressor {
     private let context: OpaquePointer
 

@@ -9,7 +9,8 @@ final class ZstdDecompressor {
         self.context = context
     }
 
-    /// Fills `output` from the frames in `input`; returns the bytes written, or `nil` if they are no zstd frames or do not fit.
+    /// Fills `output` from the frames in `input`; returns the bytes written, or `nil` if they are no zstd frames or do
+    /// not fit.
     func decompress(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Int? {
         let count = ZSTD_decompressDCtx(context, output.baseAddress, output.count, input.baseAddress, input.count)
         return ZSTD_isError(count) == 0 ? count : nil

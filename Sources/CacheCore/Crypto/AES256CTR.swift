@@ -29,7 +29,8 @@ package final class AES256CTR {
         precondition(status == 1, "libcrypto refused an AES key")
     }
 
-    /// Encrypts or decrypts the next piece (counter mode does the same for both); `output` has room for it and may be the input itself.
+    /// Encrypts or decrypts the next piece (counter mode does the same for both); `output` has room for it and may be
+    /// the input itself.
     package func apply(_ input: UnsafeRawBufferPointer, to output: UnsafeMutableRawBufferPointer) {
         guard !input.isEmpty else { return }
         precondition(output.count >= input.count && input.count <= Int(Int32.max))

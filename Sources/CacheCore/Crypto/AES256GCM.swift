@@ -1,8 +1,10 @@
 internal import COpenSSL
 
-/// AES-256 in Galois/counter mode (NIST SP 800-38D): encrypts, and authenticates what it encrypts together with associated data.
+/// AES-256 in Galois/counter mode (NIST SP 800-38D): encrypts, and authenticates what it encrypts together with
+/// associated data.
 ///
-/// About 3.2 GB/s a core. A sealed box is `nonce (12) || ciphertext || tag (16)`; the nonce is random, which is safe for 2^32 boxes a key.
+/// About 3.2 GB/s a core. A sealed box is `nonce (12) || ciphertext || tag (16)`; the nonce is random, which is safe
+/// for 2^32 boxes a key.
 package enum AES256GCM {
     package static let nonceBytes = 12
     package static let tagBytes = 16
@@ -43,7 +45,8 @@ package enum AES256GCM {
     }
 
     /// Opens a box into the start of `plain`, which has room for `box.count - overhead` bytes.
-    /// - Returns: false if the box, the associated data or the key is not what it was made with; `plain` is of no use then.
+    /// - Returns: false if the box, the associated data or the key is not what it was made with; `plain` is of no use
+    ///   then.
     package static func open(
         _ box: UnsafeRawBufferPointer, key: Key256, associated: UnsafeRawBufferPointer,
         into plain: UnsafeMutableRawBufferPointer

@@ -1,6 +1,7 @@
 internal import COpenSSL
 
-/// 32 bytes of SHA-256, as a trivial value: the raw material of every name here (``ChunkID``, ``ManifestID``, an OCI `diffID`).
+/// 32 bytes of SHA-256, as a trivial value: the raw material of every name here (``ChunkID``, ``ManifestID``, an OCI
+/// `diffID`).
 public struct SHA256Digest: Hashable, Sendable {
     // In memory order: the first word holds bytes 0 to 7.
     private let word0: UInt64

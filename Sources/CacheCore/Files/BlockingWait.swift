@@ -1,8 +1,8 @@
 internal import CacheBase
 internal import Glibc
 
-/// How a thread waits for what the system does not announce or not within a deadline: it looks again and again, with pauses that grow from
-/// 0.5 to 20 ms, until its time is over or its task is cancelled.
+/// How a thread waits for what the system does not announce or not within a deadline: it looks again and again, with
+/// pauses that grow from 0.5 to 20 ms, until its time is over or its task is cancelled.
 package struct BlockingWait: Sendable {
     private let now: @Sendable () -> ContinuousClock.Instant
     private let pause: @Sendable (_ microseconds: UInt32) -> Void
@@ -24,7 +24,8 @@ package struct BlockingWait: Sendable {
         self.pause = pause
     }
 
-    /// The first value that `attempt` gives, which is asked at least once; `nil` if there is none within `patience` (`nil`: for ever).
+    /// The first value that `attempt` gives, which is asked at least once; `nil` if there is none within `patience`
+    /// (`nil`: for ever).
     ///
     /// - Throws: what `attempt` throws; `CancellationError` as soon as ``Cancellation/isRequested``.
     package func first<Value>(within patience: Duration?, _ attempt: () throws -> Value?) throws -> Value? {

@@ -48,8 +48,8 @@ extension Descriptor {
         }
     }
 
-    /// Sets an attribute of an entry that cannot be opened. There is no call for that which takes a directory and a name before Linux 6.13;
-    /// older ones are told by way of /proc.
+    /// Sets an attribute of an entry that cannot be opened. There is no call for that which takes a directory and a
+    /// name before Linux 6.13; older ones are told by way of /proc.
     package func setAttribute(
         of name: UnsafePointer<CChar>, _ attribute: UnsafePointer<CChar>, _ value: UnsafeRawBufferPointer
     ) throws(Errno) {

@@ -1,8 +1,8 @@
 internal import CLinux
 internal import Glibc
 
-// What is done to the entries of an open directory. A symbolic link in the place of the entry itself is followed only by ``open(_:_:mode:)``
-// without ``OpenFlags/noFollow`` and by ``status(of:followingLinks:)`` if it is asked to.
+// What is done to the entries of an open directory. A symbolic link in the place of the entry itself is followed only
+// by ``open(_:_:mode:)`` without ``OpenFlags/noFollow`` and by ``status(of:followingLinks:)`` if it is asked to.
 extension Descriptor {
     /// Opens an entry; a symbolic link is followed unless `flags` say otherwise.
     /// - Parameter mode: of a file that is made here, before the umask.
@@ -31,8 +31,8 @@ extension Descriptor {
 
     /// Makes a device or a named pipe.
     ///
-    /// - Parameter device: major and minor number; of each as many bits as the kernel has for it: glibc refuses more, container runtimes cut
-    ///   them off.
+    /// - Parameter device: major and minor number; of each as many bits as the kernel has for it: glibc refuses more,
+    ///   container runtimes cut them off.
     package func makeNode(
         _ name: UnsafePointer<CChar>, _ kind: FileStatus.Kind, mode: UInt32, device: (major: UInt32, minor: UInt32)
     ) throws(Errno) {

@@ -3,7 +3,8 @@ internal import Glibc
 
 // Room on the disk, and reading ahead.
 extension Descriptor {
-    /// Sets room on the disk aside for a range of the file, `fallocate(2)`: fails where the filesystem has no such thing.
+    /// Sets room on the disk aside for a range of the file, `fallocate(2)`: fails where the filesystem has no such
+    /// thing.
     ///
     /// - Parameter keepingSize: the file stays as long as it is, even where the range goes beyond its end.
     package func reserve(_ range: Range<Int>, keepingSize: Bool = false) throws(Errno) {
@@ -11,13 +12,15 @@ extension Descriptor {
         guard fallocate(rawValue, mode, off_t(range.lowerBound), off_t(range.count)) == 0 else { throw Errno.current }
     }
 
-    /// Gives the file `count` bytes of room from its start, `posix_fallocate(3)`: written out where the filesystem cannot set it aside.
+    /// Gives the file `count` bytes of room from its start, `posix_fallocate(3)`: written out where the filesystem
+    /// cannot set it aside.
     package func allocate(_ count: Int) throws(Errno) {
         let number = posix_fallocate(rawValue, 0, off_t(count))
         guard number == 0 else { throw Errno(rawValue: number) }
     }
 
-    /// Asks the kernel to read a range soon, so that a cold disk works on many at once. A hint: nothing happens if it cannot be done.
+    /// Asks the kernel to read a range soon, so that a cold disk works on many at once. A hint: nothing happens if it
+    /// cannot be done.
     package func willNeed(_ range: Range<Int>) {
         posix_fadvise(rawValue, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_WILLNEED)
     }

@@ -2,9 +2,9 @@ internal import Glibc
 
 /// The number of an open file, and the system calls on it: the one place in which they are made.
 ///
-/// Only a number, which may be copied and closes nothing: ``OpenFile`` owns one and closes it. Calls block, are made again when a signal
-/// interrupts them, allocate nothing, and throw ``Errno``. Names and paths are C strings; a `String` is taken as well. A relative path begins
-/// at the directory whose descriptor it is.
+/// Only a number, which may be copied and closes nothing: ``OpenFile`` owns one and closes it. Calls block, are made
+/// again when a signal interrupts them, allocate nothing, and throw ``Errno``. Names and paths are C strings; a
+/// `String` is taken as well. A relative path begins at the directory whose descriptor it is.
 package struct Descriptor: Hashable, Sendable {
     package let rawValue: Int32
 
@@ -16,7 +16,8 @@ package struct Descriptor: Hashable, Sendable {
     /// Stands for the process's working directory where an open directory is asked for: for paths that the user gave.
     package static var workingDirectory: Descriptor { Descriptor(rawValue: AT_FDCWD) }
 
-    /// Closes the file. To be called once, by its owner, who does not use it again: the number may soon be another file's.
+    /// Closes the file. To be called once, by its owner, who does not use it again: the number may soon be another
+    /// file's.
     ///
     /// An error is not told: what must be on the disk is brought there by ``sync()``.
     package func close() { _ = Glibc.close(rawValue) }

@@ -3,8 +3,8 @@ internal import Glibc
 
 /// The number of the error with which a system call failed, `errno(3)`.
 ///
-/// What the calls of ``Descriptor`` throw: it costs no memory, and a caller can tell one failure from another. What leaves a room is a
-/// ``CacheError`` with words, see ``reporting(_:_:)``.
+/// What the calls of ``Descriptor`` throw: it costs no memory, and a caller can tell one failure from another. What
+/// leaves a room is a ``CacheError`` with words, see ``reporting(_:_:)``.
 package struct Errno: Error, Hashable, Sendable {
     package let rawValue: Int32
 

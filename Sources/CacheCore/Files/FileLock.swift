@@ -12,7 +12,8 @@ package enum FileLock {
         case shared
     }
 
-    /// Takes the lock for itself alone, or gives up: flock knows no deadline, and a stopped process must not stop all others for ever.
+    /// Takes the lock for itself alone, or gives up: flock knows no deadline, and a stopped process must not stop all
+    /// others for ever.
     ///
     /// - Parameters:
     ///   - file: the lock file, open for reading at least.
@@ -29,7 +30,8 @@ package enum FileLock {
         }
     }
 
-    /// As ``lock(_:path:within:wait:)``, but for callers with an error of their own: false when their time is over, or they gave up.
+    /// As ``lock(_:path:within:wait:)``, but for callers with an error of their own: false when their time is over, or
+    /// they gave up.
     /// - Parameter isGivenUp: asked at each turn of the wait.
     package static func take(
         _ file: Descriptor, path: String, within patience: Duration, wait: BlockingWait = .system,

@@ -24,7 +24,8 @@ extension OpenFile {
         }
     }
 
-    /// The names of all extended attributes of an entry that cannot be opened, such as a symbolic link; none where they cannot be found out.
+    /// The names of all extended attributes of an entry that cannot be opened, such as a symbolic link; none where they
+    /// cannot be found out.
     package func attributeNames(ofEntry entry: FileName) -> [FileName] {
         let path = pathByProc(of: entry)
         do throws(CacheError) {

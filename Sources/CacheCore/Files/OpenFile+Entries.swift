@@ -1,6 +1,7 @@
 package import CacheBase
 
-// The entries of an open directory. Nothing here follows a symbolic link in the place of an entry, unless it is asked to.
+// The entries of an open directory. Nothing here follows a symbolic link in the place of an entry, unless it is asked
+// to.
 extension OpenFile {
     /// Opens one entry; what a symbolic link leads to only if that is wanted.
     package func openEntry(
@@ -83,8 +84,8 @@ extension OpenFile {
         return isEmpty
     }
 
-    /// The names of all entries with what they are, in no order; those whose name is no UTF-8 are left out, and so are those that are gone
-    /// by the time they are looked at. Memory grows with their number.
+    /// The names of all entries with what they are, in no order; those whose name is no UTF-8 are left out, and so are
+    /// those that are gone by the time they are looked at. Memory grows with their number.
     ///
     /// - Throws: ``CacheError`` that does not name the directory.
     package func namedEntries() throws(CacheError) -> [(name: String, kind: FileStatus.Kind)] {

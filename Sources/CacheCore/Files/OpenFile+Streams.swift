@@ -1,7 +1,8 @@
 internal import CacheBase
 
-// Files with another end, which may never read or write: pipes, terminals. A wait for it must be one that can be cancelled, so such files
-// are opened without waiting (`O_NONBLOCK`, opened anew and so for this process alone), and what waits looks at ``Cancellation`` again and again.
+// Files with another end, which may never read or write: pipes, terminals. A wait for it must be one that can be
+// cancelled, so such files are opened without waiting (`O_NONBLOCK`, opened anew and so for this process alone), and
+// what waits looks at ``Cancellation`` again and again.
 extension OpenFile {
     /// How long a wait takes to learn that it was called off.
     private static let turnMilliseconds: Int32 = 50

@@ -1,6 +1,7 @@
 internal import Glibc
 
-/// How a file is opened, `open(2)`; without any of them for reading. Always with `O_CLOEXEC`: no program that is started inherits a file.
+/// How a file is opened, `open(2)`; without any of them for reading. Always with `O_CLOEXEC`: no program that is
+/// started inherits a file.
 package struct OpenFlags: OptionSet, Sendable {
     package let rawValue: Int32
 

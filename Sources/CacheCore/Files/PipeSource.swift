@@ -10,7 +10,8 @@ package final class PipeSource: ByteSource {
     /// - Throws: `CancellationError` once they are not.
     package func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         while true {
-            // Also before the first read: a named pipe that was opened without waiting reads as if it had ended until its writer comes.
+            // Also before the first read: a named pipe that was opened without waiting reads as if it had ended until
+            // its writer comes.
             try file.waitUntilReady(for: .reading)
             do throws(Errno) {
                 return try file.descriptor.read(into: buffer)

@@ -1,5 +1,5 @@
-/// A file written from front to back, with room on the disk set aside ahead of what is written: a filesystem that need not find room page
-/// by page takes half the time for a write (ext4: 37 instead of 63 ms for 400 MB).
+/// A file written from front to back, with room on the disk set aside ahead of what is written: a filesystem that need
+/// not find room page by page takes half the time for a write (ext4: 37 instead of 63 ms for 400 MB).
 ///
 /// Where room cannot be set aside (pipes, other filesystems, an almost full disk) it just writes.
 package final class SequentialOutput {

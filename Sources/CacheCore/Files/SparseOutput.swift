@@ -1,6 +1,7 @@
 internal import CacheBase
 
-/// A new file that is written from front to back, with holes where its bytes are zeros: what was sparse before it became a tar is again.
+/// A new file that is written from front to back, with holes where its bytes are zeros: what was sparse before it
+/// became a tar is again.
 package final class SparseOutput {
     private static let block = 4096
     private let file: OpenFile
@@ -33,8 +34,8 @@ package final class SparseOutput {
         }
     }
 
-    /// The part of `bytes` from `position` on that lies in one block of the file: where it ends, and whether it is all zeros. `bytes` need not
-    /// begin or end where a block does.
+    /// The part of `bytes` from `position` on that lies in one block of the file: where it ends, and whether it is all
+    /// zeros. `bytes` need not begin or end where a block does.
     private func block(of bytes: UnsafeRawBufferPointer, _ position: Int, _ offset: Int) -> (end: Int, isZero: Bool) {
         let end = min(bytes.count, position + Self.block - (offset + position) % Self.block)
         return (end, UnsafeRawBufferPointer(rebasing: bytes[position..<end]).isAllZero)

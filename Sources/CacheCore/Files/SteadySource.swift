@@ -1,6 +1,7 @@
 package import CacheBase
 
-/// The bytes of a file, with an error at their end if it was written to meanwhile: they may be a mixture of old and new contents.
+/// The bytes of a file, with an error at their end if it was written to meanwhile: they may be a mixture of old and new
+/// contents.
 package final class SteadySource: ByteSource {
     private let source: any ByteSource
     private let file: OpenFile

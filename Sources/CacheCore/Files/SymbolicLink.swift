@@ -1,12 +1,14 @@
 internal import CacheBase
 
-/// Symbolic links in paths that the user gave, for what replaces a file: the file that the link leads to, never the link.
+/// Symbolic links in paths that the user gave, for what replaces a file: the file that the link leads to, never the
+/// link.
 ///
 /// `realpath` will not do: it makes the whole path anew, with names above it that need not be UTF-8.
 package enum SymbolicLink {
     private static let mostLinks = 40
 
-    /// The path of what `path` leads to, itself if it is no link; what is there need not exist, unless a link leads to it.
+    /// The path of what `path` leads to, itself if it is no link; what is there need not exist, unless a link leads to
+    /// it.
     /// - Throws: ``CacheError`` that names the link: it leads nowhere, in a circle, or to a name that is not UTF-8.
     package static func resolve(_ path: String) throws -> String {
         var current = path

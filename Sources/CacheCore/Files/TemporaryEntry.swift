@@ -2,12 +2,13 @@ internal import CacheBase
 
 /// A file or directory that is filled under a temporary name, locked while it is filled.
 ///
-/// The lock goes with the process. So what is not locked was left by one that was killed, and the next pull to the same destination
-/// removes it.
+/// The lock goes with the process. So what is not locked was left by one that was killed, and the next pull to the same
+/// destination removes it.
 package struct TemporaryEntry: Sendable {
     /// Below the directory that it was made in; a path if that was not given.
     package let name: String
-    /// Open and locked (`flock`). A filesystem without locks does without: then nothing is ever taken for abandoned either.
+    /// Open and locked (`flock`). A filesystem without locks does without: then nothing is ever taken for abandoned
+    /// either.
     package let file: OpenFile
     /// The one that it was made in; `nil` if `name` is a path.
     private let directory: OpenFile?
@@ -39,7 +40,8 @@ package struct TemporaryEntry: Sendable {
 
     // MARK: Its end
 
-    /// Gives it its own name in the directory that it was made in (a path if it was made beside one), in place of what has that name.
+    /// Gives it its own name in the directory that it was made in (a path if it was made beside one), in place of what
+    /// has that name.
     package func rename(to newName: String) throws(Errno) {
         let place = Self.place(directory)
         try place.rename(name, to: place, newName)
@@ -51,7 +53,8 @@ package struct TemporaryEntry: Sendable {
         if isDirectory { try place.removeDirectory(name) } else { try place.remove(name) }
     }
 
-    /// The same after a failure, which is the one to report. What cannot be removed, the next pull to the same destination removes.
+    /// The same after a failure, which is the one to report. What cannot be removed, the next pull to the same
+    /// destination removes.
     package func discard() {
         do throws(Errno) { try remove() } catch {}
     }
@@ -79,7 +82,8 @@ package struct TemporaryEntry: Sendable {
         }
     }
 
-    /// Between making and locking, another one may take the entry for an abandoned one and remove it: then it is made again.
+    /// Between making and locking, another one may take the entry for an abandoned one and remove it: then it is made
+    /// again.
     private static func make(
         in directory: OpenFile?, isDirectory: Bool, path: String, name: () -> String,
         create: (Descriptor, String) throws(Errno) -> Descriptor
@@ -91,7 +95,8 @@ package struct TemporaryEntry: Sendable {
             do throws(Errno) {
                 descriptor = try create(place, name)
             } catch {
-                // `alreadyExists` by a chance of one in 2^64; `noSuchFile` also where there is no such directory, or no more.
+                // `alreadyExists` by a chance of one in 2^64; `noSuchFile` also where there is no such directory, or no
+                // more.
                 if error == .alreadyExists || error == .noSuchFile && hasDirectory(path) { continue }
                 throw CacheError.system("write \(path)", error)
             }
@@ -121,7 +126,8 @@ package struct TemporaryEntry: Sendable {
 
     // MARK: What killed ones left
 
-    /// How many entries of a directory are looked at, and how many of them removed: a pull does not wait for long because of others' files.
+    /// How many entries of a directory are looked at, and how many of them removed: a pull does not wait for long
+    /// because of others' files.
     private static let mostExamined = 65_536
     private static let mostRemoved = 256
 
@@ -146,7 +152,8 @@ package struct TemporaryEntry: Sendable {
     }
 
     private static func removeIfAbandoned(_ name: FileName, in directory: OpenFile) throws {
-        // Only what we make, and our own: opening a device does things, and other users' files are none of our business.
+        // Only what we make, and our own: opening a device does things, and other users' files are none of our
+        // business.
         guard let status = try directory.statusOfEntry(name), status.isOurs else { return }
         guard [.directory, .regular].contains(status.kind) else { return }
         let file = try directory.openEntry(name, .nonBlocking)

@@ -4,8 +4,8 @@ internal import CacheCrypto
 package enum TemporaryName {
     package static let prefix = ".layercache-"
 
-    /// What all temporary names for an entry called `name` begin with: the next pull that writes it finds by it what a killed one left, and
-    /// nothing else.
+    /// What all temporary names for an entry called `name` begin with: the next pull that writes it finds by it what a
+    /// killed one left, and nothing else.
     static func prefix(for name: some Collection<UInt8>) -> String {
         let digest = Array(name).withUnsafeBytes { SHA256Digest(hashing: $0) }
         return "\(prefix)\(digest.hex.prefix(16))-"

@@ -1,7 +1,9 @@
-/// The path of an entry as runtimes take it: cleaned of `.`, `..` and slashes too many, by its text alone, and never leading out of the root.
+/// The path of an entry as runtimes take it: cleaned of `.`, `..` and slashes too many, by its text alone, and never
+/// leading out of the root.
 ///
-/// What a path means is decided here and nowhere else. `a/../b` is `b` whatever `a` is, `/x` and `../x` are `x`, and `./`, `/`, `a/..`
-/// and the empty path are the root. (As Go's `path.Clean("/" + path)`, which the container runtimes apply to every entry.)
+/// What a path means is decided here and nowhere else. `a/../b` is `b` whatever `a` is, `/x` and `../x` are `x`, and
+/// `./`, `/`, `a/..` and the empty path are the root. (As Go's `path.Clean("/" + path)`, which the container runtimes
+/// apply to every entry.)
 struct EntryPath {
     /// The path as the entry has it.
     private(set) var bytes: [UInt8] = []

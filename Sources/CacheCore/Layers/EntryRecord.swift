@@ -1,7 +1,7 @@
 /// What the writer and the reader of an entry table share.
 ///
-/// A record: its length, a byte of flags and kind, the path as bytes shared with the path before it and the rest, then the fields. A length of
-/// 0 ends the table; the count of its entries follows.
+/// A record: its length, a byte of flags and kind, the path as bytes shared with the path before it and the rest, then
+/// the fields. A length of 0 ends the table; the count of its entries follows.
 enum EntryRecord {
     static let magic: [UInt8] = Array("LCET".utf8) + [1]
     /// The longest record; what ``LayerLimits`` lets through is shorter.

@@ -4,8 +4,9 @@ internal import NIOCore
 
 /// Reads the plaintext of an entry table, entry after entry, in the order of the archive.
 ///
-/// Feed it with `append`, call `next` until it asks for more. It never waits, does no I/O, and holds at most what was appended and not
-/// yet used plus one record (4 MiB at most). Its bytes may be hostile: anything malformed throws ``CacheError/Code/corrupt``.
+/// Feed it with `append`, call `next` until it asks for more. It never waits, does no I/O, and holds at most what was
+/// appended and not yet used plus one record (4 MiB at most). Its bytes may be hostile: anything malformed throws
+/// ``CacheError/Code/corrupt``.
 public struct EntryTableReader: Sendable {
     public enum Step: Sendable, Equatable {
         case entry(LayerEntry)

@@ -62,7 +62,8 @@ public struct LayerEntry: Sendable, Equatable {
         }
     }
 
-    /// The path as the archive has it: any bytes but NUL, not always UTF-8, perhaps with `./`, `..`, a leading or a trailing slash.
+    /// The path as the archive has it: any bytes but NUL, not always UTF-8, perhaps with `./`, `..`, a leading or a
+    /// trailing slash.
     public var path: [UInt8]
     public var kind: Kind
     /// Who owns it, and who may do what with it.
@@ -73,9 +74,11 @@ public struct LayerEntry: Sendable, Equatable {
     public var linkTarget: [UInt8] = []
     public var deviceMajor: UInt32 = 0
     public var deviceMinor: UInt32 = 0
-    /// Bytes of the file as a reader sees it. (Hard links have none, but those of layers that older programs pushed may.)
+    /// Bytes of the file as a reader sees it. (Hard links have none, but those of layers that older programs pushed
+    /// may.)
     public var size: UInt64 = 0
-    /// The content in the data region: all of the file, or the segments of a sparse one, one after the other; `nil` if nothing is stored.
+    /// The content in the data region: all of the file, or the segments of a sparse one, one after the other; `nil` if
+    /// nothing is stored.
     public var content: DataRun?
     /// What of a sparse file is stored, in ascending order; `nil` if it is not sparse.
     public var segments: [Segment]?

@@ -6,7 +6,8 @@ public struct PlainChunk: Sendable {
     public let stream: LayerStream
     /// Its number in its stream; a chunk of the data region starts at region address `slot * 512 KiB`.
     public let slot: Int
-    /// 1 byte to ``ChunkLimits/plainBytes``; shorter than that anywhere in a stream, as what pads a chunk is not stored.
+    /// 1 byte to ``ChunkLimits/plainBytes``; shorter than that anywhere in a stream, as what pads a chunk is not
+    /// stored.
     public let bytes: ByteBuffer
 
     public init(stream: LayerStream, slot: Int, bytes: ByteBuffer) {
@@ -16,7 +17,8 @@ public struct PlainChunk: Sendable {
     }
 }
 
-/// Finished chunks on their way to the caller of the splitter, who takes them before the splitter reads on: a handful at most.
+/// Finished chunks on their way to the caller of the splitter, who takes them before the splitter reads on: a handful
+/// at most.
 struct ChunkQueue {
     private var chunks = CircularBuffer<PlainChunk>()
 

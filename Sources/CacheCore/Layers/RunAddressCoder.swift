@@ -1,5 +1,5 @@
-/// Addresses of runs as they are written in the skeleton and in the entry table: not at all where a run follows on the one before,
-/// else the distance in slots from there, and the block in the slot.
+/// Addresses of runs as they are written in the skeleton and in the entry table: not at all where a run follows on the
+/// one before, else the distance in slots from there, and the block in the slot.
 struct RunAddressCoder {
     private var expected = RegionAddress(rawValue: 0)
 

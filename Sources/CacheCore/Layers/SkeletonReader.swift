@@ -3,11 +3,13 @@ public import NIOCore
 
 /// Turns the plaintext of a skeleton back into the tar: literal bytes, and runs of the data region between them.
 ///
-/// Feed it with `append`, call `next` until it asks for more. It never waits, does no I/O, and holds at most what was appended and not
-/// yet used plus 4 KiB. Its bytes may be hostile: anything malformed throws ``CacheError/Code/corrupt``.
+/// Feed it with `append`, call `next` until it asks for more. It never waits, does no I/O, and holds at most what was
+/// appended and not yet used plus 4 KiB. Its bytes may be hostile: anything malformed throws
+/// ``CacheError/Code/corrupt``.
 public struct SkeletonReader: Sendable {
     public enum Step: Sendable, Equatable {
-        /// `literal` has grown to ``SkeletonReader/literalBytes`` or more: write it out and clear it before the next call.
+        /// `literal` has grown to ``SkeletonReader/literalBytes`` or more: write it out and clear it before the next
+        /// call.
         case literal
         /// Write out `literal` and clear it, then copy this run.
         case data(DataRun)

@@ -10,8 +10,8 @@ enum TarBlockClass: UInt8, CaseIterable {
 
 /// A block of a tar as its difference from the block before it of the same class, which starts as zeros.
 ///
-/// The difference is a list of edits: how many bytes stay, `count << 1 | zero`, and `count` new bytes unless they are all zero.
-/// A checksum written the usual way is not stored but computed.
+/// The difference is a list of edits: how many bytes stay, `count << 1 | zero`, and `count` new bytes unless they are
+/// all zero. A checksum written the usual way is not stored but computed.
 struct TarBlockDelta {
     private var previous = [UInt8](repeating: 0, count: TarBlockClass.allCases.count * TarBlock.byteCount)
 

@@ -1,5 +1,5 @@
-// Numbers in the skeleton and the entry table: unsigned LEB128, seven bits a byte, lowest first, at most ten bytes; signed ones
-// are folded to unsigned first (0, -1, 1, -2, ... become 0, 1, 2, 3, ...).
+// Numbers in the skeleton and the entry table: unsigned LEB128, seven bits a byte, lowest first, at most ten bytes;
+// signed ones are folded to unsigned first (0, -1, 1, -2, ... become 0, 1, 2, 3, ...).
 
 extension [UInt8] {
     mutating func appendVarint(_ value: UInt64) {
@@ -20,8 +20,8 @@ extension [UInt8] {
     }
 }
 
-/// Reads hostile bytes from front to back. A method returns `nil` where bytes are still missing: nothing may be taken from a
-/// cursor after that.
+/// Reads hostile bytes from front to back. A method returns `nil` where bytes are still missing: nothing may be taken
+/// from a cursor after that.
 struct VarintCursor {
     /// What is wrong with the bytes; the reader that owns the format makes a ``CacheError`` of it.
     struct Malformed: Error {

@@ -5,14 +5,17 @@ internal import Synchronization
 
 /// An object store in a directory of a local filesystem: the embedded default of L3.
 ///
-/// An object is a file of its name. It is written to a temporary file, checked, made durable, given its name in one step, and the name
-/// made durable before a write returns. Names that begin with a dot are the store's own. Several processes may use one directory.
+/// An object is a file of its name. It is written to a temporary file, checked, made durable, given its name in one
+/// step, and the name made durable before a write returns. Names that begin with a dot are the store's own. Several
+/// processes may use one directory.
 ///
-/// What a filesystem imposes beyond S3: there cannot be an object `a` and another `a/b`, and no component is longer than 255 bytes.
-/// Directories of a store must not be removed or moved while it is in use. The filesystem must support hard links and `flock`.
+/// What a filesystem imposes beyond S3: there cannot be an object `a` and another `a/b`, and no component is longer
+/// than 255 bytes. Directories of a store must not be removed or moved while it is in use. The filesystem must support
+/// hard links and `flock`.
 ///
-/// Calls run on threads of the store's own, never on the caller's. A version is the SHA-256 of the bytes, so ``get(_:limit:)`` and
-/// ``head(_:)`` read and hash the whole object; ``get(_:range:)`` does not, and is the one for chunks, which have names to check.
+/// Calls run on threads of the store's own, never on the caller's. A version is the SHA-256 of the bytes, so
+/// ``get(_:limit:)`` and ``head(_:)`` read and hash the whole object; ``get(_:range:)`` does not, and is the one for
+/// chunks, which have names to check.
 public final class FileObjectStore: ObjectStore {
     private let files: ObjectFiles
     private let pool: NIOThreadPool

@@ -2,10 +2,11 @@ internal import CacheBase
 internal import CacheFiles
 internal import NIOConcurrencyHelpers
 
-/// The open directories of a ``FileObjectStore``, a bounded number of them, so that an object costs no walk from the root.
+/// The open directories of a ``FileObjectStore``, a bounded number of them, so that an object costs no walk from the
+/// root.
 ///
-/// Paths are as in object keys: `""` is the root, others neither begin nor end with `/`. They are confined to the root: a directory is
-/// opened by its one name below its parent, and no symbolic link is ever followed.
+/// Paths are as in object keys: `""` is the root, others neither begin nor end with `/`. They are confined to the root:
+/// a directory is opened by its one name below its parent, and no symbolic link is ever followed.
 final class ObjectDirectories: Sendable {
     private let root: ObjectDirectory
     private let maximumOpen: Int
@@ -17,7 +18,8 @@ final class ObjectDirectories: Sendable {
         var durable: Set<Substring> = []
     }
 
-    /// The 256 directories of chunks, and as many for all the rest; but no more than an eighth of the files that the process may have open.
+    /// The 256 directories of chunks, and as many for all the rest; but no more than an eighth of the files that the
+    /// process may have open.
     static var usualMaximum: Int { max(min(512, ResourceLimit.mostOpenFiles / 8), 4) }
 
     init(root: OpenFile, maximumOpen: Int = ObjectDirectories.usualMaximum) {
@@ -28,7 +30,8 @@ final class ObjectDirectories: Sendable {
     /// How many are open, the root not counted.
     var openCount: Int { open.withLockedValue { $0.byPath.count } }
 
-    /// Runs a call that opens a file; if the process has too many open, closes all directories that are kept for later and runs it once more.
+    /// Runs a call that opens a file; if the process has too many open, closes all directories that are kept for later
+    /// and runs it once more.
     func withRoom(_ call: () throws(Errno) -> Descriptor) throws(Errno) -> Descriptor {
         do throws(Errno) {
             return try call()

@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// One open directory of a ``FileObjectStore``, and what is known about the durability of the names in it.
 ///
-/// A name becomes durable by an fsync of its directory. Threads that need one at the same time share it: those that come while one runs
-/// wait for it, and the first of them runs one for all.
+/// A name becomes durable by an fsync of its directory. Threads that need one at the same time share it: those that
+/// come while one runs wait for it, and the first of them runs one for all.
 final class ObjectDirectory: Sendable {
     private let file: OpenFile
     /// How many fsyncs have begun.
@@ -18,7 +18,8 @@ final class ObjectDirectory: Sendable {
         var count: UInt64 = 0
         /// When the last one began, in nanoseconds of the clock of file times; `nil` before the first.
         var beganAt: Int64?
-        /// The kernel tells of a failed write-back once, and says nothing of it when it is asked again: so one failure is final.
+        /// The kernel tells of a failed write-back once, and says nothing of it when it is asked again: so one failure
+        /// is final.
         var failure: Errno?
     }
 
@@ -26,7 +27,8 @@ final class ObjectDirectory: Sendable {
 
     var descriptor: Descriptor { file.descriptor }
 
-    /// Makes every name that is in the directory now survive a crash. Blocks for one fsync, or for two that others began.
+    /// Makes every name that is in the directory now survive a crash. Blocks for one fsync, or for two that others
+    /// began.
     func sync() throws(Errno) {
         let needed = begun.load(ordering: .sequentiallyConsistent) + 1
         let failure = completed.withLockedValue { completed -> Errno? in
@@ -46,7 +48,8 @@ final class ObjectDirectory: Sendable {
         if let failure { throw failure }
     }
 
-    /// As ``sync()``, for a name that another process may have made: costs nothing if an fsync of ours began after that.
+    /// As ``sync()``, for a name that another process may have made: costs nothing if an fsync of ours began after
+    /// that.
     ///
     /// - Parameter changed: when the status of the file changed last, which is no sooner than it got its name.
     func sync(nameMadeAt changed: Int64) throws(Errno) {
@@ -58,7 +61,8 @@ final class ObjectDirectory: Sendable {
         if !isDurable { try sync() }
     }
 
-    /// Whether the directory still has a name. One that was removed keeps working for those who have it open, as an empty one.
+    /// Whether the directory still has a name. One that was removed keeps working for those who have it open, as an
+    /// empty one.
     var exists: Bool {
         do throws(Errno) { return try descriptor.status().linkCount > 0 } catch { return false }
     }

@@ -2,8 +2,9 @@ internal import CacheFiles
 
 /// Makes one page of a listing of a directory tree, in the byte order of whole keys.
 ///
-/// A directory `a` stands for keys that begin with `a/`, so it is sorted as `a/`: after `a-b` and `a.b`, before `a0`. Directories that hold no
-/// key of the page are not opened. Memory: the names of the directories on the way to the page's last key.
+/// A directory `a` stands for keys that begin with `a/`, so it is sorted as `a/`: after `a-b` and `a.b`, before `a0`.
+/// Directories that hold no key of the page are not opened. Memory: the names of the directories on the way to the
+/// page's last key.
 struct ObjectListing {
     let directories: ObjectDirectories
     let prefix: String

@@ -6,8 +6,9 @@ internal import Synchronization
 
 /// Where a ``FileObjectStore`` writes objects before they get their names: `.tmp` below its root.
 ///
-/// Each open store has a lock file `ID.lock` there, locked for as long as it lives, and temporary files `ID.NUMBER`. The system lets go of
-/// the lock when its process dies; the store that is opened next takes it, and so knows that the files of that ID are not written any more.
+/// Each open store has a lock file `ID.lock` there, locked for as long as it lives, and temporary files `ID.NUMBER`.
+/// The system lets go of the lock when its process dies; the store that is opened next takes it, and so knows that the
+/// files of that ID are not written any more.
 final class StagingArea: Sendable {
     private let directory: OpenFile
     private let directories: ObjectDirectories

@@ -1,7 +1,8 @@
 internal import NIOConcurrencyHelpers
 internal import Synchronization
 
-/// A flag that is set once and for good, when a session's files turn out not to be usable, and tells the session's owner then.
+/// A flag that is set once and for good, when a session's files turn out not to be usable, and tells the session's
+/// owner then.
 ///
 /// Reading it is one atomic load: every read of the store looks at it.
 final class BreakLatch: Sendable {

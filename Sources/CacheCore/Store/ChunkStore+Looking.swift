@@ -3,11 +3,14 @@ internal import CacheBase
 internal import CacheFiles
 
 extension ChunkStore {
-    /// What the store in `directory` holds: its chunks, bytes and capacity; the other numbers are of a process that has it open.
+    /// What the store in `directory` holds: its chunks, bytes and capacity; the other numbers are of a process that has
+    /// it open.
     ///
-    /// Makes, changes and empties nothing, whatever state the store is in, and others may use it meanwhile. Blocks as ``open(_:options:logger:)``.
+    /// Makes, changes and empties nothing, whatever state the store is in, and others may use it meanwhile. Blocks as
+    /// ``open(_:options:logger:)``.
     /// - Parameter isGivenUp: whether the wait for a process that is opening the store, 30 s at most, is to end now.
-    /// - Throws: `.missing` if there is no store, `.corrupt` if it is damaged, `.conflict` if this process has it open, `.timedOut`.
+    /// - Throws: `.missing` if there is no store, `.corrupt` if it is damaged, `.conflict` if this process has it open,
+    ///   `.timedOut`.
     public static func look(
         at directory: String, unless isGivenUp: () -> Bool = { false }
     ) throws -> ChunkStoreStatistics {

@@ -3,7 +3,8 @@ internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOPosix
 
-/// The work of closing, checking and opening files again that were damaged or failed in use, and the writes that wait for its end.
+/// The work of closing, checking and opening files again that were damaged or failed in use, and the writes that wait
+/// for its end.
 final class Reopening: Sendable {
     private struct State {
         var task: Task<Void, Never>?
@@ -100,7 +101,8 @@ extension ChunkStore {
             .overloaded, "the chunk store \(directory) is out of order and is being opened again: try later")
     }
 
-    /// Closes the broken session, and opens the files again: at once the first time, after longer and longer pauses if that does not last.
+    /// Closes the broken session, and opens the files again: at once the first time, after longer and longer pauses if
+    /// that does not last.
     private func reopen(after session: StoreSession, _ reason: String) {
         let reopening = phase.withLockedValue { phase -> Reopening? in
             guard case .open(let current) = phase, current === session else { return nil }

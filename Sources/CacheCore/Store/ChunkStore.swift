@@ -6,28 +6,34 @@ public import NIOCore
 
 /// Sealed chunks in LMDB on a local disk: the store of L1 and of L2.
 ///
-/// The files in its directory never pass the capacity. Several processes may open one directory at the same time. Everything that
-/// is stored can be lost at any moment (evicted, or the whole store reset because it was damaged); what is read is what was put.
+/// The files in its directory never pass the capacity. Several processes may open one directory at the same time.
+/// Everything that is stored can be lost at any moment (evicted, or the whole store reset because it was damaged); what
+/// is read is what was put.
 ///
-/// Damage to the files in use is found before LMDB follows it, as far as that is possible. Then reads are misses while the files are closed,
-/// checked and opened again (empty if they are damaged), and writes wait for that, up to five seconds.
+/// Damage to the files in use is found before LMDB follows it, as far as that is possible. Then reads are misses while
+/// the files are closed, checked and opened again (empty if they are damaged), and writes wait for that, up to five
+/// seconds.
 ///
-/// Reads block for the copy (and for the disk if the chunk is not in the page cache): call them from a thread of your own, not from an
-/// event loop or the cooperative pool. Writes are queued, and done by the store's one thread.
+/// Reads block for the copy (and for the disk if the chunk is not in the page cache): call them from a thread of your
+/// own, not from an event loop or the cooperative pool. Writes are queued, and done by the store's one thread.
 public final class ChunkStore: Sendable {
     public struct Options: Sendable {
-        /// Bytes on disk that the store's files never pass: 4 MiB to 16 TiB. If other processes have the directory open, theirs holds.
+        /// Bytes on disk that the store's files never pass: 4 MiB to 16 TiB. If other processes have the directory
+        /// open, theirs holds.
         public var capacity: UInt64
         /// Sealed bytes that may wait to be committed, in memory.
         public var writeQueueBytes: Int
         /// Reads of one chunk within this many seconds count as one for eviction: they belong to one image start.
         public var touchIntervalSeconds: UInt32
-        /// Bytes of chunks that may be read or replaced before the pages they lie in are taken out of this process's resident memory (they stay in the
-        /// page cache); `nil` leaves them there. Costs about 1 % of reading and opening.
+        /// Bytes of chunks that may be read or replaced before the pages they lie in are taken out of this process's
+        /// resident memory (they stay in the page cache); `nil` leaves them there. Costs about 1 % of reading and
+        /// opening.
         public var mappedBytes: Int?
-        /// Whether opening, which waits up to 30 s for another process that opens the store at the moment, is to give up now. Asked every 5 ms.
+        /// Whether opening, which waits up to 30 s for another process that opens the store at the moment, is to give
+        /// up now. Asked every 5 ms.
         public var isGivenUp: @Sendable () -> Bool = { false }
-        /// Whether writes wait, up to five seconds, for a store that is out of order and is being opened again; else they are refused meanwhile.
+        /// Whether writes wait, up to five seconds, for a store that is out of order and is being opened again; else
+        /// they are refused meanwhile.
         public var waitsForReopening = true
         package var layout = StoreLayout.standard
         /// The clock of the pauses between attempts to open a damaged store again.
@@ -57,11 +63,13 @@ public final class ChunkStore: Sendable {
         case closed
     }
 
-    /// Opens the store in `directory`, making it if need be. Blocks: well under a second for 10 GiB, whose index is checked first.
+    /// Opens the store in `directory`, making it if need be. Blocks: well under a second for 10 GiB, whose index is
+    /// checked first.
     ///
-    /// A store that is damaged, or made by another version, or larger than the capacity starts empty, with a line in the log.
-    /// - Throws: ``CacheError``: `.invalidInput` for a capacity out of range, `.conflict` if this process has it open already,
-    ///   `.unsupported` if a process of another version has, `.timedOut`, `.io`.
+    /// A store that is damaged, or made by another version, or larger than the capacity starts empty, with a line in
+    /// the log.
+    /// - Throws: ``CacheError``: `.invalidInput` for a capacity out of range, `.conflict` if this process has it open
+    ///   already, `.unsupported` if a process of another version has, `.timedOut`, `.io`.
     public static func open(_ directory: String, options: Options, logger: Logger) throws -> ChunkStore {
         let store = ChunkStore(directory, options, logger)
         let session = try store.openSession(suspect: false)
@@ -76,7 +84,8 @@ public final class ChunkStore: Sendable {
         counters = StoreCounters()
     }
 
-    /// Commits what waits, writes the reads that were counted to the records, and closes the files. Reads and writes fail with `.closed` from now on.
+    /// Commits what waits, writes the reads that were counted to the records, and closes the files. Reads and writes
+    /// fail with `.closed` from now on.
     public func close() async {
         let last = phase.withLockedValue { phase in
             let last = phase
@@ -121,7 +130,8 @@ public final class ChunkStore: Sendable {
     /// The sealed bytes of a chunk, copied once and checked against their name; `nil` if it is not here.
     ///
     /// - Parameter touch: count it as a read for eviction.
-    /// - Throws: `.corrupt` for the first caller that meets damaged bytes. The chunk is being dropped then, and later reads find nothing.
+    /// - Throws: `.corrupt` for the first caller that meets damaged bytes. The chunk is being dropped then, and later
+    ///   reads find nothing.
     public func read(_ id: ChunkID, touch: Bool = true) throws -> ByteBuffer? {
         let copy = try withSealedPieces(id, touch: touch) { pieces in
             var buffer = ByteBufferAllocator().buffer(capacity: pieces.reduce(0) { $0 + $1.count })
@@ -135,9 +145,10 @@ public final class ChunkStore: Sendable {
 
     /// Calls `body` with the sealed bytes of a chunk where they lie in LMDB's map; `nil` if it is not here.
     ///
-    /// The pieces, in order, are exactly as long together as the sealed chunk. They are **not verified**: `body` must hash them
-    /// while it uses them, and the caller must call ``reportCorrupt(_:)`` if the name differs. They are gone when `body` returns.
-    /// `body` must be short: as long as it runs no page of the store that was freed since can be used again.
+    /// The pieces, in order, are exactly as long together as the sealed chunk. They are **not verified**: `body` must
+    /// hash them while it uses them, and the caller must call ``reportCorrupt(_:)`` if the name differs. They are gone
+    /// when `body` returns. `body` must be short: as long as it runs no page of the store that was freed since can be
+    /// used again.
     /// - Throws: `.corrupt` if parts are missing (the chunk is being dropped then), and what `body` throws.
     public func withSealedPieces<R>(
         _ id: ChunkID, touch: Bool, _ body: ([UnsafeRawBufferPointer]) throws -> R
@@ -152,7 +163,8 @@ public final class ChunkStore: Sendable {
 
     /// Queues the removal of a chunk whose bytes turned out not to match its name, and counts it once.
     public func reportCorrupt(_ id: ChunkID) {
-        // The error would tell the caller what it has just told us, and a store that is closed has nothing left to drop from.
+        // The error would tell the caller what it has just told us, and a store that is closed has nothing left to drop
+        // from.
         _ = try? damaged(id) as Void?
     }
 
@@ -163,8 +175,8 @@ public final class ChunkStore: Sendable {
 
     /// Stores a chunk whose bytes the caller has checked against their name; returns once it is committed.
     ///
-    /// - Throws: `.overloaded` if the write queue is full or the store is out of order for now, `.io` if the disk refuses (the store stays
-    ///   usable), `.closed`, `.limitExceeded` for a length that no chunk has.
+    /// - Throws: `.overloaded` if the write queue is full or the store is out of order for now, `.io` if the disk
+    ///   refuses (the store stays usable), `.closed`, `.limitExceeded` for a length that no chunk has.
     public func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws -> PutOutcome {
         try checkLength(id, sealed)
         do {
@@ -183,7 +195,8 @@ public final class ChunkStore: Sendable {
         }
     }
 
-    /// Queues a chunk to be stored and returns at once: for fills, whose outcome no caller needs. False, and counted, if the queue refuses it.
+    /// Queues a chunk to be stored and returns at once: for fills, whose outcome no caller needs. False, and counted,
+    /// if the queue refuses it.
     @discardableResult
     public func tryPut(_ id: ChunkID, _ sealed: ByteBuffer) -> Bool {
         do {

@@ -5,8 +5,8 @@ internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import Synchronization
 
-/// Group commit: writes a group of requests in one transaction of LMDB, evicts what must leave for them, and learns how large a group the
-/// disk commits in good time.
+/// Group commit: writes a group of requests in one transaction of LMDB, evicts what must leave for them, and learns how
+/// large a group the disk commits in good time.
 ///
 /// For the writer's thread. It answers no request and decides nothing about failures: that is ``StoreWriter``'s.
 final class GroupCommitter: Sendable {
@@ -101,7 +101,8 @@ final class GroupCommitter: Sendable {
         return outcomes
     }
 
-    /// Evicts until a chunk of `length` bytes fits; false if this commit has evicted enough and the next one must go on.
+    /// Evicts until a chunk of `length` bytes fits; false if this commit has evicted enough and the next one must go
+    /// on.
     private func makeRoom(
         for length: Int, in transaction: inout StoreTransaction, _ policy: inout S3FIFO
     ) throws(LMDBFailure) -> Bool {
@@ -118,8 +119,8 @@ final class GroupCommitter: Sendable {
         evict(2 * UInt64(budget.groupBytes), atMost: Self.maximumEvictions)
     }
 
-    /// Evicts chunks of `bytes` together, at most `count`, so that a write that found no room can be tried again; false if that failed.
-    /// Pages freed by one commit are usable in the second one after it, so it commits twice.
+    /// Evicts chunks of `bytes` together, at most `count`, so that a write that found no room can be tried again; false
+    /// if that failed. Pages freed by one commit are usable in the second one after it, so it commits twice.
     func evict(_ bytes: UInt64, atMost count: Int) -> Bool {
         do {
             var transaction = try StoreTransaction(environment, layout: layout)

@@ -10,7 +10,8 @@ struct OpenedStore {
     let budget: StoreBudget
 
     /// Locks the directory, checks the files and opens them. Blocks.
-    /// - Parameter suspect: the files were found damaged in use, so they are checked even if other processes have them open.
+    /// - Parameter suspect: the files were found damaged in use, so they are checked even if other processes have them
+    ///   open.
     init(
         _ path: String, _ options: ChunkStore.Options, suspect: Bool, _ counters: StoreCounters, _ logger: Logger
     ) throws {
@@ -44,8 +45,8 @@ private struct Opening {
     let budget: StoreBudget
     let layout: StoreLayout
 
-    /// Opens files that other processes have open. Their first user has checked them, and LMDB keeps them right unless another program writes
-    /// to them.
+    /// Opens files that other processes have open. Their first user has checked them, and LMDB keeps them right unless
+    /// another program writes to them.
     func besideOthers(suspect: Bool) throws -> Environment {
         try glance()
         do {
@@ -68,7 +69,8 @@ private struct Opening {
         }
     }
 
-    /// Checks the roots of the index before LMDB follows them. A commit of another process in the middle looks like damage, so it tries again.
+    /// Checks the roots of the index before LMDB follows them. A commit of another process in the middle looks like
+    /// damage, so it tries again.
     private func glance() throws {
         let data = try OpenFile.open(directory.dataPath, .entry)
         for left in (0..<8).reversed() {
@@ -98,11 +100,12 @@ private struct Opening {
         )
     }
 
-    /// Opens the environment, twice if a killed process has left an entry under our process number (PID) in LMDB's reader table.
+    /// Opens the environment, twice if a killed process has left an entry under our process number (PID) in LMDB's
+    /// reader table.
     ///
-    /// LMDB locks one byte of the lock file for each PID, and removes entries of PIDs whose byte is not locked. We lock our own, so the
-    /// other processes would keep the old entry; closing an environment removes the entries of its PID. Two processes of one PID, in PID
-    /// namespaces of their own, cannot both have the lock.
+    /// LMDB locks one byte of the lock file for each PID, and removes entries of PIDs whose byte is not locked. We lock
+    /// our own, so the other processes would keep the old entry; closing an environment removes the entries of its PID.
+    /// Two processes of one PID, in PID namespaces of their own, cannot both have the lock.
     private func environmentBesideOthers() throws(LMDBFailure) -> Environment {
         let environment = try Environment(directory: directory.path, mapBytes: budget.mapBytes, creating: false)
         guard environment.foundOwnNumber else { return environment }

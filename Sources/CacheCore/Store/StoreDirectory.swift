@@ -2,14 +2,15 @@ internal import CacheBase
 internal import CacheFiles
 internal import NIOConcurrencyHelpers
 
-/// The directory of a chunk store, and the locks by which the processes that share it find out whether they are its only user.
+/// The directory of a chunk store, and the locks by which the processes that share it find out whether they are its
+/// only user.
 ///
 /// There are two lock files, both held with `flock`, which the kernel releases when a process ends, however it ends:
 ///
-/// - `use.lock` is held shared by every process that has the environment open, until the environment is closed. A process that can take it
-///   exclusively is the only user. It also holds the capacity that the users agreed on.
-/// - `open.lock` is held exclusively while a process opens the store. Only its holder takes or converts `use.lock`: `flock` does not convert
-///   a lock atomically, and without `open.lock` a second process could come between.
+/// - `use.lock` is held shared by every process that has the environment open, until the environment is closed. A
+///   process that can take it exclusively is the only user. It also holds the capacity that the users agreed on.
+/// - `open.lock` is held exclusively while a process opens the store. Only its holder takes or converts `use.lock`:
+///   `flock` does not convert a lock atomically, and without `open.lock` a second process could come between.
 ///
 /// Releasing `use.lock` needs no other lock, so closing never waits.
 final class StoreDirectory: Sendable {
@@ -55,7 +56,8 @@ final class StoreDirectory: Sendable {
 
     /// Runs `body` while no other process opens the store in `path`, and changes nothing there.
     ///
-    /// `body` gets the file with the chunks, whether others use the store now, and the capacity that its users agreed on last.
+    /// `body` gets the file with the chunks, whether others use the store now, and the capacity that its users agreed
+    /// on last.
     /// - Throws: `.missing` if there is no store.
     static func looking<R>(
         at path: String, unless isGivenUp: () -> Bool,
@@ -88,7 +90,8 @@ final class StoreDirectory: Sendable {
 
     /// Runs `body` while no other process opens the store, and leaves the directory marked as in use if it succeeds.
     ///
-    /// `body` gets `nil` if it is the only user, otherwise the capacity that the others have; it returns the capacity it used.
+    /// `body` gets `nil` if it is the only user, otherwise the capacity that the others have; it returns the capacity
+    /// it used.
     /// - Parameter isGivenUp: whether the wait for others, which takes 30 s at most, is to end now.
     func opening<R>(
         unless isGivenUp: () -> Bool, _ body: (UInt64?) throws -> (R, capacity: UInt64)
@@ -135,8 +138,8 @@ final class StoreDirectory: Sendable {
         try remove("lock.mdb")
     }
 
-    /// Makes the file of the reader table with all its room. LMDB makes it as a hole and writes to it through a map, and on a full disk
-    /// that is SIGBUS; here it is an error. Only for the only user, after ``removeLockFile()``.
+    /// Makes the file of the reader table with all its room. LMDB makes it as a hole and writes to it through a map,
+    /// and on a full disk that is SIGBUS; here it is an error. Only for the only user, after ``removeLockFile()``.
     func makeLockFile(bytes: Int) throws {
         let name = "\(path)/lock.mdb"
         let here = Descriptor.workingDirectory
@@ -152,7 +155,8 @@ final class StoreDirectory: Sendable {
         }
     }
 
-    /// Why the disk has no room for another mebibyte; `nil` if it has. LMDB calls a write that was cut short by a full disk an I/O error.
+    /// Why the disk has no room for another mebibyte; `nil` if it has. LMDB calls a write that was cut short by a full
+    /// disk an I/O error.
     func lackOfSpace() -> Errno? {
         let probe = "\(path)/room.tmp"
         let here = Descriptor.workingDirectory

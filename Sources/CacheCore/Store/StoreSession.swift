@@ -6,8 +6,8 @@ internal import NIOCore
 
 /// The use of a store's files from one opening to its end: they are closed, or they turn out to be damaged.
 ///
-/// A session breaks once and for good (``BreakLatch``). Then reads find nothing, writes fail with ``Broken``, and ``ChunkStore`` is told, which
-/// opens the next session.
+/// A session breaks once and for good (``BreakLatch``). Then reads find nothing, writes fail with ``Broken``, and
+/// ``ChunkStore`` is told, which opens the next session.
 final class StoreSession: Sendable {
     /// The files could not be trusted any more; what was to be written is not.
     struct Broken: Error {}
@@ -25,7 +25,8 @@ final class StoreSession: Sendable {
     /// Opens the files in `path`, checking them first. Blocks.
     ///
     /// - Parameters:
-    ///   - suspect: check all of the index even if other processes have the files open, because they were found damaged in use.
+    ///   - suspect: check all of the index even if other processes have the files open, because they were found damaged
+    ///     in use.
     ///   - onBreak: called at most once, from any thread.
     init(
         _ path: String, _ options: ChunkStore.Options, suspect: Bool, _ counters: StoreCounters, _ logger: Logger,

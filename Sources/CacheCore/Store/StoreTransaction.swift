@@ -2,9 +2,11 @@ internal import CLMDB
 internal import CacheChunks
 internal import CacheCrypto
 
-/// One write transaction on the store: the chunks, their extents, their places in the queues and the totals change together.
+/// One write transaction on the store: the chunks, their extents, their places in the queues and the totals change
+/// together.
 struct StoreTransaction: ~Copyable {
-    /// Chunks that one eviction may keep before it takes the next one whatever the policy says, so that no commit stalls.
+    /// Chunks that one eviction may keep before it takes the next one whatever the policy says, so that no commit
+    /// stalls.
     private static let maximumKept = 64
 
     private let environment: Environment
@@ -27,8 +29,8 @@ struct StoreTransaction: ~Copyable {
         self.state = state
     }
 
-    /// Checks what LMDB trusts, with the write lock held: the roots of the index always; all of it if another program has written to the
-    /// file since the last commit, or if the files are suspect.
+    /// Checks what LMDB trusts, with the write lock held: the roots of the index always; all of it if another program
+    /// has written to the file since the last commit, or if the files are suspect.
     private static func inspect(
         _ environment: Environment, _ last: Int, _ layout: StoreLayout, _ isSuspect: Bool
     ) throws(LMDBFailure) {

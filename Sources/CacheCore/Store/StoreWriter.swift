@@ -4,9 +4,11 @@ internal import CacheFiles
 internal import Logging
 internal import NIOPosix
 
-/// The one thread that writes: it takes what waits in a ``WriteQueue``, has it committed in groups, and answers those who wait.
+/// The one thread that writes: it takes what waits in a ``WriteQueue``, has it committed in groups, and answers those
+/// who wait.
 ///
-/// What fails is tried again where room can be made, refused where the disk refuses, and breaks the session where LMDB's files are broken.
+/// What fails is tried again where room can be made, refused where the disk refuses, and breaks the session where
+/// LMDB's files are broken.
 final class StoreWriter: Sendable {
     /// Tries of a commit for which the map has no free page, with pauses of 2, 4 and 8 ms before the last three.
     private static let triesOnFullMap = 5
@@ -78,7 +80,8 @@ final class StoreWriter: Sendable {
         return true
     }
 
-    /// Commits what waits, keeps the reads that were counted, closes the environment. The first call does it, others return.
+    /// Commits what waits, keeps the reads that were counted, closes the environment. The first call does it, others
+    /// return.
     func close(_ reads: ReadPool, _ done: @escaping @Sendable () -> Void) {
         let isFirst = queue.close {
             self.directory.closing {
@@ -98,8 +101,8 @@ final class StoreWriter: Sendable {
         }
     }
 
-    /// Gives the writer's thread up, which LMDB holds for good (``AssertionTrap``): answers all who wait for it, and closes the environment from
-    /// another thread if that was asked for.
+    /// Gives the writer's thread up, which LMDB holds for good (``AssertionTrap``): answers all who wait for it, and
+    /// closes the environment from another thread if that was asked for.
     private func abandonThread() {
         let (left, close) = queue.abandon()
         for write in left { answer(write, .failure(StoreSession.Broken())) }
@@ -126,7 +129,8 @@ final class StoreWriter: Sendable {
             do {
                 if broken.isSet { throw StoreSession.Broken() }
                 let outcomes = try committer.commit(rest.prefix(most))
-                // About as much went out as came in, and looking at an extent of 32 KiB maps the 64 KiB around it, old and new ones.
+                // About as much went out as came in, and looking at an extent of 32 KiB maps the 64 KiB around it, old
+                // and new ones.
                 mapped.touch(4 * rest.prefix(outcomes.count).reduce(0) { $0 + $1.bytes })
                 for (write, outcome) in zip(rest, outcomes) { answer(write, .success(outcome)) }
                 rest = rest.dropFirst(outcomes.count)
@@ -134,15 +138,16 @@ final class StoreWriter: Sendable {
                 failures.end()
             } catch let failure as LMDBFailure {
                 if failure.isMapFull, retries < Self.triesOnFullMap {
-                    // A reader of this or another process may still hold the pages that the first evictions freed. Reads are short: wait.
+                    // A reader of this or another process may still hold the pages that the first evictions freed.
+                    // Reads are short: wait.
                     if retries >= 2 { BlockingWait.sleep(microseconds: 500 << UInt32(retries)) }
                     if committer.evictForFullMap() {
                         retries += 1
                         continue
                     }
                 }
-                // The file cannot grow, so room must come from inside it: one request and few pages at a time, because an eviction needs
-                // free pages for the index, too.
+                // The file cannot grow, so room must come from inside it: one request and few pages at a time, because
+                // an eviction needs free pages for the index, too.
                 if failure.isDiskFull, retries < Self.triesOnFullDisk,
                     committer.evict(UInt64(ChunkLimits.sealedBytes), atMost: Self.evictionsOnFullDisk)
                 {

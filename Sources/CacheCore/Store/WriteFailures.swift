@@ -9,7 +9,8 @@ internal import NIOConcurrencyHelpers
 final class WriteFailures: Sendable {
     private struct State {
         var isFailing = false
-        /// The error with which the disk says that it has no room, asked for when writing began to fail; `nil` if it has room.
+        /// The error with which the disk says that it has no room, asked for when writing began to fail; `nil` if it
+        /// has room.
         var spaceError: Errno?
         /// Writes in a row that a disk with room has refused.
         var count = 0
@@ -27,7 +28,8 @@ final class WriteFailures: Sendable {
         self.logger = logger
     }
 
-    /// Notes a commit that failed: the error for those who wait for it, and why the files count as broken, if they do from now on.
+    /// Notes a commit that failed: the error for those who wait for it, and why the files count as broken, if they do
+    /// from now on.
     func note(_ failure: LMDBFailure) -> (error: CacheError, breakReason: String?) {
         let (wasFailing, lack, failures) = state.withLockedValue { state in
             let wasFailing = state.isFailing

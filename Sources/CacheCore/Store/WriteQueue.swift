@@ -5,8 +5,8 @@ internal import NIOCore
 
 /// The bounded queue in front of the writer's thread: requests in order of arrival, taken in groups.
 ///
-/// It keeps what the thread has taken until that is answered. LMDB can hold the thread for good (``AssertionTrap``); another thread then finds
-/// here everything that still waits for an answer.
+/// It keeps what the thread has taken until that is answered. LMDB can hold the thread for good (``AssertionTrap``);
+/// another thread then finds here everything that still waits for an answer.
 final class WriteQueue: Sendable {
     private struct State {
         var waiting = CircularBuffer<QueuedWrite>()
@@ -16,7 +16,8 @@ final class WriteQueue: Sendable {
         var isClosed = false
         /// Chunks that wait to be dropped, so that each is counted once.
         var dropping: Set<ChunkID> = []
-        /// Closes the files: run by the writer's thread after all that waits, or by another thread if LMDB holds that one.
+        /// Closes the files: run by the writer's thread after all that waits, or by another thread if LMDB holds that
+        /// one.
         var closing: (@Sendable () -> Void)?
         /// Taken by the thread and not answered yet.
         var underWay: ArraySlice<QueuedWrite> = []

@@ -1,9 +1,10 @@
 internal import NIOCore
 
-/// The in-flight budget of one event loop, and the requests that wait for a part of it. A pure value; its user tells waiters of their turn.
+/// The in-flight budget of one event loop, and the requests that wait for a part of it. A pure value; its user tells
+/// waiters of their turn.
 ///
-/// There is a line for each purpose, because requests that send must not stand in the way of those that read. Within a line the order of
-/// arrival holds: nothing is granted to a request while another one waits before it.
+/// There is a line for each purpose, because requests that send must not stand in the way of those that read. Within a
+/// line the order of arrival holds: nothing is granted to a request while another one waits before it.
 struct AdmissionQueue {
     /// A request that waits, and what it waits for.
     struct Waiter: Hashable {
@@ -31,8 +32,8 @@ struct AdmissionQueue {
         lines[waiter.wanted.purpose.rawValue].append(waiter)
     }
 
-    /// Reserves for the next waiter whose turn has come and takes it out of its line; `nil` if no turn has. To be called again and again
-    /// after each ``release(_:)``, ``shrink(_:by:)`` and ``withdraw(_:)``.
+    /// Reserves for the next waiter whose turn has come and takes it out of its line; `nil` if no turn has. To be
+    /// called again and again after each ``release(_:)``, ``shrink(_:by:)`` and ``withdraw(_:)``.
     mutating func admitNext() -> Waiter? {
         for line in lines.indices {
             if let first = lines[line].first, budget.reserve(first.wanted) {

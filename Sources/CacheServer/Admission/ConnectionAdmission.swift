@@ -1,10 +1,11 @@
 internal import NIOCore
 
-/// Decides who has a connection when not all clients can, for one event loop. A pure value; its user accepts and closes.
+/// Decides who has a connection when not all clients can, for one event loop. A pure value; its user accepts and
+/// closes.
 ///
-/// A connection that is not used is worth less than one that a client asks for: once the limit is reached, a new one takes the place of one
-/// that waits. Where all have something under way, the new one is a *probe-only* connection: it may ask for health and statistics, and is
-/// answered 503 otherwise.
+/// A connection that is not used is worth less than one that a client asks for: once the limit is reached, a new one
+/// takes the place of one that waits. Where all have something under way, the new one is a *probe-only* connection: it
+/// may ask for health and statistics, and is answered 503 otherwise.
 struct ConnectionAdmission {
     enum Decision: Hashable {
         case serve
@@ -64,8 +65,9 @@ struct ConnectionAdmission {
         return .probeOnly
     }
 
-    /// The connection that gives way to a new one: one whose head has been on its way for long, or any unproven one while those are more than
-    /// half of all, as in a flood; then the one that has been idle for longest, one that lingers, and at last the oldest unproven one.
+    /// The connection that gives way to a new one: one whose head has been on its way for long, or any unproven one
+    /// while those are more than half of all, as in a flood; then the one that has been idle for longest, one that
+    /// lingers, and at last the oldest unproven one.
     func victim(at now: NIODeadline) -> ConnectionID? {
         let unproven = order.first(of: .unproven)
         if let unproven,

@@ -1,13 +1,15 @@
 internal import NIOCore
 
-/// The connections of one event loop that may be closed for a new one, by class, each class in the order in which they joined it.
+/// The connections of one event loop that may be closed for a new one, by class, each class in the order in which they
+/// joined it.
 ///
-/// Every request leaves a class and joins one, so both cost neither a search nor memory: the classes are doubly linked lists through one
-/// array, whose places are used again.
+/// Every request leaves a class and joins one, so both cost neither a search nor memory: the classes are doubly linked
+/// lists through one array, whose places are used again.
 struct EvictionOrder {
     /// Why a connection has nothing under way.
     enum Class: Int, CaseIterable {
-        /// No request of it has been answered yet, or the head of its next one has come in part: what floods and slow heads look like.
+        /// No request of it has been answered yet, or the head of its next one has come in part: what floods and slow
+        /// heads look like.
         case unproven
         /// Kept alive between two requests.
         case idle

@@ -1,7 +1,9 @@
-/// In-flight budget: how many bytes and requests one event loop may have under way at a time, and how much of that is reserved.
+/// In-flight budget: how many bytes and requests one event loop may have under way at a time, and how much of that is
+/// reserved.
 ///
-/// A request keeps its bytes until the kernel has taken its response. Pure arithmetic: a request for which too little is left waits in an
-/// ``AdmissionQueue``. Request bodies may take half of the bytes, so that clients that send slowly never keep others from reading.
+/// A request keeps its bytes until the kernel has taken its response. Pure arithmetic: a request for which too little
+/// is left waits in an ``AdmissionQueue``. Request bodies may take half of the bytes, so that clients that send slowly
+/// never keep others from reading.
 struct InFlightBudget {
     /// What a request reserves bytes for.
     enum Purpose: Int, CaseIterable {
@@ -24,7 +26,8 @@ struct InFlightBudget {
     private(set) var requests = 0
     private var bodyBytes = 0
 
-    /// - Parameter largest: the most bytes that one request reserves. One such body always fits, even where half of `bytes` is less.
+    /// - Parameter largest: the most bytes that one request reserves. One such body always fits, even where half of
+    ///   `bytes` is less.
     init(bytes: Int, requests: Int, largest: Int) {
         maximumBytes = max(bytes, largest)
         maximumRequests = requests

@@ -7,7 +7,8 @@ internal import NIOCore
 /// The defaults hold the daemon's memory within `--memory` + 100 MiB: what is not the memory tier is bounded by
 /// ``bytesInFlight`` and by ``connections`` times the few KiB that an idle connection costs.
 public struct ServerLimits: Sendable, Hashable {
-    /// Bytes of one header field, of the request line, and of all of them together. Beyond: 431, and the connection ends.
+    /// Bytes of one header field, of the request line, and of all of them together. Beyond: 431, and the connection
+    /// ends.
     public var headerBytes = 16 * 1024
     /// Header fields of one request. Beyond: 431, and the connection ends.
     public var headerFields = 64
@@ -17,19 +18,21 @@ public struct ServerLimits: Sendable, Hashable {
     public var chunkBytes = ChunkLimits.sealedBytes
     /// Ids in one `POST /v1/chunks/missing`. Beyond: 413, before the body is read.
     public var missingIDs = 10_000
-    /// Connections at a time. When they are all there, a new one takes the place of one that waits: for a client, for the rest of a head, or
-    /// for the end. Where all have something under way, an eighth more, at least 16, may ask about the daemon's health and numbers; to
-    /// anything else they get 503 with `Retry-After` and are closed. Of those that say nothing, the oldest goes first.
+    /// Connections at a time. When they are all there, a new one takes the place of one that waits: for a client, for
+    /// the rest of a head, or for the end. Where all have something under way, an eighth more, at least 16, may ask
+    /// about the daemon's health and numbers; to anything else they get 503 with `Retry-After` and are closed. Of those
+    /// that say nothing, the oldest goes first.
     public var connections = 1_000
-    /// Parts of requests (heads, pieces of bodies, ends) that a client may send while an earlier request of its connection is being
-    /// answered. Beyond: what came before is answered, then 503, and the connection ends.
+    /// Parts of requests (heads, pieces of bodies, ends) that a client may send while an earlier request of its
+    /// connection is being answered. Beyond: what came before is answered, then 503, and the connection ends.
     public var pipelinedParts = 256
     /// Requests that read or write the store at a time. One beyond waits its turn for up to
     /// ``waitTime``, then gets 503 with `Retry-After`.
     public var requestsInFlight = 512
-    /// Bytes of chunks held for requests at a time: PUT bodies that arrive or are being stored, and GET bodies until the kernel
-    /// has taken them. Bodies of PUTs may take half of it. Shared evenly by the event loops, at least one chunk each. A request beyond
-    /// waits as above; meanwhile a client that holds some and neither sends nor reads for half of ``waitTime`` is cut off.
+    /// Bytes of chunks held for requests at a time: PUT bodies that arrive or are being stored, and GET bodies until
+    /// the kernel has taken them. Bodies of PUTs may take half of it. Shared evenly by the event loops, at least one
+    /// chunk each. A request beyond waits as above; meanwhile a client that holds some and neither sends nor reads for
+    /// half of ``waitTime`` is cut off.
     public var bytesInFlight = 64 * 1024 * 1024
     var timeouts = ServerTimeouts()
 
@@ -37,13 +40,15 @@ public struct ServerLimits: Sendable, Hashable {
 }
 
 extension ServerLimits {
-    /// Probe-only connections beyond ``connections``, which may ask about the daemon: probes must work when nothing else does.
+    /// Probe-only connections beyond ``connections``, which may ask about the daemon: probes must work when nothing
+    /// else does.
     var probeConnections: Int { max(connections / 8, 16) }
 
     /// The most bytes that one request can ever hold: with a smaller budget in flight it would wait for ever.
     var largestBody: Int { max(chunkBytes, ChunkLimits.sealedBytes, missingIDs * SHA256Digest.byteCount) }
 
-    /// How often deadlines are looked at: four times in the shortest of them, at most once in 5 ms, at least once a second.
+    /// How often deadlines are looked at: four times in the shortest of them, at most once in 5 ms, at least once a
+    /// second.
     var tick: TimeAmount {
         min(max(TimeAmount(timeouts.shortest / 4), .milliseconds(5)), .seconds(1))
     }

@@ -1,4 +1,5 @@
-/// How long the daemon waits for its clients and its own parts: the times of ``ServerLimits``, which says what each is. Each is above zero.
+/// How long the daemon waits for its clients and its own parts: the times of ``ServerLimits``, which says what each is.
+/// Each is above zero.
 struct ServerTimeouts: Sendable, Hashable {
     var wait: Duration = .seconds(2)
     var idle: Duration = .seconds(60)
@@ -24,8 +25,8 @@ extension ServerLimits {
         set { timeouts.idle = newValue }
     }
 
-    /// How long one request may take, from its first byte until the kernel has taken the last byte of the response. A request
-    /// that is not complete by then gets 408; a response that the client does not read is cut off.
+    /// How long one request may take, from its first byte until the kernel has taken the last byte of the response. A
+    /// request that is not complete by then gets 408; a response that the client does not read is cut off.
     public var requestTime: Duration {
         get { timeouts.request }
         set { timeouts.request = newValue }

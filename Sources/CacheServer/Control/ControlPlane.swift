@@ -5,10 +5,11 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import Synchronization
 
-/// The control plane: answers requests for statistics, metrics and health. A Hummingbird router; the connections themselves belong to
-/// the chunk path, which asks it through ``ControlResponder``.
+/// The control plane: answers requests for statistics, metrics and health. A Hummingbird router; the connections
+/// themselves belong to the chunk path, which asks it through ``ControlResponder``.
 ///
-/// The dashboard at `/` becomes one more route of ``routes(_:)``; authentication for all of them becomes a middleware there.
+/// The dashboard at `/` becomes one more route of ``routes(_:)``; authentication for all of them becomes a middleware
+/// there.
 struct ControlPlane: ControlResponder {
     private let responder: RouterResponder<ControlContext>
     private let logger: Logger

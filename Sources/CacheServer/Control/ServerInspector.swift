@@ -3,7 +3,8 @@ internal import FoundationEssentials
 internal import NIOCore
 internal import Synchronization
 
-/// Reads the state of the running daemon for the control plane. Each read sums the counters of all event loops anew; none is kept.
+/// Reads the state of the running daemon for the control plane. Each read sums the counters of all event loops anew;
+/// none is kept.
 final class ServerInspector: Sendable {
     private let configuration: ServerConfiguration
     private let state: ServerState

@@ -1,7 +1,7 @@
 import NIOCore
 
-/// Tells a connection that bytes have arrived, before the parser sees them. The parser itself reports nothing of an incomplete head, so without
-/// this a slow head would look like an idle connection.
+/// Tells a connection that bytes have arrived, before the parser sees them. The parser itself reports nothing of an
+/// incomplete head, so without this a slow head would look like an idle connection.
 final class ArrivalHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer

@@ -54,7 +54,8 @@ extension ConnectionGroup {
             - services.state.probeConnections.load(ordering: .relaxed)
     }
 
-    /// Finds room for one more probe-only connection, if need be by closing the oldest one here; false if there is none.
+    /// Finds room for one more probe-only connection, if need be by closing the oldest one here; false if there is
+    /// none.
     private func admitProbe() -> Bool {
         if countProbe(upTo: limits.probeConnections) { return true }
         guard let oldest = admission.order.first(of: .probeOnly) else { return false }

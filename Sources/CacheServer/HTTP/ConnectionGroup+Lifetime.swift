@@ -44,8 +44,8 @@ extension ConnectionGroup {
 
     /// Expires connections early whose request or response makes no progress while other clients wait.
     ///
-    /// Where requests wait for the budget, one that holds some of it may stall for half of ``ServerTimeouts/wait``; where clients find no
-    /// connection, any one may stall for all of it.
+    /// Where requests wait for the budget, one that holds some of it may stall for half of ``ServerTimeouts/wait``;
+    /// where clients find no connection, any one may stall for all of it.
     private func expireStalled(_ now: NIODeadline) {
         let isWanted = queue.hasWaiters
         let isCrowded = admission.isCrowded
@@ -62,7 +62,8 @@ extension ConnectionGroup {
         admission.isCrowded = false
     }
 
-    /// Ends idle connections now and the others after the request that they have under way, at the latest when `time` is over.
+    /// Ends idle connections now and the others after the request that they have under way, at the latest when `time`
+    /// is over.
     /// - Returns: what succeeds when no connection is left.
     func stop(within time: Duration) -> EventLoopFuture<Void> {
         let promise = eventLoop.makePromise(of: Void.self)
@@ -78,8 +79,8 @@ extension ConnectionGroup {
         if connections.isEmpty { lifetime.stopped.take()?.succeed() }
     }
 
-    /// What succeeds when no thread or task works for this group any more, also not for a connection that is gone; at the latest when
-    /// `time` is over, as a disk that hangs must not keep the daemon from ending.
+    /// What succeeds when no thread or task works for this group any more, also not for a connection that is gone; at
+    /// the latest when `time` is over, as a disk that hangs must not keep the daemon from ending.
     func settle(within time: Duration) -> EventLoopFuture<Void> {
         let promise = eventLoop.makePromise(of: Void.self)
         lifetime.settled = promise

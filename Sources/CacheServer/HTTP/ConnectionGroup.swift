@@ -3,11 +3,11 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Connection group: the connections of one event loop and what they share, which is counters, the in-flight budget, deadlines and reads
-/// under way.
+/// Connection group: the connections of one event loop and what they share, which is counters, the in-flight budget,
+/// deadlines and reads under way.
 ///
-/// Confined to its event loop, so nothing here is locked. One sweep a tick looks after all deadlines: scheduling and cancelling a timer for
-/// each request costs more than serving a chunk from memory.
+/// Confined to its event loop, so nothing here is locked. One sweep a tick looks after all deadlines: scheduling and
+/// cancelling a timer for each request costs more than serving a chunk from memory.
 final class ConnectionGroup {
     /// What all groups of a daemon share.
     struct Services: Sendable {
@@ -110,7 +110,8 @@ final class ConnectionGroup {
         finishSettling()
     }
 
-    /// Lets requests go on whose turn has come. A request that is answered within this loop returns its part to the same loop.
+    /// Lets requests go on whose turn has come. A request that is answered within this loop returns its part to the
+    /// same loop.
     private func grant() {
         guard !isGranting else { return }
         isGranting = true

@@ -20,7 +20,8 @@ extension ConnectionHandler {
         return nil
     }
 
-    /// Reserves for the request unless it has done so. False if it stands in line now: then it is performed again once it has its part.
+    /// Reserves for the request unless it has done so. False if it stands in line now: then it is performed again once
+    /// it has its part.
     /// - Parameter most: what it waits for if `bytes` are not left.
     func reserve(_ bytes: Int, orWaitFor most: Int? = nil) -> Bool {
         guard let purpose = machine.missingReservation else { return true }
@@ -132,7 +133,8 @@ extension ConnectionHandler {
         }
     }
 
-    /// Answers the request with what the work for it has brought. If the client is gone meanwhile, only the budget is returned.
+    /// Answers the request with what the work for it has brought. If the client is gone meanwhile, only the budget is
+    /// returned.
     /// - Parameter writing: whether the work was to store a chunk, so that a failure of the disk means that it is full.
     private func answer<Value>(
         _ result: Result<Value, any Error>, writing: Bool = false, _ respond: (Value) -> Action?

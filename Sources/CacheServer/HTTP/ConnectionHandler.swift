@@ -2,7 +2,8 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 
-/// The channel handler of one HTTP/1 connection: tells ``ConnectionStateMachine`` what happens and carries out what it decides.
+/// The channel handler of one HTTP/1 connection: tells ``ConnectionStateMachine`` what happens and carries out what it
+/// decides.
 ///
 /// A chunk that is in memory is answered without leaving the event loop and without a copy.
 final class ConnectionHandler: ChannelDuplexHandler {

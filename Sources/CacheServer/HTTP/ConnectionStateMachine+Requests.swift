@@ -19,8 +19,8 @@ extension ConnectionStateMachine {
         }
     }
 
-    /// A read of the socket is over. The parser reports nothing until a head is complete, so bytes without a part are the beginning of a head.
-    /// (The end of the input comes without bytes.)
+    /// A read of the socket is over. The parser reports nothing until a head is complete, so bytes without a part are
+    /// the beginning of a head. (The end of the input comes without bytes.)
     mutating func readCompleted(at now: @autoclosure () -> NIODeadline) -> Action? {
         defer {
             input.hasBytes = false

@@ -1,17 +1,19 @@
 internal import NIOCore
 internal import NIOHTTP1
 
-/// What one HTTP/1 connection is to do, as a pure value: events and the time go in, an action comes out. No I/O, no channel, no clock.
+/// What one HTTP/1 connection is to do, as a pure value: events and the time go in, an action comes out. No I/O, no
+/// channel, no clock.
 ///
-/// A method that needs the time in some cases only takes it as an autoclosure, so that the chunk path does not read the clock for nothing.
+/// A method that needs the time in some cases only takes it as an autoclosure, so that the chunk path does not read the
+/// clock for nothing.
 ///
-/// Requests are taken one after the other. What is read while one is under way waits in ``ConnectionInput``, and nothing more is read from
-/// the socket until it is answered and the client has taken the answer: so a connection holds one request's bytes and what one read of the
-/// socket brought.
+/// Requests are taken one after the other. What is read while one is under way waits in ``ConnectionInput``, and
+/// nothing more is read from the socket until it is answered and the client has taken the answer: so a connection holds
+/// one request's bytes and what one read of the socket brought.
 ///
-/// ``ConnectionHandler`` carries actions out. It must ask ``next(at:)`` after the action of an event, and after each further action, until
-/// that is `nil`. The events of a request are in `ConnectionStateMachine+Requests.swift`, those of its response in
-/// `ConnectionStateMachine+Responses.swift`. Only these files change the stored properties.
+/// ``ConnectionHandler`` carries actions out. It must ask ``next(at:)`` after the action of an event, and after each
+/// further action, until that is `nil`. The events of a request are in `ConnectionStateMachine+Requests.swift`, those
+/// of its response in `ConnectionStateMachine+Responses.swift`. Only these files change the stored properties.
 struct ConnectionStateMachine {
     enum Phase: Hashable {
         /// Between two requests.
@@ -24,12 +26,14 @@ struct ConnectionStateMachine {
         case waiting
         /// The store, a thread or the control plane is busy with the request.
         case working
-        /// The response is being written. The write itself may find that the client is gone: then the connection is closed when it returns.
+        /// The response is being written. The write itself may find that the client is gone: then the connection is
+        /// closed when it returns.
         case writing
         /// The response is with the channel, but the kernel has not taken all of it: the client reads slowly.
         case flushing
-        /// The last response is written and the end of the output announced: what comes now is read and dropped, because closing a socket
-        /// that has unread input resets the connection, and the client may never see the response.
+        /// The last response is written and the end of the output announced: what comes now is read and dropped,
+        /// because closing a socket that has unread input resets the connection, and the client may never see the
+        /// response.
         case closing
         /// The end of the output has been sent; the client may read and close for a while.
         case lingering
@@ -41,9 +45,11 @@ struct ConnectionStateMachine {
     enum Action {
         /// A request has begun: the connection may not be evicted while it is under way.
         case beginRequest
-        /// A part of a head has come: whether a request will follow is open, so an idle connection counts as unproven again.
+        /// A part of a head has come: whether a request will follow is open, so an idle connection counts as unproven
+        /// again.
         case noteIncompleteHead
-        /// Reserve this much of the budget for the body that is to come; then tell ``reserved(_:)`` and ``expectBody(at:)``, or ``queued(at:)``.
+        /// Reserve this much of the budget for the body that is to come; then tell ``reserved(_:)`` and
+        /// ``expectBody(at:)``, or ``queued(at:)``.
         case reserveBody(bytes: Int)
         /// Send `100 Continue`.
         case sendContinue
@@ -51,12 +57,13 @@ struct ConnectionStateMachine {
         case countBody(bytes: Int)
         /// Carry the request out: it is complete.
         case perform(RequestPlan.Operation)
-        /// Answer with a refusal, after which the connection ends if `closing`; leave the line for the budget before if `leavesQueue`.
+        /// Answer with a refusal, after which the connection ends if `closing`; leave the line for the budget before if
+        /// `leavesQueue`.
         case refuse(Refusal, closing: Bool, leavesQueue: Bool)
         /// Send the end of the output; then tell ``outputEnded(succeeded:at:)``.
         case endOutput
-        /// The kernel has taken the last response that was written. Count the request that it answers, if any, and return its budget; then go on
-        /// as `next` says.
+        /// The kernel has taken the last response that was written. Count the request that it answers, if any, and
+        /// return its budget; then go on as `next` says.
         case finish(FinishedRequest?, next: Continuation, at: NIODeadline)
         /// Read from the socket.
         case read
@@ -202,7 +209,8 @@ extension ConnectionStateMachine {
         (request?.reservation?.bytes ?? 0) > 0 && hasStalled(since: time)
     }
 
-    /// Notes how many bytes of the response the kernel has not taken yet: fewer than before means that the client reads.
+    /// Notes how many bytes of the response the kernel has not taken yet: fewer than before means that the client
+    /// reads.
     mutating func unsent(_ bytes: Int, at now: NIODeadline) {
         guard phase == .flushing, request?.unsentBytes != bytes else { return }
         request?.unsentBytes = bytes

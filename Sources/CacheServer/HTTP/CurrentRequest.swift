@@ -16,7 +16,8 @@ struct CurrentRequest {
     var isTooLong = false
     var status = HTTPResponseStatus.ok
 
-    /// A request with a body reserves for it when the head is there, any other one for its response when it is carried out.
+    /// A request with a body reserves for it when the head is there, any other one for its response when it is carried
+    /// out.
     var purpose: InFlightBudget.Purpose { plan.hasBody ? .requestBody : .response }
 }
 

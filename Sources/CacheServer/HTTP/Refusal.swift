@@ -25,7 +25,8 @@ struct Refusal: Error, Hashable {
     }
 
     /// The answer to a client whose request the store failed.
-    /// - Parameter writing: whether the store failed to take a chunk. Then a failure of the disk is answered like a full disk, with 507.
+    /// - Parameter writing: whether the store failed to take a chunk. Then a failure of the disk is answered like a
+    ///   full disk, with 507.
     init(_ error: any Error, writing: Bool) {
         switch (error as? CacheError)?.code {
         case .overloaded, .closed, .timedOut, .conflict:

@@ -18,7 +18,8 @@ struct RequestPlan {
     let keepAlive: Bool
     /// Whether the request is HTTP/1.0, where a response must say that the connection is kept: by default it is closed.
     let isVersion10: Bool
-    /// Whether a body follows. A refusal must then end the connection, because it would have to read the whole body otherwise.
+    /// Whether a body follows. A refusal must then end the connection, because it would have to read the whole body
+    /// otherwise.
     let hasBody: Bool
     /// The length of the body, if the client has told it.
     let declaredLength: Int?
@@ -96,7 +97,8 @@ struct RequestPlan {
         if let length = fields.contentLength, length > limit { throw .tooLarge(what, limit: limit) }
     }
 
-    /// Refuses a body: RFC 9110 section 9.3.1 gives that of a GET no meaning and lets a server refuse it, as it is a way to smuggle requests.
+    /// Refuses a body: RFC 9110 section 9.3.1 gives that of a GET no meaning and lets a server refuse it, as it is a
+    /// way to smuggle requests.
     private static func checkNoBody(_ fields: RequestFields) throws(Refusal) {
         guard !fields.hasBody else { throw .badRequest("this request takes no body") }
     }

@@ -1,6 +1,7 @@
 internal import CacheChunks
 
-/// What a request target names. Targets are compared byte by byte and never percent-decoded, so a chunk has exactly one.
+/// What a request target names. Targets are compared byte by byte and never percent-decoded, so a chunk has exactly
+/// one.
 enum Route: Hashable {
     /// `/v1/chunks/{id}`
     case chunk(ChunkID)

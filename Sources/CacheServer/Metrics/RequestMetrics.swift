@@ -1,6 +1,7 @@
 internal import NIOHTTP1
 
-/// What one event loop counts: plain integers, because no other thread touches them. Readers get the sum over all event loops.
+/// What one event loop counts: plain integers, because no other thread touches them. Readers get the sum over all event
+/// loops.
 struct RequestMetrics: Sendable {
     static let methods = ["GET", "HEAD", "PUT", "POST", "other"]
     static let statusClasses = ["1xx", "2xx", "3xx", "4xx", "5xx"]

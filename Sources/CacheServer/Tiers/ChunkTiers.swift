@@ -5,7 +5,8 @@ internal import CacheStore
 internal import NIOCore
 internal import NIOPosix
 
-/// The two tiers inside L2: chunks in memory above the chunk store. Everything that blocks or hashes runs on threads of a pool.
+/// The two tiers inside L2: chunks in memory above the chunk store. Everything that blocks or hashes runs on threads of
+/// a pool.
 final class ChunkTiers: Sendable {
     let memory: MemoryTier
     let store: ChunkStore
@@ -33,7 +34,8 @@ final class ChunkTiers: Sendable {
         self.threads = threads
     }
 
-    /// Reads a chunk that is not in memory: one submission to the threads. The store has verified it, so memory may keep it.
+    /// Reads a chunk that is not in memory: one submission to the threads. The store has verified it, so memory may
+    /// keep it.
     func read(_ id: ChunkID, on eventLoop: any EventLoop) -> EventLoopFuture<Found> {
         threads.runIfActive(eventLoop: eventLoop) { [memory, store] in
             do {
@@ -46,7 +48,8 @@ final class ChunkTiers: Sendable {
         }
     }
 
-    /// The length in bytes of a chunk in the store; `nil` for a miss. The chunk itself is not read, so it is not verified.
+    /// The length in bytes of a chunk in the store; `nil` for a miss. The chunk itself is not read, so it is not
+    /// verified.
     func length(of id: ChunkID, on eventLoop: any EventLoop) -> EventLoopFuture<Int?> {
         threads.runIfActive(eventLoop: eventLoop) { [store] in
             do {
@@ -59,8 +62,8 @@ final class ChunkTiers: Sendable {
 
     /// Verifies and stores a chunk; the future succeeds after the commit that holds it.
     ///
-    /// A verified chunk is kept in memory even if the store cannot take it: later GETs can be served, and the client still learns that the
-    /// chunk is not stored.
+    /// A verified chunk is kept in memory even if the store cannot take it: later GETs can be served, and the client
+    /// still learns that the chunk is not stored.
     func put(_ id: ChunkID, _ body: ByteBuffer, on eventLoop: any EventLoop) -> EventLoopFuture<Taken> {
         eventLoop.makeFutureWithTask { [memory, store, threads] in
             let isThatChunk = try await threads.runIfActive {
@@ -76,14 +79,14 @@ final class ChunkTiers: Sendable {
         }
     }
 
-    /// Whether `bytes` are the sealed chunk of that name. Bytes that are all zero never are, whatever their hash: no sealed chunk looks like
-    /// that, but holes in files and faulty proxies do.
+    /// Whether `bytes` are the sealed chunk of that name. Bytes that are all zero never are, whatever their hash: no
+    /// sealed chunk looks like that, but holes in files and faulty proxies do.
     private static func isChunk(_ bytes: UnsafeRawBufferPointer, _ id: ChunkID) -> Bool {
         !bytes.isAllZero && ChunkID(ofSealed: bytes) == id
     }
 
-    /// Answers which of the ids in `list`, 32 bytes each, are not in the store: bit `i % 8` (the lowest is 0) of byte `i / 8` is 1
-    /// if id `i` is missing; bits beyond the last id are 0.
+    /// Answers which of the ids in `list`, 32 bytes each, are not in the store: bit `i % 8` (the lowest is 0) of byte
+    /// `i / 8` is 1 if id `i` is missing; bits beyond the last id are 0.
     func missing(_ list: ByteBuffer, on eventLoop: any EventLoop) -> EventLoopFuture<ByteBuffer> {
         threads.runIfActive(eventLoop: eventLoop) { [store] in
             let answer = try store.missing(Self.ids(in: list))

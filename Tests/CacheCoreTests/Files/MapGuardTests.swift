@@ -33,7 +33,8 @@ import Testing
     }
 
     @Test func aMappedFileIsFound() throws {
-        // A filesystem in layers may name another device in the kernel's list than the file has; this one has no layers.
+        // A filesystem in layers may name another device in the kernel's list than the file has; this one has no
+        // layers.
         let directory = try ScratchDirectory(in: "/dev/shm")
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         let file = try OpenFile.open("\(directory.path)/mapped", [.readWrite, .createNew], mode: 0o600)

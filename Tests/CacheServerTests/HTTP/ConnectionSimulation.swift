@@ -5,7 +5,8 @@ import TestSupport
 
 @testable import CacheServer
 
-/// Clients, their connections' state machines and one in-flight budget: what handlers and groups do with sockets, done with values.
+/// Clients, their connections' state machines and one in-flight budget: what handlers and groups do with sockets, done
+/// with values.
 ///
 /// It notes what must never happen as it goes, with the step at which it did.
 struct ConnectionSimulation {

@@ -51,7 +51,8 @@ package enum JSONDocument {
 
     /// The field of that name, in whatever case it is written; the name itself if there is none.
     static func field(_ name: String) -> String {
-        // Go folds the two letters that are not ASCII and have a case that is; of `K` the lower case is ASCII here, too.
+        // Go folds the two letters that are not ASCII and have a case that is; of `K` the lower case is ASCII here,
+        // too.
         let folded = name.lowercased().replacing("\u{17F}", with: "s")
         return fields[folded] ?? name
     }

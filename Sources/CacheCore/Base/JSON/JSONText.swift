@@ -1,8 +1,8 @@
 internal import FoundationEssentials
 
-/// The text of a JSON document as runtimes, which are written in Go, would take it, where the parser takes other things: a trailing comma,
-/// numbers that begin with a zero, a mark before the first byte; and the first of two members of one name, where Go takes the last. One pass
-/// without recursion, before the parser sees anything.
+/// The text of a JSON document as runtimes, which are written in Go, would take it, where the parser takes other
+/// things: a trailing comma, numbers that begin with a zero, a mark before the first byte; and the first of two members
+/// of one name, where Go takes the last. One pass without recursion, before the parser sees anything.
 struct JSONText {
     enum Fault: Error {
         /// Arrays and objects nest deeper than was allowed.
@@ -156,7 +156,8 @@ struct JSONText {
         return rest.isEmpty
     }
 
-    /// The name of a member, which the decoder will see: without escapes, and that of the field whose name it is but for its case.
+    /// The name of a member, which the decoder will see: without escapes, and that of the field whose name it is but
+    /// for its case.
     private static func name(_ text: ArraySlice<UInt8>) -> String {
         var name = String(decoding: text, as: UTF8.self)
         if text.contains(UInt8(ascii: "\\")) {

@@ -1,7 +1,8 @@
 internal import Glibc
 package import Logging
 
-/// Logs to a ``LineSink``: time, level, label, metadata, source and message in one line, and never waits for its reader.
+/// Logs to a ``LineSink``: time, level, label, metadata, source and message in one line, and never waits for its
+/// reader.
 package struct LineLogHandler: LogHandler {
     package var logLevel = Logger.Level.info
     package var metadata = Logger.Metadata()

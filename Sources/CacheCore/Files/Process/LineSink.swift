@@ -4,9 +4,10 @@ internal import NIOPosix
 
 /// Queues lines for a descriptor whose reader may be slow or gone, so that writing one never waits.
 ///
-/// One thread writes what a bounded queue holds, and it alone stands still when the pipe is full, the terminal is stopped or the disk hangs.
-/// What finds no room, or cannot be written, is dropped and counted, and the reader is told how much once it is back. The descriptor
-/// is left as it is: making it non-blocking would change it for every process that shares it.
+/// One thread writes what a bounded queue holds, and it alone stands still when the pipe is full, the terminal is
+/// stopped or the disk hangs. What finds no room, or cannot be written, is dropped and counted, and the reader is told
+/// how much once it is back. The descriptor is left as it is: making it non-blocking would change it for every process
+/// that shares it.
 package final class LineSink: Sendable {
     private struct State {
         var lines = CircularBuffer<String>()
@@ -57,7 +58,8 @@ package final class LineSink: Sendable {
         }
     }
 
-    /// Waits until all that was queued before is written or dropped, but no longer than `seconds`: at the end of the process. Blocks.
+    /// Waits until all that was queued before is written or dropped, but no longer than `seconds`: at the end of the
+    /// process. Blocks.
     package func flush(within seconds: Double) {
         guard state.withLockedValue({ $0.hasWritten }) else { return }
         thread.start()
@@ -104,7 +106,8 @@ package final class LineSink: Sendable {
                     rest = UnsafeRawBufferPointer(rebasing: rest[count...])
                 } catch .interrupted {
                 } catch .wouldBlock {
-                    // Another process that shares the descriptor made it non-blocking. If the wait fails, so does the next write.
+                    // Another process that shares the descriptor made it non-blocking. If the wait fails, so does the
+                    // next write.
                     do throws(Errno) { _ = try descriptor.isReady(for: .writing, within: -1) } catch {}
                 } catch {
                     return false

@@ -1,11 +1,13 @@
 internal import Glibc
 internal import Synchronization
 
-/// Keeps the process alive when the kernel cannot give a page of a store's mapped files: the disk fails to read it, or the file was cut off.
+/// Keeps the process alive when the kernel cannot give a page of a store's mapped files: the disk fails to read it, or
+/// the file was cut off.
 ///
-/// The kernel sends SIGBUS to the thread that touched the page, which ends the process. Here it gets zeros instead, and ``isBroken`` says
-/// so before the first of them can be read: code that reads in a map looks at it afterwards, and throws away what it has read.
-/// What was replaced stays so until the file is unmapped: an environment whose guard is broken is of no use any more.
+/// The kernel sends SIGBUS to the thread that touched the page, which ends the process. Here it gets zeros instead, and
+/// ``isBroken`` says so before the first of them can be read: code that reads in a map looks at it afterwards, and
+/// throws away what it has read. What was replaced stays so until the file is unmapped: an environment whose guard is
+/// broken is of no use any more.
 ///
 /// The handler is the process's; faults elsewhere go to the one that was there before.
 package final class MapGuard: Sendable {
@@ -43,7 +45,8 @@ package final class MapGuard: Sendable {
     private struct Slot: ~Copyable {
         let isTaken = Atomic<Bool>(false)
         let isBroken = Atomic<Bool>(false)
-        /// All faults of that thread are of this guard: it opens or closes the files, wherever they are mapped. Zero for none.
+        /// All faults of that thread are of this guard: it opens or closes the files, wherever they are mapped. Zero
+        /// for none.
         let thread = Atomic<UInt>(0)
         let data = Place()
         let lock = Place()
@@ -56,7 +59,8 @@ package final class MapGuard: Sendable {
 
     /// Stores that can be guarded at once; a process has one, tests have more.
     private static let slotCount = 64
-    /// Replaced at once: where a page cannot be read its neighbours often cannot either, and each failure may take a disk long.
+    /// Replaced at once: where a page cannot be read its neighbours often cannot either, and each failure may take a
+    /// disk long.
     private static let replacedBytes = UInt(1 << 20)
     private static let pageBytes = UInt(sysconf(Int32(_SC_PAGESIZE)))
     nonisolated(unsafe) private static let slots: UnsafeMutablePointer<Slot> = {

@@ -3,15 +3,16 @@ internal import Glibc
 
 /// Files that are mapped into the process's memory.
 package enum MappedMemory {
-    /// Lets go of the pages of a map that is shared and read-only: nothing is lost, and who reads in it faults them in again.
+    /// Lets go of the pages of a map that is shared and read-only: nothing is lost, and who reads in it faults them in
+    /// again.
     ///
     /// - Parameter start: on a page's border; the range must be mapped.
     package static func releasePages(_ start: UInt, bytes: Int) {
         madvise(UnsafeMutableRawPointer(bitPattern: start), bytes, MADV_DONTNEED)
     }
 
-    /// Where a file is mapped, found by its device and number in the kernel's list; `nil` if it is not, if the list cannot be read, or
-    /// where it names another device, as some layered file systems do.
+    /// Where a file is mapped, found by its device and number in the kernel's list; `nil` if it is not, if the list
+    /// cannot be read, or where it names another device, as some layered file systems do.
     /// - Parameter suffix: what the file's path must contain: numbers of files begin anew on each tmpfs.
     package static func region(of file: FileStatus.Identity, pathWith suffix: String) -> MapGuard.Region? {
         let device = [UInt32(gnu_dev_major(UInt(file.device))), UInt32(gnu_dev_minor(UInt(file.device)))]

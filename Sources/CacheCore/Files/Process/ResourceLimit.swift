@@ -19,7 +19,8 @@ package struct ResourceLimit: Sendable {
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// Raises the soft limit as far as the hard one lets it, but to no more than `most`; leaves it as it is if that is not allowed.
+    /// Raises the soft limit as far as the hard one lets it, but to no more than `most`; leaves it as it is if that is
+    /// not allowed.
     /// - Returns: the soft limit now; `nil` if it cannot be told.
     @discardableResult
     package func raise(to most: Int = .max) -> Int? {

@@ -4,7 +4,8 @@ internal import Glibc
 package struct SignalSet: Sendable {
     private let set: sigset_t
 
-    /// SIGINT, SIGTERM, SIGHUP and SIGQUIT, without those that the process was started to ignore (`nohup`, or a shell's background).
+    /// SIGINT, SIGTERM, SIGHUP and SIGQUIT, without those that the process was started to ignore (`nohup`, or a shell's
+    /// background).
     package init() {
         var set = sigset_t()
         sigemptyset(&set)
@@ -33,7 +34,8 @@ package struct SignalSet: Sendable {
         return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 
-    /// A peer that goes away (SIGPIPE), or a file that may not grow (SIGXFSZ), becomes an error of a write instead of the end of the process.
+    /// A peer that goes away (SIGPIPE), or a file that may not grow (SIGXFSZ), becomes an error of a write instead of
+    /// the end of the process.
     package static func ignoreFailedWrites() {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)

@@ -2,7 +2,8 @@
 package struct ExpansionLimit: Sendable {
     /// Bytes of all that comes out.
     let bytes: Int
-    /// Bytes that come out for each byte that goes in, blocks of zeros left out, once there are more than `floor` of them.
+    /// Bytes that come out for each byte that goes in, blocks of zeros left out, once there are more than `floor` of
+    /// them.
     let factor: Int
     let floor: Int
     /// The largest window that a zstd stream may ask for.

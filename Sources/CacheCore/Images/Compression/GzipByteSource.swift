@@ -2,7 +2,8 @@ internal import CISAL
 internal import CacheBase
 package import CacheFiles
 
-/// Uncompressed bytes of a gzip stream (RFC 1952), by ISA-L: any number of members, each with its checksum and length checked.
+/// Uncompressed bytes of a gzip stream (RFC 1952), by ISA-L: any number of members, each with its checksum and length
+/// checked.
 ///
 /// Zeros behind the last member are padding; anything else there is an error. Holds 350 KiB.
 package final class GzipByteSource: ByteSource {

@@ -1,6 +1,7 @@
 internal import CacheFiles
 
-/// The compressed bytes that a decompressor works through: a fixed buffer that is filled again from its source when it is used up.
+/// The compressed bytes that a decompressor works through: a fixed buffer that is filled again from its source when it
+/// is used up.
 struct InputBuffer: ~Copyable {
     private let storage: UnsafeMutableRawBufferPointer
     private let source: any ByteSource

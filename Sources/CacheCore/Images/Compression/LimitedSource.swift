@@ -1,7 +1,8 @@
 internal import CacheBase
 package import CacheFiles
 
-/// Stops a source that yields more than a layer may have, or more than came out of so few bytes honestly: a decompression bomb.
+/// Stops a source that yields more than a layer may have, or more than came out of so few bytes honestly: a
+/// decompression bomb.
 package final class LimitedSource: ByteSource {
     private static let block = 4096
 

@@ -1,11 +1,13 @@
 internal import CacheFiles
 internal import CacheLayers
 
-/// The directories of a tree that is being written, confined to its root: whatever an image says, none of them lies outside.
+/// The directories of a tree that is being written, confined to its root: whatever an image says, none of them lies
+/// outside.
 ///
-/// A directory is opened by its one name below its parent, which is open, and never through a symbolic link. That is what `openat2(2)` calls
-/// RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS; a step at a time needs no path of any length, and no kernel that has the call. The last 16 that
-/// were used stay open, so that a file in one of them costs one call. For one thread.
+/// A directory is opened by its one name below its parent, which is open, and never through a symbolic link. That is
+/// what `openat2(2)` calls RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS; a step at a time needs no path of any length, and
+/// no kernel that has the call. The last 16 that were used stay open, so that a file in one of them costs one call. For
+/// one thread.
 final class ConfinedDirectories {
     private static let capacity = 16
 
@@ -23,7 +25,8 @@ final class ConfinedDirectories {
     /// The directory that `node` is in. It was made before.
     func parent(of node: Int) throws -> OpenFile { try directory(tree.parent(of: node)) }
 
-    /// A directory, opened one name after the other from the nearest one that is open: however deep it is, few descriptors are in use.
+    /// A directory, opened one name after the other from the nearest one that is open: however deep it is, few
+    /// descriptors are in use.
     func directory(_ node: Int) throws -> OpenFile {
         if node == 0 { return root }
         if let last = open.last, last.node == node { return last.file }

@@ -1,7 +1,8 @@
 internal import CacheFiles
 internal import CacheLayers
 
-/// The owner and mode that a new file gets from the system: a call to set them is needed only where the image says otherwise.
+/// The owner and mode that a new file gets from the system: a call to set them is needed only where the image says
+/// otherwise.
 struct CreationRights: Sendable {
     /// The owner of a new file.
     let userID: UInt32

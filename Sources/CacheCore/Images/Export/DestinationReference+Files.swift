@@ -9,8 +9,8 @@ extension DestinationReference {
         }
     }
 
-    /// Whether it is where the process's standard output goes, so that nothing else may be written there. A device does not count: a
-    /// terminal or /dev/null takes both.
+    /// Whether it is where the process's standard output goes, so that nothing else may be written there. A device does
+    /// not count: a terminal or /dev/null takes both.
     package var isStandardOutput: Bool {
         do throws(Errno) {
             let output = try Descriptor.standardOutput.status()
@@ -21,8 +21,8 @@ extension DestinationReference {
         }
     }
 
-    /// The same destination by the name of the file that links lead to: a new file takes the place of the one that has its name, and that
-    /// must not be a link such as /dev/stdout.
+    /// The same destination by the name of the file that links lead to: a new file takes the place of the one that has
+    /// its name, and that must not be a link such as /dev/stdout.
     package func followingLinks() throws -> DestinationReference {
         if let status = FileStatus.find(path), status.kind != .regular { return self }
         let path = try SymbolicLink.resolve(path)

@@ -4,10 +4,11 @@ internal import NIOConcurrencyHelpers
 
 /// `dir:DIR`: a directory that is empty or does not exist, and will hold the files of an image.
 ///
-/// A new directory is filled under another name and gets its own when it is complete. An existing one may be a mount point, which cannot be
-/// replaced: a directory inside of it is filled, and what is in there moves up at the end. Killed before that, a pull leaves nothing that
-/// is in the way of the next one; killed while it moves up and sets modes and times, it leaves a directory that is not empty.
-/// One that is abandoned or let go of without ``commit(_:)`` leaves nothing behind. Everything here blocks.
+/// A new directory is filled under another name and gets its own when it is complete. An existing one may be a mount
+/// point, which cannot be replaced: a directory inside of it is filled, and what is in there moves up at the end.
+/// Killed before that, a pull leaves nothing that is in the way of the next one; killed while it moves up and sets
+/// modes and times, it leaves a directory that is not empty. One that is abandoned or let go of without ``commit(_:)``
+/// leaves nothing behind. Everything here blocks.
 package final class DirectoryDestination: Sendable {
     private struct State {
         /// The names that were moved up into `existing`.
@@ -21,7 +22,8 @@ package final class DirectoryDestination: Sendable {
     private let existing: OpenFile?
     private let state = NIOLockedValueBox(State())
 
-    /// Checks that the directory can be written, and makes one to fill. What a pull to the same place left when it was killed is removed.
+    /// Checks that the directory can be written, and makes one to fill. What a pull to the same place left when it was
+    /// killed is removed.
     /// - Throws: ``CacheError`` `.invalidInput` or `.io` that says what is in the way.
     package init(_ path: String) throws {
         self.path = path

@@ -3,11 +3,11 @@ public import CacheCrypto
 public import CacheFiles
 public import NIOCore
 
-/// Where a pull writes the bytes of an image's layers to, one after the other, lowest first, then ``finish(configuration:)``. (The files in
-/// them are another matter: ``DirectoryDestination``.)
+/// Where a pull writes the bytes of an image's layers to, one after the other, lowest first, then
+/// ``finish(configuration:)``. (The files in them are another matter: ``DirectoryDestination``.)
 ///
-/// Everything here blocks; one thread uses it. Nothing appears under the destination's name before `finish`; a destination that is let go of
-/// without it leaves nothing behind.
+/// Everything here blocks; one thread uses it. Nothing appears under the destination's name before `finish`; a
+/// destination that is let go of without it leaves nothing behind.
 public final class ImageDestination {
     private let writer: any ImageWriter
     private var layers: [SHA256Digest] = []
@@ -16,8 +16,8 @@ public final class ImageDestination {
 
     private init(_ writer: any ImageWriter) { self.writer = writer }
 
-    /// Checks that the destination can be written, and prepares it. Overwrites a file; a directory must be empty, absent or a layout.
-    /// What a pull to the same destination left when it was killed is removed.
+    /// Checks that the destination can be written, and prepares it. Overwrites a file; a directory must be empty,
+    /// absent or a layout. What a pull to the same destination left when it was killed is removed.
     /// - Throws: ``CacheError`` `.invalidInput` or `.io` that says what is in the way.
     public static func open(
         _ reference: DestinationReference, limits: ImportLimits = ImportLimits()
@@ -41,7 +41,8 @@ public final class ImageDestination {
     ///   - isFile: a raw file and not a tar; only `file:` takes one, and takes nothing else.
     ///   - diffID: SHA-256 that the bytes must have.
     ///   - source: uncompressed bytes.
-    /// - Throws: ``CacheError`` `.corrupt` where the bytes are not what `diffID` says, and what the source or the disk throws.
+    /// - Throws: ``CacheError`` `.corrupt` where the bytes are not what `diffID` says, and what the source or the disk
+    ///   throws.
     public func writeLayer(index: Int, isFile: Bool = false, diffID: SHA256Digest, source: any ByteSource) throws {
         precondition(index == layers.count, "layers are written in order")
         if isFile != writer.takesFile {
@@ -61,7 +62,8 @@ public final class ImageDestination {
 
     /// Puts the finished image under its name.
     ///
-    /// - Parameter configuration: as it was pushed; where there was none and the destination needs one, a minimal one is made.
+    /// - Parameter configuration: as it was pushed; where there was none and the destination needs one, a minimal one
+    ///   is made.
     /// - Returns: what could not be written with the rights at hand, one line each; usually empty.
     public func finish(configuration: ByteBuffer?) throws -> [String] {
         try takeOpen()

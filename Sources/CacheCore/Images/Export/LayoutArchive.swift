@@ -3,7 +3,8 @@ internal import CacheCrypto
 internal import CacheFiles
 internal import CacheLayers
 
-/// An OCI layout as a tar: blobs in the order in which they come, each header written when the size of its blob is known.
+/// An OCI layout as a tar: blobs in the order in which they come, each header written when the size of its blob is
+/// known.
 final class LayoutArchive: LayoutSink {
     private let path: String
     private let archive: NewFile

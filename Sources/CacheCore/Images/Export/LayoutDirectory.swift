@@ -113,7 +113,8 @@ final class LayoutDirectory: LayoutSink {
         finished = true
     }
 
-    /// The index as it is, with what it says of images that we know nothing about, and `manifest` in the place of its tag.
+    /// The index as it is, with what it says of images that we know nothing about, and `manifest` in the place of its
+    /// tag.
     private func mergedIndex(_ manifest: OCIDescriptor) throws -> JSONValue {
         var index =
             try Self.index(of: root, limits: limits) ?? [
@@ -177,8 +178,8 @@ final class LayoutDirectory: LayoutSink {
     }
 
     deinit {
-        // Complete blobs of a pull that failed stay in a layout that existed; one that is all ours goes, unless others are at work in it or
-        // have finished their image.
+        // Complete blobs of a pull that failed stay in a layout that existed; one that is all ours goes, unless others
+        // are at work in it or have finished their image.
         guard !finished, wasEmpty, Self.lock(root, .exclusive), Self.lock(blobs, .exclusive), hasNoImage else { return }
         try? root.removeContents()
         if wasMade { Self.removeDirectory(path) }

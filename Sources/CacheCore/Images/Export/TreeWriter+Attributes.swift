@@ -2,8 +2,8 @@ internal import CacheBase
 internal import CacheFiles
 internal import CacheLayers
 
-// Owner, extended attributes, mode and time of files, in this order: a change of owner takes set-id bits and capabilities away, and any
-// change but the last would change the time.
+// Owner, extended attributes, mode and time of files, in this order: a change of owner takes set-id bits and
+// capabilities away, and any change but the last would change the time.
 extension TreeWriter {
     /// Gives an open file or directory all that the image says of it.
     /// - Parameters:

@@ -60,7 +60,8 @@ extension TreeWriter {
 
     // MARK: One file
 
-    /// Makes an empty file, with its final mode if the umask allows that and no attribute is to be set, which a read-only file would refuse.
+    /// Makes an empty file, with its final mode if the umask allows that and no attribute is to be set, which a
+    /// read-only file would refuse.
     func create(_ node: Int, _ inode: ImageTree.Inode, in parent: OpenFile) throws -> NewInode {
         let isPlain = inode.mode & ~UInt16(rights.mode) == 0 && !inode.hasAttributes
         let mode = isPlain ? UInt32(inode.mode) : 0o600
@@ -106,7 +107,8 @@ extension TreeWriter {
 
     private static let block = 4096
 
-    /// The parts of `bytes`, which belong at `offset` of a file, that are no blocks of zeros: what was sparse before it became a tar is again.
+    /// The parts of `bytes`, which belong at `offset` of a file, that are no blocks of zeros: what was sparse before it
+    /// became a tar is again.
     private static func forEachNonZero(
         of bytes: UnsafeRawBufferPointer, at offset: Int, _ body: (Range<Int>) throws -> Void
     ) rethrows {
@@ -125,7 +127,8 @@ extension TreeWriter {
 
 /// A file that has just been made, open for writing until this value goes.
 ///
-/// It owns its descriptor itself, unlike everything else: an ``OpenFile`` for each would be an object for each file of an image.
+/// It owns its descriptor itself, unlike everything else: an ``OpenFile`` for each would be an object for each file of
+/// an image.
 struct NewInode: ~Copyable, Sendable {
     let descriptor: Descriptor
     /// The mode that it has, if that is what it is to have.

@@ -5,8 +5,9 @@ internal import CacheLayers
 extension TreeWriter {
     /// Gives directories their owners, modes and times, those inside another first, as a mode may lock us out.
     ///
-    /// - Parameter moveUp: called when only the root and what stands directly in it is left, to move all that is in the root to another
-    ///   directory, which it returns; that then gets what the image says of its root, if it says anything and if it is ours.
+    /// - Parameter moveUp: called when only the root and what stands directly in it is left, to move all that is in the
+    ///   root to another directory, which it returns; that then gets what the image says of its root, if it says
+    ///   anything and if it is ours.
     package func finishDirectories(moveUp: (() throws -> OpenFile)? = nil) throws {
         try withDirectories { directories in
             for node in (1..<max(tree.count, 1)).reversed() where tree.parent(of: node) != 0 {

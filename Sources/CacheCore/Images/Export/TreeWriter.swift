@@ -4,12 +4,13 @@ package import CacheLayers
 internal import NIOConcurrencyHelpers
 internal import Synchronization
 
-/// Writes an ``ImageTree`` into an empty directory: first the directories, then everything else in any order and by several threads at once,
-/// then hard links, and at last the owners, modes and times of the directories.
+/// Writes an ``ImageTree`` into an empty directory: first the directories, then everything else in any order and by
+/// several threads at once, then hard links, and at last the owners, modes and times of the directories.
 ///
-/// Whatever an image says, nothing outside of that directory is touched: every name is new, and made below the descriptor of a
-/// directory that was made here (``ConfinedDirectories``); no symbolic link is ever followed. Descriptors in use: 16 directories for each
-/// thread, and the files that lie in several chunks of which some have come.
+/// Whatever an image says, nothing outside of that directory is touched: every name is new, and made below the
+/// descriptor of a directory that was made here (``ConfinedDirectories``); no symbolic link is ever followed.
+/// Descriptors in use: 16 directories for each thread, and the files that lie in several chunks of which some have
+/// come.
 package final class TreeWriter: Sendable {
     let tree: ImageTree
     let plan: ContentPlan
@@ -23,7 +24,8 @@ package final class TreeWriter: Sendable {
 
     /// Open directories that go from thread to thread.
     ///
-    /// `@unchecked Sendable`: they are taken out of the list before they are used and put back afterwards, so no two threads have the same ones.
+    /// `@unchecked Sendable`: they are taken out of the list before they are used and put back afterwards, so no two
+    /// threads have the same ones.
     private struct Idle: @unchecked Sendable {
         let directories: ConfinedDirectories
     }
@@ -75,7 +77,8 @@ package final class TreeWriter: Sendable {
         }
     }
 
-    /// Makes what has no bytes in a data region: empty files, files of nothing but holes, symbolic links, devices and pipes.
+    /// Makes what has no bytes in a data region: empty files, files of nothing but holes, symbolic links, devices and
+    /// pipes.
     package func makeEmptyOnes(_ nodes: Range<Int>) throws {
         try checkCancelled()
         try withDirectories { directories in

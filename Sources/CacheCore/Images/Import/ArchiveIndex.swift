@@ -5,8 +5,9 @@ internal import CacheLayers
 
 /// Where the members of an OCI or docker archive lie in its tar, so that each can be read without the others.
 ///
-/// One pass over the headers; file contents are skipped, not read. Members may come in any order; the last of one name counts, as with
-/// `tar -x`. A member takes the same memory whatever its name and, if it is sparse, its map are: about 100 bytes.
+/// One pass over the headers; file contents are skipped, not read. Members may come in any order; the last of one name
+/// counts, as with `tar -x`. A member takes the same memory whatever its name and, if it is sparse, its map are: about
+/// 100 bytes.
 package struct ArchiveIndex: Sendable {
     private enum Member: Sendable {
         case file(offset: Int, size: Int)
@@ -70,7 +71,8 @@ package struct ArchiveIndex: Sendable {
             pieces: FilePiece.consecutive(segments.map { (start: Int($0.offset), length: Int($0.length)) }))
     }
 
-    /// `path` as seen from a directory, without `.`, `..` and slashes too many; at the root, `..` leads nowhere. As runtimes read names.
+    /// `path` as seen from a directory, without `.`, `..` and slashes too many; at the root, `..` leads nowhere. As
+    /// runtimes read names.
     private static func parts(
         _ path: [UInt8], from directory: some Sequence<ArraySlice<UInt8>>
     ) -> [ArraySlice<UInt8>] {

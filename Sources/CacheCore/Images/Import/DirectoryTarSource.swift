@@ -4,8 +4,8 @@ internal import CacheLayers
 
 /// A directory tree as a tar: the same bytes for the same tree, its names in byte order.
 ///
-/// It never follows a symbolic link and never leaves the tree. Sockets are left out; labels that belong to the host are too.
-/// A file that changes while it is read is an error: its bytes would be a mixture of the old and the new contents.
+/// It never follows a symbolic link and never leaves the tree. Sockets are left out; labels that belong to the host are
+/// too. A file that changes while it is read is an error: its bytes would be a mixture of the old and the new contents.
 final class DirectoryTarSource: ByteSource {
     /// Extended attributes that the host gives to files, and that make no sense on another one.
     private static let hostAttributes = ["security.selinux", "security.ima", "security.evm"]

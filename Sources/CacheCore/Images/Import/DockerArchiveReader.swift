@@ -4,7 +4,8 @@ internal import CacheFiles
 internal import CacheManifests
 internal import NIOCore
 
-/// Reads one image of what `docker save` writes: `manifest.json`, which names a configuration and layers by their path in the archive.
+/// Reads one image of what `docker save` writes: `manifest.json`, which names a configuration and layers by their path
+/// in the archive.
 struct DockerArchiveReader {
     let files: LayoutFiles
     let limits: ImportLimits
@@ -125,7 +126,8 @@ struct DockerArchiveReader {
         return ImageSource(origin: .dockerArchive, configuration: ByteBuffer(bytes: bytes), layers: layers)
     }
 
-    /// The digest that a configuration's path holds (`<digest>.json`, or `blobs/sha256/<digest>` since docker 25), if it does.
+    /// The digest that a configuration's path holds (`<digest>.json`, or `blobs/sha256/<digest>` since docker 25), if
+    /// it does.
     private static func digest(in path: String) -> SHA256Digest? {
         guard let last = path.split(separator: "/").last else { return nil }
         return SHA256Digest(hex: last.hasSuffix(".json") ? last.dropLast(5) : last)

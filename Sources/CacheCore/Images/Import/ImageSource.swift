@@ -5,7 +5,8 @@ public import NIOCore
 
 /// What a push reads: layers, and what an image's configuration says about running it.
 public struct ImageSource: Sendable {
-    /// The OCI or docker configuration, byte for byte, so that its digest survives; `nil` for what is no image (tar, ZIP, directory, file).
+    /// The OCI or docker configuration, byte for byte, so that its digest survives; `nil` for what is no image (tar,
+    /// ZIP, directory, file).
     public let configuration: ByteBuffer?
     /// Lowest first.
     public let layers: [LayerSource]
@@ -24,9 +25,10 @@ public struct ImageSource: Sendable {
     /// - Parameters:
     ///   - reference: what to read.
     ///   - limits: beyond which input is refused.
-    ///   - note: told about what cannot be part of an image and is left out, such as a socket in a directory; called on the thread that reads.
-    /// - Throws: ``CacheError``: `.missing` where a file or tag does not exist, `.corrupt` where a document is not what its digest says,
-    ///   `.invalidInput`, `.limitExceeded` or `.unsupported` where one cannot be used.
+    ///   - note: told about what cannot be part of an image and is left out, such as a socket in a directory; called on
+    ///     the thread that reads.
+    /// - Throws: ``CacheError``: `.missing` where a file or tag does not exist, `.corrupt` where a document is not what
+    ///   its digest says, `.invalidInput`, `.limitExceeded` or `.unsupported` where one cannot be used.
     public static func open(
         _ reference: SourceReference, limits: ImportLimits = ImportLimits(),
         note: @escaping @Sendable (String) -> Void = { _ in }

@@ -3,19 +3,20 @@ public import CacheLayers
 
 /// How much of what comes from outside an import accepts before it gives up.
 ///
-/// Every limit is there to bound time, memory or disk under hostile input; no honest image that we know of comes near one. ``Limit`` has
-/// their names, and what each is for.
+/// Every limit is there to bound time, memory or disk under hostile input; no honest image that we know of comes near
+/// one. ``Limit`` has their names, and what each is for.
 public struct ImportLimits: Sendable {
     /// What one layer may have, wherever it is read.
     public var layer = LayerLimits()
-    /// Bytes that come out of a decompressor for each byte that goes in, blocks of zeros left out, once there are more than
-    /// ``expansionFloor`` of them. They cost the time to hash and pack them, about a second for a gigabyte, and zeros only half of that
-    /// and no room anywhere. Deflate reaches 1,032 at most; honest files that fall to less (logs of one line, erased flash) exist, so
-    /// what deflate can do passes, and so does what takes seconds.
+    /// Bytes that come out of a decompressor for each byte that goes in, blocks of zeros left out, once there are more
+    /// than ``expansionFloor`` of them. They cost the time to hash and pack them, about a second for a gigabyte, and
+    /// zeros only half of that and no room anywhere. Deflate reaches 1,032 at most; honest files that fall to less
+    /// (logs of one line, erased flash) exist, so what deflate can do passes, and so does what takes seconds.
     public var expansionFactor = 1100
     /// Up to this many bytes that are not in blocks of zeros, no expansion is suspicious.
     public var expansionFloor = 4 << 30
-    /// The largest window that a zstd stream may ask for, which is what a decoder must hold; `zstd --ultra` without `--long` stays within it.
+    /// The largest window that a zstd stream may ask for, which is what a decoder must hold; `zstd --ultra` without
+    /// `--long` stays within it.
     public var zstdWindow = 128 << 20
     /// Bytes of one JSON document: index, manifest, configuration.
     public var documentBytes = 8 << 20
@@ -27,9 +28,11 @@ public struct ImportLimits: Sendable {
     public var indexEntries = 4096
     /// Members of the outer tar of an OCI or docker archive.
     public var archiveMembers = 65_536
-    /// Bytes of a ZIP's directory. libarchive holds it in memory, some 250 bytes an entry; an entry takes 46 bytes of the file at least.
+    /// Bytes of a ZIP's directory. libarchive holds it in memory, some 250 bytes an entry; an entry takes 46 bytes of
+    /// the file at least.
     public var zipDirectoryBytes = 32 << 20
-    /// Directories inside one another. As many as a path of 4,096 bytes, the most that the kernel takes at once, can have.
+    /// Directories inside one another. As many as a path of 4,096 bytes, the most that the kernel takes at once, can
+    /// have.
     public var directoryDepth = 2048
     /// Entries of one directory in a tree, whose names are sorted in memory.
     public var directoryEntries = 4 << 20

@@ -38,9 +38,11 @@ public struct LayerSource: Sendable {
     /// The uncompressed bytes from the start. Blocks, here and in each read; the result belongs to one thread.
     ///
     /// A layer can be opened again, and by several threads at once, unless it comes from a pipe.
-    /// - Throws: ``CacheError``: here or while reading; `.corrupt` at the latest at the end where a blob is not what its digest says.
+    /// - Throws: ``CacheError``: here or while reading; `.corrupt` at the latest at the end where a blob is not what
+    ///   its digest says.
     public func open() throws -> any ByteSource { try opener(false) }
 
-    /// As ``open()``, for a reader that hashes all bytes itself and compares with ``diffID``: what that proves is not checked twice.
+    /// As ``open()``, for a reader that hashes all bytes itself and compares with ``diffID``: what that proves is not
+    /// checked twice.
     package func openToCompare() throws -> any ByteSource { try opener(true) }
 }

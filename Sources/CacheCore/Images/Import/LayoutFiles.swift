@@ -3,8 +3,9 @@ package import CacheFiles
 
 /// The files of an OCI layout or docker archive, by their path in it: a directory, or members of a tar.
 ///
-/// A path comes from JSON that is not trusted, and can name nothing outside. In a directory it may lead through symbolic links, as
-/// build tools write them that keep blobs elsewhere: what is read is what its digest says, wherever it lies.
+/// A path comes from JSON that is not trusted, and can name nothing outside. In a directory it may lead through
+/// symbolic links, as build tools write them that keep blobs elsewhere: what is read is what its digest says, wherever
+/// it lies.
 package enum LayoutFiles: Sendable {
     case directory(OpenFile)
     case archive(ArchiveIndex, name: String)
@@ -13,7 +14,8 @@ package enum LayoutFiles: Sendable {
         .directory(try OpenFile.open(path, .directory))
     }
 
-    /// Indexes an archive; one that is compressed is first unpacked into a nameless temporary file, as there is no seeking in it.
+    /// Indexes an archive; one that is compressed is first unpacked into a nameless temporary file, as there is no
+    /// seeking in it.
     package static func archive(_ path: String, limits: ImportLimits) throws -> LayoutFiles {
         let range = try OpenFile.open(path, .nonBlocking).wholeRange()
         var magic = [UInt8](repeating: 0, count: CompressionFormat.magicLength)

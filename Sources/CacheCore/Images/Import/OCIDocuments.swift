@@ -1,9 +1,11 @@
 internal import CacheBase
 internal import CacheCrypto
 
-// The parts of the OCI image specification 1.1 (and of docker's manifest schema 2, which it grew from) that an import or export touches.
+// The parts of the OCI image specification 1.1 (and of docker's manifest schema 2, which it grew from) that an import
+// or export touches.
 //
-// Most of these documents are written by Go, which writes what is empty as `null`, or not at all, and reads all three alike: so does this.
+// Most of these documents are written by Go, which writes what is empty as `null`, or not at all, and reads all three
+// alike: so does this.
 
 enum OCIMediaType {
     static let index = "application/vnd.oci.image.index.v1+json"
@@ -55,7 +57,8 @@ struct OCIDescriptor: Codable {
     }
 
     /// The digest as a value.
-    /// - Throws: ``CacheError`` for an algorithm other than `sha256`, or what is no digest, so that it never becomes part of a path.
+    /// - Throws: ``CacheError`` for an algorithm other than `sha256`, or what is no digest, so that it never becomes
+    ///   part of a path.
     func sha256(in name: String) throws -> SHA256Digest {
         guard digest.hasPrefix("sha256:"), let value = SHA256Digest(hex: digest.dropFirst(7)) else {
             throw CacheError(.invalidInput, "\(name) names '\(digest)', which is not a sha256 digest")
@@ -81,7 +84,8 @@ struct OCIDocument: Decodable {
     var config: OCIDescriptor?
     var layers: [OCIDescriptor]?
 
-    /// - Throws: ``CacheError``: `.unsupported` for what is neither, `.invalidInput` for what two readers could take for both.
+    /// - Throws: ``CacheError``: `.unsupported` for what is neither, `.invalidInput` for what two readers could take
+    ///   for both.
     func kind(_ descriptor: OCIDescriptor, name: String) throws -> Kind {
         let types = [descriptor.mediaType.nonEmpty, mediaType.nonEmpty].compactMap { $0 }
         let kinds = Set(types.compactMap(Self.kind))

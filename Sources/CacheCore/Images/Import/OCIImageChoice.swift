@@ -1,7 +1,7 @@
 internal import CacheBase
 
-/// Which image of an index it is: the only one, or the only one for this machine. Several that fit are an error that lists them, as any of
-/// them could be meant.
+/// Which image of an index it is: the only one, or the only one for this machine. Several that fit are an error that
+/// lists them, as any of them could be meant.
 struct OCIImageChoice {
     struct Candidate {
         let descriptor: OCIDescriptor
@@ -50,7 +50,8 @@ struct OCIImageChoice {
         throw ambiguous(candidates, "images and none for this machine")
     }
 
-    /// The platform by the configuration; an empty one, which fits no machine, for what is no image or is not in the layout.
+    /// The platform by the configuration; an empty one, which fits no machine, for what is no image or is not in the
+    /// layout.
     private func configured(_ descriptor: OCIDescriptor) throws -> OCIPlatform {
         do {
             return try platform(descriptor)

@@ -208,7 +208,8 @@ struct OCIImageReader {
 }
 
 extension OCIDescriptor {
-    /// A layer that its publisher does not allow to be kept with the image (a "foreign" layer): it is not in the layout.
+    /// A layer that its publisher does not allow to be kept with the image (a "foreign" layer): it is not in the
+    /// layout.
     fileprivate var isForeign: Bool {
         mediaType.map { $0.contains(".nondistributable.") || $0.contains(".foreign.") } ?? false
     }

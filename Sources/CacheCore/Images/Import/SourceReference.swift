@@ -3,11 +3,13 @@ public import CacheCrypto
 
 /// What a push reads, written as `skopeo` writes it: `oci:DIR:TAG`, `tar:FILE`, ...
 public enum SourceReference: Sendable, Equatable {
-    /// An OCI image layout in a directory; `tag` and `digest`, of a manifest or an index, may be absent where the layout holds one image.
+    /// An OCI image layout in a directory; `tag` and `digest`, of a manifest or an index, may be absent where the
+    /// layout holds one image.
     case ociLayout(directory: String, tag: String?, digest: SHA256Digest? = nil)
     /// The same in a tar, plain or compressed.
     case ociArchive(file: String, tag: String?, digest: SHA256Digest? = nil)
-    /// What `docker save` writes; `reference` and `digest`, of the configuration, may be absent where it holds one image.
+    /// What `docker save` writes; `reference` and `digest`, of the configuration, may be absent where it holds one
+    /// image.
     case dockerArchive(file: String, reference: String?, digest: SHA256Digest? = nil)
     /// One layer: a tar, plain or compressed with gzip or zstd.
     case tar(file: String)

@@ -30,7 +30,8 @@ final class VerifiedBlob: ByteSource {
 
 /// A layer that comes out of a ``VerifiedBlob``.
 ///
-/// Damage shows first where the decompressor stumbles over it; the blob's own digest is the better message, so the rest is read for it.
+/// Damage shows first where the decompressor stumbles over it; the blob's own digest is the better message, so the rest
+/// is read for it.
 final class VerifiedLayer: ByteSource {
     private let blob: VerifiedBlob
     private let layer: any ByteSource

@@ -1,8 +1,8 @@
 internal import CacheBase
 internal import CacheFiles
 
-/// A ZIP's directory, which says what its entries are called: the headers before their contents may say something else, and what a
-/// listing shows is what counts. (PKWARE APPNOTE 6.3.10, 4.3.12.)
+/// A ZIP's directory, which says what its entries are called: the headers before their contents may say something else,
+/// and what a listing shows is what counts. (PKWARE APPNOTE 6.3.10, 4.3.12.)
 struct ZipDirectory {
     /// One entry, as the directory describes it.
     struct Entry {
@@ -119,7 +119,8 @@ struct ZipDirectory {
 
     private func hash(_ position: Int) throws -> Int { try path(position).0.hashValue }
 
-    /// The name, kept inside: parts that would lead out of the archive, or to where it already is, are left out, as `unzip` and Python do.
+    /// The name, kept inside: parts that would lead out of the archive, or to where it already is, are left out, as
+    /// `unzip` and Python do.
     private func path(_ position: Int) throws -> (FileName, isDirectory: Bool) {
         var name = rawName(position).prefix { $0 != 0 }
         // Made by DOS or Windows, and with no other separator.

@@ -12,7 +12,8 @@ struct ZipEndRecord {
     private let isExact: Bool
     /// Where the record ends, and a comment begins.
     let end: Int
-    /// Where the directory lies: right before this record, or where it says. They differ where something was put before the ZIP.
+    /// Where the directory lies: right before this record, or where it says. They differ where something was put before
+    /// the ZIP.
     let directoryPlaces: [Int]
     let directoryBytes: Int
 

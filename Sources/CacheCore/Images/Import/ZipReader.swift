@@ -10,7 +10,8 @@ final class ZipReader {
     let name: String
     private let archive: OpaquePointer
     private let context: Context
-    // Names are converted to the thread's character set: one that holds every name must be set whenever libarchive sees one.
+    // Names are converted to the thread's character set: one that holds every name must be set whenever libarchive sees
+    // one.
     private let utf8: locale_t?
     private(set) var current: OpaquePointer?
 
@@ -101,15 +102,16 @@ final class ZipReader {
             return nil
         }
         current = entry
-        // A warning tells of fields that contradict one another, and then the entry is not trusted; or of a name that cannot be converted,
-        // which does no harm, as names are taken from the ZIP's directory.
+        // A warning tells of fields that contradict one another, and then the entry is not trusted; or of a name that
+        // cannot be converted, which does no harm, as names are taken from the ZIP's directory.
         if status == ARCHIVE_OK || status == ARCHIVE_WARN && isAboutEncoding { return entry }
         current = nil
         try check(status)
         return entry
     }
 
-    /// Whether the warning is about a name's encoding. Only libarchive's text tells: its code is the one of contradictory fields, too.
+    /// Whether the warning is about a name's encoding. Only libarchive's text tells: its code is the one of
+    /// contradictory fields, too.
     private var isAboutEncoding: Bool {
         guard let message = archive_error_string(archive) else { return false }
         return String(cString: message).contains("be converted from")

@@ -7,7 +7,8 @@ internal import CacheLayers
 ///
 /// Their names are those of the ZIP's directory, kept inside; what one of them is and holds, libarchive finds out.
 ///
-/// Times without a time zone, which is all that plain DOS fields have, are taken in the zone of this process (`TZ`), as `unzip` does.
+/// Times without a time zone, which is all that plain DOS fields have, are taken in the zone of this process (`TZ`), as
+/// `unzip` does.
 final class ZipTarSource: ByteSource {
     private let reader: ZipReader
     private let limits: ImportLimits

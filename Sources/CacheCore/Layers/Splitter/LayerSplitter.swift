@@ -4,8 +4,8 @@ public import CacheFiles
 
 /// Turns the bytes of a layer into the plaintext chunks of its data region, skeleton and entry table.
 ///
-/// It pulls from its source no more than the next chunk needs, on the thread of the caller, and holds less than 4 MiB whatever the size
-/// of the layer. Beside SHA-256 of the source it costs about one copy of its bytes.
+/// It pulls from its source no more than the next chunk needs, on the thread of the caller, and holds less than 4 MiB
+/// whatever the size of the layer. Beside SHA-256 of the source it costs about one copy of its bytes.
 public final class LayerSplitter {
     private let input: SplitterInput
     private let kind: LayerKind
@@ -33,7 +33,8 @@ public final class LayerSplitter {
     /// The next complete chunk, or `nil` after the last one. Blocks in the source's `read`.
     ///
     /// Chunks of one stream may come out of order, each slot once.
-    /// - Throws: ``CacheError``, `invalidInput` for what is no tar, `limitExceeded`, or what the source throws; every later call too.
+    /// - Throws: ``CacheError``, `invalidInput` for what is no tar, `limitExceeded`, or what the source throws; every
+    ///   later call too.
     public func next() throws -> PlainChunk? {
         if let failure { throw failure }
         do {

@@ -2,14 +2,17 @@ internal import CacheBase
 internal import CacheChunks
 internal import NIOCore
 
-/// `packing 1` (``LayerManifest/packingVersion``): where contents go in the data region, and the chunks that come of it.
+/// `packing 1` (``LayerManifest/packingVersion``): where contents go in the data region, and the chunks that come of
+/// it.
 ///
-/// A content of 512 KiB or more gets slots of its own. Smaller ones share a slot, each beginning at a 4 KiB block. Such a pack ends after
-/// a content that says so itself (one in eight, by the hash of its first 4 KiB) once the pack holds 64 KiB, or before one that does not fit:
-/// so where packs end depends on contents, not on positions, and a change stays local. Packs stay open across big contents.
+/// A content of 512 KiB or more gets slots of its own. Smaller ones share a slot, each beginning at a 4 KiB block. Such
+/// a pack ends after a content that says so itself (one in eight, by the hash of its first 4 KiB) once the pack holds
+/// 64 KiB, or before one that does not fit: so where packs end depends on contents, not on positions, and a change
+/// stays local. Packs stay open across big contents.
 ///
-/// Compiled Python files have packs of their own: they hold the time of their source, so that two installations of one package differ in all
-/// of them, and would spoil the packs of all that does not differ. It also keeps what a program reads away from what it does not.
+/// Compiled Python files have packs of their own: they hold the time of their source, so that two installations of one
+/// package differ in all of them, and would spoil the packs of all that does not differ. It also keeps what a program
+/// reads away from what it does not.
 ///
 /// Memory: the open packs and one chunk of a big content.
 package struct RegionPlacer {

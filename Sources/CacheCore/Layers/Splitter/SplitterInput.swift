@@ -2,7 +2,8 @@ internal import CacheBase
 internal import CacheCrypto
 internal import CacheFiles
 
-/// The source of a layer as the splitter reads it: hashed and counted as it comes, peeked into, and copied straight into chunks.
+/// The source of a layer as the splitter reads it: hashed and counted as it comes, peeked into, and copied straight
+/// into chunks.
 final class SplitterInput {
     private let source: any ByteSource
     private let limit: UInt64
@@ -28,7 +29,8 @@ final class SplitterInput {
     /// The position of the next byte in the layer.
     var offset: UInt64 { pulled - UInt64(end - start) }
 
-    /// The next `count` bytes without taking them; fewer only at the end. They stay valid until the next call of any method but `skip`.
+    /// The next `count` bytes without taking them; fewer only at the end. They stay valid until the next call of any
+    /// method but `skip`.
     func peek(_ count: Int) throws -> UnsafeRawBufferPointer {
         if end - start < count, !hasEnded {
             buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[start..<end]))

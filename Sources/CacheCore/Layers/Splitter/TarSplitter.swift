@@ -24,7 +24,8 @@ struct TarSplitter {
         reader = TarReader(limits: limits)
     }
 
-    /// Goes on by one block, one piece of a content, or one piece of what follows the end; `false` at the end of the source.
+    /// Goes on by one block, one piece of a content, or one piece of what follows the end; `false` at the end of the
+    /// source.
     mutating func step(_ input: SplitterInput, _ output: inout LayerWriter) throws -> Bool {
         switch state {
         case .blocks: return try block(input, &output)

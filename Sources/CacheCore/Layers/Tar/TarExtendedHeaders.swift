@@ -2,9 +2,9 @@ internal import CacheBase
 
 /// What the extended headers before an entry say about it, and how that and its own header become an entry.
 ///
-/// As with Go's reader, and GNU's where both agree: of several pax headers (`x`) the last one counts alone; a long name (`L`, `K`) goes before
-/// pax records, the name of a sparse file before both. What a global header (`g`) says is ignored, as container runtimes do, and it also
-/// takes back what came before it.
+/// As with Go's reader, and GNU's where both agree: of several pax headers (`x`) the last one counts alone; a long name
+/// (`L`, `K`) goes before pax records, the name of a sparse file before both. What a global header (`g`) says is
+/// ignored, as container runtimes do, and it also takes back what came before it.
 struct TarExtendedHeaders {
     private var pax = TarPaxRecords()
     private var longPath: [UInt8]?
@@ -85,8 +85,8 @@ struct TarExtendedHeaders {
         return entry
     }
 
-    /// GNU tar's kinds, with unknown ones as files, as POSIX wants it. (Runtimes refuse what is neither a file of type 0 or NUL nor one of 1 to 6,
-    /// but not every tar is an image's.)
+    /// GNU tar's kinds, with unknown ones as files, as POSIX wants it. (Runtimes refuse what is neither a file of type
+    /// 0 or NUL nor one of 1 to 6, but not every tar is an image's.)
     private static func kind(_ type: UInt8, _ path: [UInt8]) -> LayerEntry.Kind? {
         switch type {
         case UInt8(ascii: "1"): .hardLink
@@ -103,8 +103,9 @@ struct TarExtendedHeaders {
         }
     }
 
-    /// Bytes of content after `header`. The types 1 to 6 have none whatever their size says: a hard link that repeats the size of its file is the
-    /// usual case. (So has a directory of the time before ustar; that of GNU's incremental archives, type D, has its list of names.)
+    /// Bytes of content after `header`. The types 1 to 6 have none whatever their size says: a hard link that repeats
+    /// the size of its file is the usual case. (So has a directory of the time before ustar; that of GNU's incremental
+    /// archives, type D, has its list of names.)
     func storedSize(_ header: TarHeader, _ numbers: TarHeader.Numbers, _ kind: LayerEntry.Kind?) throws -> UInt64 {
         switch kind {
         case .file, nil: break

@@ -1,7 +1,9 @@
-/// One header block of a tar, in any of the dialects v7, ustar, GNU and star, understood as Go's `archive/tar` does and so the runtimes.
+/// One header block of a tar, in any of the dialects v7, ustar, GNU and star, understood as Go's `archive/tar` does and
+/// so the runtimes.
 struct TarHeader {
     private enum Dialect {
-        /// Whatever has no magic that is known, `ustar 00` for one: only the fields up to the link's target mean anything.
+        /// Whatever has no magic that is known, `ustar 00` for one: only the fields up to the link's target mean
+        /// anything.
         case v7
         /// A prefix of the path, and device numbers.
         case ustar
@@ -11,7 +13,8 @@ struct TarHeader {
         case gnu
     }
 
-    /// The numbers of a header. One that is malformed makes it malformed, also where the entry's kind has no use for it.
+    /// The numbers of a header. One that is malformed makes it malformed, also where the entry's kind has no use for
+    /// it.
     struct Numbers {
         let mode: Int64
         let uid: Int64
@@ -33,7 +36,8 @@ struct TarHeader {
         dialect = Self.dialect(of: block)
     }
 
-    /// Whether a block of 512 bytes passes for a header: its bytes add up, taken as unsigned or, as some old programs did, as signed.
+    /// Whether a block of 512 bytes passes for a header: its bytes add up, taken as unsigned or, as some old programs
+    /// did, as signed.
     private static func hasValidChecksum(_ block: UnsafeRawBufferPointer) -> Bool {
         if TarBlock.hasUsualChecksum(block) { return true }
         guard let stored = try? TarNumber.octal(block[field: 148, 8]) else { return false }
@@ -73,7 +77,8 @@ struct TarHeader {
         case .ustar: return block[field: 345, 155].untilNUL
         case .star: return block[field: 345, 131].untilNUL
         case .gnu:
-            // Go wrote a prefix into GNU headers until 1.8, and reads it where it can be no time (golang.org/issue/12594).
+            // Go wrote a prefix into GNU headers until 1.8, and reads it where it can be no time
+            // (golang.org/issue/12594).
             let prefix = block[field: 345, 155].untilNUL
             let isTime = prefix.isEmpty || ((try? gnuTimes()) != nil)
             return isTime || prefix.contains { $0 >= 0x80 } ? UnsafeRawBufferPointer(rebasing: block[..<0]) : prefix

@@ -1,10 +1,11 @@
 package import CacheFiles
 
-/// Encodes the header of one member of a tar that is made here: POSIX ustar, with a pax header where ustar has no room. The fields are what
-/// the header says; ``encoded()`` gives its bytes.
+/// Encodes the header of one member of a tar that is made here: POSIX ustar, with a pax header where ustar has no room.
+/// The fields are what the header says; ``encoded()`` gives its bytes.
 ///
-/// The bytes depend on the fields alone, and so do the chunks that are made of them: not on a version, a locale or a clock. A number too
-/// large for octal digits is written in base 256, as GNU tar does and all readers understand. (POSIX.1-2017, pax, "ustar Interchange Format".)
+/// The bytes depend on the fields alone, and so do the chunks that are made of them: not on a version, a locale or a
+/// clock. A number too large for octal digits is written in base 256, as GNU tar does and all readers understand.
+/// (POSIX.1-2017, pax, "ustar Interchange Format".)
 package struct TarHeaderEncoder {
     package enum Kind: UInt8 {
         case file = 0x30

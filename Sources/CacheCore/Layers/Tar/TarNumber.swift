@@ -9,8 +9,8 @@ enum TarNumber {
         return try octal(field)
     }
 
-    /// Octal digits with any number of blanks and NULs around them; nothing at all is 0. What follows on the digits and a NUL is not looked at,
-    /// but nothing else may, as Go's reader has it.
+    /// Octal digits with any number of blanks and NULs around them; nothing at all is 0. What follows on the digits and
+    /// a NUL is not looked at, but nothing else may, as Go's reader has it.
     static func octal(_ field: UnsafeRawBufferPointer) throws -> Int64 {
         var end = field.count
         while end > 0, isFiller(field[end - 1]) { end -= 1 }
@@ -49,8 +49,9 @@ enum TarNumber {
     /// Linux's "overflow" user and group, which stands for a number that it cannot represent.
     private static let overflowOwner: UInt32 = 65534
 
-    /// User and group numbers have 32 bits; negative ones are those of systems that count them as signed. One beyond that is no reason to
-    /// refuse a layer, whose bytes are kept whatever they say; it must not become another's, or root's, by losing its upper bits.
+    /// User and group numbers have 32 bits; negative ones are those of systems that count them as signed. One beyond
+    /// that is no reason to refuse a layer, whose bytes are kept whatever they say; it must not become another's, or
+    /// root's, by losing its upper bits.
     static func owner(_ value: Int64) -> UInt32 { (try? identifier(value, "")) ?? overflowOwner }
 
     /// A device number.

@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// What the pax records of one extended header say about an entry: POSIX's keywords, extended attributes as star and libarchive write
-/// them, GNU's sparse files. An empty value leaves what the entry's header says.
+/// What the pax records of one extended header say about an entry: POSIX's keywords, extended attributes as star and
+/// libarchive write them, GNU's sparse files. An empty value leaves what the entry's header says.
 struct TarPaxRecords {
     struct Time {
         var seconds: Int64
@@ -29,7 +29,8 @@ struct TarPaxRecords {
         try Self.forEach(payload) { try apply($0, $1) }
     }
 
-    /// Hands the records of `payload`, of the form `length keyword=value\n`, to `body`; nothing may follow on the last one.
+    /// Hands the records of `payload`, of the form `length keyword=value\n`, to `body`; nothing may follow on the last
+    /// one.
     static func forEach(
         _ payload: UnsafeRawBufferPointer,
         _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void
@@ -79,8 +80,8 @@ struct TarPaxRecords {
             } else if key.starts(with: "SCHILY.xattr.".utf8), key.count > 13 {
                 try set([UInt8](key[13...]), [UInt8](value))
             } else if key.starts(with: "LIBARCHIVE.xattr.".utf8), key.count > 17 {
-                // libarchive writes star's form too, which has the attribute unchanged and is what others read; so what is malformed here
-                // is no reason to refuse a layer.
+                // libarchive writes star's form too, which has the attribute unchanged and is what others read; so what
+                // is malformed here is no reason to refuse a layer.
                 guard let name = TarEscapes.decodePercent(UnsafeRawBufferPointer(rebasing: key[17...])),
                     !name.contains(0), !xattrs.contains(where: { $0.name == name }),
                     let value = TarEscapes.decodeBase64(value)

@@ -4,7 +4,8 @@ internal import CacheBase
 struct TarEntry {
     /// The path as the archive has it, also of what is no entry.
     let path: [UInt8]
-    /// `nil` for what is no file of any kind, such as a volume label. The content's place in the data region is not known here.
+    /// `nil` for what is no file of any kind, such as a volume label. The content's place in the data region is not
+    /// known here.
     var entry: LayerEntry?
     /// Bytes of content that follow, without what fills their last block.
     let stored: UInt64
@@ -12,10 +13,11 @@ struct TarEntry {
 
 /// The parser of tars, block by block, without I/O. It is the only one: all code that reads a tar uses it.
 ///
-/// Hand it each block of 512 bytes but those of contents: after a ``Step/entry(_:_:)``, pass over the content and what fills its last block.
-/// It takes what Go's `archive/tar` takes, and so the container runtimes, and means the same by it, with these differences: kinds that only
-/// GNU tar knows are entries, too; an archive that ends within a block has been cut, also in what fills the last block of a content, where Go
-/// says nothing and GNU tar does; numbers of owners and devices must be such.
+/// Hand it each block of 512 bytes but those of contents: after a ``Step/entry(_:_:)``, pass over the content and what
+/// fills its last block. It takes what Go's `archive/tar` takes, and so the container runtimes, and means the same by
+/// it, with these differences: kinds that only GNU tar knows are entries, too; an archive that ends within a block has
+/// been cut, also in what fills the last block of a content, where Go says nothing and GNU tar does; numbers of owners
+/// and devices must be such.
 struct TarReader {
     enum Step {
         /// The block is a part of the description of the entry to come.
@@ -46,7 +48,8 @@ struct TarReader {
 
     private var state = State.header
     private var headers: TarExtendedHeaders
-    /// The last entry, and whether it had a size that means nothing: content there is a likely reason why no header follows.
+    /// The last entry, and whether it had a size that means nothing: content there is a likely reason why no header
+    /// follows.
     private var last: (path: [UInt8], ignoresSize: Bool)?
 
     init(limits: LayerLimits) { headers = TarExtendedHeaders(limits: limits) }
@@ -169,8 +172,9 @@ struct TarReader {
 
     // MARK: Ends
 
-    /// Checks an end that is marked by zeros: nothing, or another block of them, must follow on the first one. What comes after is no part of
-    /// the archive, whatever it is. One block of zeros between entries is where others stop, in silence, or give up.
+    /// Checks an end that is marked by zeros: nothing, or another block of them, must follow on the first one. What
+    /// comes after is no part of the archive, whatever it is. One block of zeros between entries is where others stop,
+    /// in silence, or give up.
     /// - Parameters:
     ///   - following: up to 512 bytes that follow on the first block of zeros.
     ///   - offset: where that is.
@@ -184,8 +188,8 @@ struct TarReader {
         }
     }
 
-    /// Checks an end without a mark, which is where an entry could begin and nowhere else. (One that follows on an extended header is taken, as
-    /// it is by GNU tar and Go.)
+    /// Checks an end without a mark, which is where an entry could begin and nowhere else. (One that follows on an
+    /// extended header is taken, as it is by GNU tar and Go.)
     /// - Parameter rest: the bytes that are left, fewer than 512.
     func checkEnd(unmarked rest: UnsafeRawBufferPointer, at offset: UInt64) throws {
         switch state {

@@ -23,7 +23,8 @@ struct TarSparseMap {
     }
 }
 
-/// Reads the map that format 1.0 puts before the data: decimal numbers, one a line, their count first, filled up to a block.
+/// Reads the map that format 1.0 puts before the data: decimal numbers, one a line, their count first, filled up to a
+/// block.
 struct TarSparseText {
     private var numbers: [UInt64] = []
     private var line: [UInt8] = []

@@ -1,4 +1,5 @@
-/// The pax records by which GNU tar describes a sparse file, in its formats 0.0, 0.1 and 1.0, as Go's reader takes them.
+/// The pax records by which GNU tar describes a sparse file, in its formats 0.0, 0.1 and 1.0, as Go's reader takes
+/// them.
 struct TarSparseRecords {
     enum Format {
         /// 0.0 and 0.1: the map is in the records.
@@ -18,8 +19,8 @@ struct TarSparseRecords {
     private var pieces: [UInt8] = []
     private var pieceCount = 0
 
-    /// `nil` if the entry is no sparse file, or one of an unknown version: then it is the file that its header says, its map a part of
-    /// the content.
+    /// `nil` if the entry is no sparse file, or one of an unknown version: then it is the file that its header says,
+    /// its map a part of the content.
     var format: Format? {
         switch (major, minor) {
         case ([0x31], [0x30]): return .mapInData

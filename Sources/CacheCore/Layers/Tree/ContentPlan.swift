@@ -1,7 +1,7 @@
 package import CacheBase
 
-/// Which chunks of the layers hold bytes of which files of a tree, so that writing the files opens each chunk once, in order, and no chunk that
-/// no file needs any more.
+/// Which chunks of the layers hold bytes of which files of a tree, so that writing the files opens each chunk once, in
+/// order, and no chunk that no file needs any more.
 package struct ContentPlan: Sendable {
     /// A chunk, and the files that have bytes in it.
     package struct Chunk: Sendable {
@@ -29,7 +29,8 @@ package struct ContentPlan: Sendable {
     package let chunks: [Chunk]
 
     /// - Parameter slots: how many chunks the data region of each layer has.
-    /// - Throws: `.corrupt` for files that share bytes, or whose bytes lie outside of their layer's data region: no writer makes such tables.
+    /// - Throws: `.corrupt` for files that share bytes, or whose bytes lie outside of their layer's data region: no
+    ///   writer makes such tables.
     package init(_ tree: ImageTree, slots: [Int]) throws(CacheError) {
         var files: [UInt32] = []
         for (number, inode) in tree.inodes.enumerated() where inode.linkCount > 0 && inode.content != nil {

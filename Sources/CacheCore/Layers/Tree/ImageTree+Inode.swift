@@ -2,7 +2,8 @@ extension ImageTree {
     /// A file, directory, link or device of the tree, which one or more names stand for. 72 bytes.
     package struct Inode: Sendable {
         // In an order that leaves few gaps.
-        /// The stored bytes of a file in its layer's data region: all of them, or the segments of a sparse one; `nil` if there are none.
+        /// The stored bytes of a file in its layer's data region: all of them, or the segments of a sparse one; `nil`
+        /// if there are none.
         package var content: DataRun?
         /// Never `.hardLink`: that is another name of something.
         package var kind: LayerEntry.Kind
@@ -17,8 +18,9 @@ extension ImageTree {
         package var linkCount: UInt32 = 0
         /// Bytes of a file as its readers see it.
         package var size: UInt64 = 0
-        /// The first of two numbers whose meaning depends on the kind: a directory's index in ``ImageTree/directories``, the offset of a symbolic
-        /// link's target in ``ImageTree/text``, the index of a sparse file's first segment, a device's major number.
+        /// The first of two numbers whose meaning depends on the kind: a directory's index in
+        /// ``ImageTree/directories``, the offset of a symbolic link's target in ``ImageTree/text``, the index of a
+        /// sparse file's first segment, a device's major number.
         var first: UInt32 = 0
         /// The second: the length of a target, the number of segments, a device's minor number.
         var second: UInt32 = 0

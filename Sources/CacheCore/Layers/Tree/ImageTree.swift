@@ -2,11 +2,12 @@ package import CacheFiles
 
 /// The files of an image: the entry tables of its layers, applied over one another.
 ///
-/// It says what each path is, which names are one file, and where that file's bytes are; it holds no bytes itself, reads and asks nothing,
-/// and is the same for the same tables. Made by ``ImageTreeBuilder``.
+/// It says what each path is, which names are one file, and where that file's bytes are; it holds no bytes itself,
+/// reads and asks nothing, and is the same for the same tables. Made by ``ImageTreeBuilder``.
 ///
-/// A *node* is a name in a directory; an *inode* is what one or more names stand for. Nodes are numbered by level: the root is 0, those of a
-/// directory follow one another in byte order of their names, and a directory comes before all that is in it. About 120 bytes a file.
+/// A *node* is a name in a directory; an *inode* is what one or more names stand for. Nodes are numbered by level: the
+/// root is 0, those of a directory follow one another in byte order of their names, and a directory comes before all
+/// that is in it. About 120 bytes a file.
 package struct ImageTree: Sendable {
     struct Node {
         let parent: UInt32
@@ -87,7 +88,8 @@ package struct ImageTree: Sendable {
 
     package subscript(inode number: Int) -> Inode { inodes[number] }
 
-    /// The node by which an inode is made when a tree is written; its other names are links to that one. `nil` if no name is left.
+    /// The node by which an inode is made when a tree is written; its other names are links to that one. `nil` if no
+    /// name is left.
     package func firstNode(of inode: Int) -> Int? {
         let node = firstNodes[inode]
         return node == Self.none ? nil : Int(node)
@@ -125,8 +127,8 @@ package struct ImageTree: Sendable {
         return list
     }
 
-    /// The stretches of a sparse file that `stored` (a range of its stored bytes, from 0 on) is made of: where each begins among the stored
-    /// bytes and in the file, and its length.
+    /// The stretches of a sparse file that `stored` (a range of its stored bytes, from 0 on) is made of: where each
+    /// begins among the stored bytes and in the file, and its length.
     package func forEachStretch(
         of inode: Inode, in stored: Range<UInt64>,
         _ body: (_ stored: UInt64, _ offset: UInt64, _ count: UInt64) throws -> Void

@@ -1,6 +1,7 @@
 internal import CacheBase
 
-// Path resolution, as the kernel does it for a process of the container: symbolic links are followed, `/` and `..` never lead out of the root.
+// Path resolution, as the kernel does it for a process of the container: symbolic links are followed, `/` and `..`
+// never lead out of the root.
 extension ImageTreeBuilder {
     /// The directory that `entry` belongs in; missing ones are made.
     mutating func parent(of entry: LayerEntry) throws(CacheError) -> UInt32 {
@@ -49,7 +50,8 @@ extension ImageTreeBuilder {
         return inode == ImageTree.none ? nil : inode
     }
 
-    /// Resolves `parents` from the root, as far as they lead. What is missing is taken by its text, so that `gone/..` is where it began.
+    /// Resolves `parents` from the root, as far as they lead. What is missing is taken by its text, so that `gone/..`
+    /// is where it began.
     private mutating func resolve(_ parents: ArraySlice<Range<Int>>, for entry: LayerEntry) throws(CacheError) {
         resolution.begin(parents)
         var linksLeft = ImageTreeLimits.linksFollowed

@@ -1,16 +1,19 @@
 package import CacheBase
 
-/// Applies the entries of an image's layers, lowest layer first, in the order of each layer's archive, and makes an ``ImageTree`` of them.
+/// Applies the entries of an image's layers, lowest layer first, in the order of each layer's archive, and makes an
+/// ``ImageTree`` of them.
 ///
 /// It does what `umoci unpack` does on a disk (and containerd and Docker, where these agree), without a disk:
 ///
-/// - An entry takes the place of what has its path, with all that is in it; a directory over a directory changes its attributes alone, all
-///   of them: what an upper entry does not state is gone.
-/// - Missing directories above an entry are made: mode 0755, root's, the time zero. One that is a symbolic link is followed, inside the
-///   root; anything else that is no directory gives way to one, as in an overlay filesystem.
-/// - `.wh.NAME` removes NAME, `.wh..wh..opq` all of its directory, wherever in the layer they stand: what lower layers have put there, not
-///   what this one has. Other names that begin with `.wh..wh.` are a union filesystem's bookkeeping.
-/// - A hard link is another name of what its target means at that moment, be it a symbolic link; what its header says besides does not count.
+/// - An entry takes the place of what has its path, with all that is in it; a directory over a directory changes its
+///   attributes alone, all of them: what an upper entry does not state is gone.
+/// - Missing directories above an entry are made: mode 0755, root's, the time zero. One that is a symbolic link is
+///   followed, inside the root; anything else that is no directory gives way to one, as in an overlay filesystem.
+/// - `.wh.NAME` removes NAME, `.wh..wh..opq` all of its directory, wherever in the layer they stand: what lower layers
+///   have put there, not what this one has. Other names that begin with `.wh..wh.` are a union filesystem's
+///   bookkeeping.
+/// - A hard link is another name of what its target means at that moment, be it a symbolic link; what its header says
+///   besides does not count.
 ///
 /// For one thread. Time and memory are bounded by the number of entries and the bytes of their names.
 package struct ImageTreeBuilder {
@@ -39,7 +42,8 @@ package struct ImageTreeBuilder {
 
     /// - Parameters:
     ///   - count: how many entries there will be, so that the tables need not grow; not to be trusted, and not trusted.
-    ///   - whiteouts: names that begin with `.wh.` remove entries of lower layers, as in images; otherwise they are files like others.
+    ///   - whiteouts: names that begin with `.wh.` remove entries of lower layers, as in images; otherwise they are
+    ///     files like others.
     package init(expecting count: Int = 0, whiteouts: Bool, limits: ImageTreeLimits = ImageTreeLimits()) {
         self.limits = limits
         self.whiteouts = whiteouts
@@ -63,7 +67,8 @@ package struct ImageTreeBuilder {
     }
 
     /// Applies the next entry of the layer.
-    /// - Throws: ``CacheError`` `.invalidInput` that names layer and entry, for what no runtime unpacks; `.limitExceeded`.
+    /// - Throws: ``CacheError`` `.invalidInput` that names layer and entry, for what no runtime unpacks;
+    ///   `.limitExceeded`.
     package mutating func apply(_ entry: LayerEntry) throws(CacheError) {
         precondition(!layerNames.isEmpty, "an entry belongs to a layer")
         entryCount += 1

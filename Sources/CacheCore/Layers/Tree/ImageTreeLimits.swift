@@ -18,6 +18,7 @@ package struct ImageTreeLimits: Sendable {
     /// The longest name and value of an extended attribute that Linux takes (XATTR_NAME_MAX, XATTR_SIZE_MAX).
     static let attributeNameBytes = 255
     static let attributeValueBytes = 65_536
-    /// Names looked up behind symbolic links, beside 64 for each entry: links to links to long paths cost time and no bytes.
+    /// Names looked up behind symbolic links, beside 64 for each entry: links to links to long paths cost time and no
+    /// bytes.
     static let linkedNames = 1 << 20
 }

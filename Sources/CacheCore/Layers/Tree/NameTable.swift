@@ -1,6 +1,7 @@
 internal import Glibc
 
-/// The names of a tree that is being built, found by directory and name: 24 bytes and the name for each, no object of its own.
+/// The names of a tree that is being built, found by directory and name: 24 bytes and the name for each, no object of
+/// its own.
 ///
 /// A name that is removed stays in the table, as one that stands for nothing, and is used again when it comes back.
 struct NameTable {

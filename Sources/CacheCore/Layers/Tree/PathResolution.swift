@@ -18,7 +18,8 @@ struct PathResolution {
     var pending: [Step] = []
     /// The directory of the entry before, by the text of its path; `nil` where that text may lead elsewhere now.
     var lastParent: (path: [UInt8], directory: UInt32)?
-    /// Names behind symbolic links that may still be looked up, in all paths together (``ImageTreeLimits/linkedNames``).
+    /// Names behind symbolic links that may still be looked up, in all paths together
+    /// (``ImageTreeLimits/linkedNames``).
     var linkedNamesLeft = ImageTreeLimits.linkedNames
 
     /// Begins with the names of another path.

@@ -16,7 +16,8 @@ extension Keyring {
 
     /// Reads a keyring file. Blocks; at most 1 MiB.
     ///
-    /// - Throws: `.missing` if there is none, `.key` if others than its owner may read it, `.invalidInput` or `.unsupported` for its content.
+    /// - Throws: `.missing` if there is none, `.key` if others than its owner may read it, `.invalidInput` or
+    ///   `.unsupported` for its content.
     public init(contentsOf path: String) throws {
         guard let (keyring, _) = try Self.read(path) else {
             throw CacheError(
@@ -28,7 +29,8 @@ extension Keyring {
     /// Makes a new master key for `tenant` and adds it to the keyring file, which is made if there is none. Blocks.
     ///
     /// The file is replaced in one step and durable on return. Two processes that add at the same time both succeed.
-    /// - Throws: `.conflict` if the tenant has a key already, which is never overwritten, or the file's deployment key is not as asked for.
+    /// - Throws: `.conflict` if the tenant has a key already, which is never overwritten, or the file's deployment key
+    ///   is not as asked for.
     public static func add(_ tenant: TenantName, toFile path: String, deployment: Deployment = .create) throws {
         let copied: DeploymentKey? =
             switch deployment {

@@ -3,20 +3,20 @@ internal import CacheFiles
 
 /// Checks the index of a store before LMDB sees it. LMDB trusts its pages and crashes, or worse, on damaged ones.
 ///
-/// The walk reads with `pread` into memory of its own, loads nothing outside a page, follows each page once, and computes only with
-/// numbers that were checked: no content can crash it, so it needs no process of its own. It reads the index only, about
-/// 1/2,000 of the file. The extents are checked by their chunks' names when they are read, the headers before them when they
-/// are deleted (``OverflowHeader``), and pages that are free may hold anything.
+/// The walk reads with `pread` into memory of its own, loads nothing outside a page, follows each page once, and
+/// computes only with numbers that were checked: no content can crash it, so it needs no process of its own. It reads
+/// the index only, about 1/2,000 of the file. The extents are checked by their chunks' names when they are read, the
+/// headers before them when they are deleted (``OverflowHeader``), and pages that are free may hold anything.
 ///
-/// The value holds what the entries of the tables add up to. The pages (``IndexPages``) belong to ``run(_:layout:mapBytes:)``, which
-/// lends them to one walk after the other.
+/// The value holds what the entries of the tables add up to. The pages (``IndexPages``) belong to
+/// ``run(_:layout:mapBytes:)``, which lends them to one walk after the other.
 struct IndexCheck {
     private let layout: StoreLayout
     private let meta: MetaPage
     private var state: StoreState?
     private var found: StoreState
-    // Extents and queue places that the chunk records call for, and those that are in the tables, as sums of hashes: equal sums mean equal sets,
-    // in constant memory.
+    // Extents and queue places that the chunk records call for, and those that are in the tables, as sums of hashes:
+    // equal sums mean equal sets, in constant memory.
     private var expectedExtents = EntrySum()
     private var extents = EntrySum()
     private var expectedPlaces = EntrySum()

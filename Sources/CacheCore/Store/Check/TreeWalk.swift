@@ -95,7 +95,8 @@ struct TreeWalk {
         }
     }
 
-    /// The nodes of a page must fill the room from `upper` to its end, one after the other: LMDB moves them by their sizes.
+    /// The nodes of a page must fill the room from `upper` to its end, one after the other: LMDB moves them by their
+    /// sizes.
     private func checkTiling(_ page: PageBytes, _ count: Int, _ upper: Int, _ isLeaf: Bool) throws(IndexDamage) {
         try withUnsafeTemporaryAllocation(of: UInt16.self, capacity: StoreLayout.pageBytes / 2) {
             (sizes) throws(IndexDamage) in

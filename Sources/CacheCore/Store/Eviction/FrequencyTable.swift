@@ -1,11 +1,12 @@
 internal import CacheChunks
 internal import Synchronization
 
-/// How often chunks were read since the store's records last took note, for all chunks in bounded memory and without locks.
+/// How often chunks were read since the store's records last took note, for all chunks in bounded memory and without
+/// locks.
 ///
 /// One slot serves all chunks whose hash falls on it; a collision makes one of them look a little warmer, nothing else.
-/// A slot holds the time of the last read that counted (30 bits, seconds) and the count (2 bits). A read within `interval` of the
-/// last one that counted, or of the put, does not count: repeated reads of one image start are one.
+/// A slot holds the time of the last read that counted (30 bits, seconds) and the count (2 bits). A read within
+/// `interval` of the last one that counted, or of the put, does not count: repeated reads of one image start are one.
 ///
 /// `@unchecked Sendable`: the memory is allocated once, freed by `deinit`, and holds atomics only.
 final class FrequencyTable: @unchecked Sendable {

@@ -1,8 +1,9 @@
 package import CacheChunks
 internal import CacheCrypto
 
-/// Fingerprints of the chunks that were evicted last from the small queue, in bounded memory: a table of buckets whose entries
-/// carry the count of insertions at their time, as the S3-FIFO paper proposes, so that old ones need no removal.
+/// Fingerprints of the chunks that were evicted last from the small queue, in bounded memory: a table of buckets whose
+/// entries carry the count of insertions at their time, as the S3-FIFO paper proposes, so that old ones need no
+/// removal.
 struct GhostSet: Sendable {
     private static let ways = 4
 

@@ -1,10 +1,12 @@
 package import CacheChunks
 
-/// S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): new chunks go through a small queue; only
-/// those that are read again in time reach the main queue. A scan passes through the small queue and leaves the main one alone.
+/// S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): new chunks go through a small
+/// queue; only those that are read again in time reach the main queue. A scan passes through the small queue and leaves
+/// the main one alone.
 ///
-/// It decides and holds no queue. The queues are the owner's, oldest chunk first: those of the store are in LMDB, so that all processes that
-/// share a store see the same ones, those of ``MemoryCache`` in memory. It keeps the ghosts: which chunks were evicted last.
+/// It decides and holds no queue. The queues are the owner's, oldest chunk first: those of the store are in LMDB, so
+/// that all processes that share a store see the same ones, those of ``MemoryCache`` in memory. It keeps the ghosts:
+/// which chunks were evicted last.
 package struct S3FIFO: Sendable {
     /// Reads of a chunk are counted up to here.
     package static let maximumFrequency: UInt8 = 3
@@ -31,7 +33,8 @@ package struct S3FIFO: Sendable {
         return occupancy.smallBytes >= total / Self.smallDivisor ? .small : .main
     }
 
-    /// What becomes of the oldest chunk of `queue`, which was read `frequency` times (at most ``maximumFrequency``) since it was last kept.
+    /// What becomes of the oldest chunk of `queue`, which was read `frequency` times (at most ``maximumFrequency``)
+    /// since it was last kept.
     package mutating func judge(
         _ id: ChunkID, in queue: StoreQueue, frequency: UInt8, _ occupancy: QueueOccupancy
     ) -> EvictionVerdict {

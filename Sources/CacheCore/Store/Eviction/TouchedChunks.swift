@@ -3,7 +3,8 @@ internal import NIOConcurrencyHelpers
 
 /// The names of chunks whose reads were counted in memory and are to be written to their records (a dirty list).
 ///
-/// Bounded: the reads of a chunk that does not fit stay in the ``FrequencyTable`` alone, which evictions of this process ask as well.
+/// Bounded: the reads of a chunk that does not fit stay in the ``FrequencyTable`` alone, which evictions of this
+/// process ask as well.
 final class TouchedChunks: Sendable {
     private static let maximumCount = 1 << 16
     private let ids = NIOLockedValueBox<[ChunkID]>([])

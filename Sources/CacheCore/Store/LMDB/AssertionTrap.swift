@@ -2,12 +2,12 @@ internal import CLMDB
 internal import CacheFiles
 internal import NIOConcurrencyHelpers
 
-/// LMDB's assertion callback, which keeps a failed assertion from ending the process. LMDB asserts that its pages agree with each other in the
-/// middle of a change.
+/// LMDB's assertion callback, which keeps a failed assertion from ending the process. LMDB asserts that its pages agree
+/// with each other in the middle of a change.
 ///
-/// LMDB calls `abort` as soon as the callback returns, so it never returns: it aborts the transaction, which releases the write lock for other
-/// processes, tells the store's session, and parks the thread for good. That costs one stack. The environment can be closed, since that
-/// thread never touches it again.
+/// LMDB calls `abort` as soon as the callback returns, so it never returns: it aborts the transaction, which releases
+/// the write lock for other processes, tells the store's session, and parks the thread for good. That costs one stack.
+/// The environment can be closed, since that thread never touches it again.
 final class AssertionTrap: Sendable {
     private struct State {
         /// The write transaction under way, as an address.

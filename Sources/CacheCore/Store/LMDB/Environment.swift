@@ -3,9 +3,9 @@ internal import CacheFiles
 
 /// One open LMDB environment: the map, the tables, and the pool of read transactions.
 ///
-/// `@unchecked Sendable`: LMDB environments and table handles may be used by all threads; with `MDB_NOTLS` a read transaction
-/// may move between threads as long as one uses it at a time, which the pool sees to; write transactions are scoped to one call on
-/// the writer's thread. The handles are set once, in the initializer.
+/// `@unchecked Sendable`: LMDB environments and table handles may be used by all threads; with `MDB_NOTLS` a read
+/// transaction may move between threads as long as one uses it at a time, which the pool sees to; write transactions
+/// are scoped to one call on the writer's thread. The handles are set once, in the initializer.
 final class Environment: @unchecked Sendable {
     let handle: OpaquePointer
     private(set) var tables: [MDB_dbi] = []
@@ -15,8 +15,8 @@ final class Environment: @unchecked Sendable {
     let trap = AssertionTrap()
     private var fileWatch: FileWatch?
     private let mapGuard = MapGuard()
-    /// Whether the reader table had an entry of this process's number before this environment made one: left by a process that is gone, if
-    /// opening succeeded, since that takes the number's lock.
+    /// Whether the reader table had an entry of this process's number before this environment made one: left by a
+    /// process that is gone, if opening succeeded, since that takes the number's lock.
     private(set) var foundOwnNumber = false
     private var closed = false
 
@@ -33,8 +33,9 @@ final class Environment: @unchecked Sendable {
         try checked("mdb_env_set_mapsize", mdb_env_set_mapsize(handle, Int(mapBytes)))
         try checked("mdb_env_set_maxdbs", mdb_env_set_maxdbs(handle, MDB_dbi(Table.allCases.count)))
         try checked("mdb_env_set_maxreaders", mdb_env_set_maxreaders(handle, UInt32(StoreBudget.readerSlots)))
-        // Never MDB_NOSYNC: after a power cut the file would be damaged. Without the sync of the meta page the last commit may be
-        // lost, which a cache can bear. No read-ahead: a store is larger than memory and chunks lie anywhere.
+        // Never MDB_NOSYNC: after a power cut the file would be damaged. Without the sync of the meta page the last
+        // commit may be lost, which a cache can bear. No read-ahead: a store is larger than memory and chunks lie
+        // anywhere.
         let flags = UInt32(MDB_NOTLS | MDB_NOMETASYNC | MDB_NORDAHEAD)
         try mapGuard.mapping { () throws(LMDBFailure) in
             try checked("mdb_env_open", mdb_env_open(handle, directory, flags, 0o600))
@@ -96,7 +97,8 @@ final class Environment: @unchecked Sendable {
     }
 
     /// To be called after anything was read in the map, and before it is believed.
-    /// - Throws: if some of it may have been zeros instead, because the kernel could not give a page. The environment is of no use then.
+    /// - Throws: if some of it may have been zeros instead, because the kernel could not give a page. The environment
+    ///   is of no use then.
     @inline(__always)
     func checkMap() throws(LMDBFailure) {
         if mapGuard.isBroken { throw .unreadableMap }

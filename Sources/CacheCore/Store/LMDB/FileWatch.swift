@@ -3,12 +3,14 @@ internal import CacheFiles
 internal import NIOConcurrencyHelpers
 internal import Synchronization
 
-/// Finds out, with `fstat`, whether another program has truncated, replaced or overwritten the files of an open environment. LMDB maps them
-/// and trusts them: reading beyond the end of a truncated file ends the process, an overwritten page leads LMDB astray.
+/// Finds out, with `fstat`, whether another program has truncated, replaced or overwritten the files of an open
+/// environment. LMDB maps them and trusts them: reading beyond the end of a truncated file ends the process, an
+/// overwritten page leads LMDB astray.
 ///
 /// Called before each transaction: two calls of `fstat`, about 0.3 us.
 final class FileWatch: Sendable {
-    /// The times of the data file. They change with every write, so they differ from those after our last commit if another program wrote.
+    /// The times of the data file. They change with every write, so they differ from those after our last commit if
+    /// another program wrote.
     private struct Stamp: Equatable {
         let modified: FileTime
         let changed: FileTime
@@ -22,7 +24,8 @@ final class FileWatch: Sendable {
     /// The number and the stamp of the last commit of this process; `nil` before the first. For the writer's thread.
     private let last = NIOLockedValueBox<(transaction: Int, stamp: Stamp)?>(nil)
 
-    /// To be made while the environment is open, and let go after it is closed: closing a descriptor of `lock.mdb` gives up LMDB's locks in it.
+    /// To be made while the environment is open, and let go after it is closed: closing a descriptor of `lock.mdb`
+    /// gives up LMDB's locks in it.
     init(_ directory: String, data: Descriptor) throws(LMDBFailure) {
         let name = "\(directory)/lock.mdb"
         do throws(Errno) {
@@ -44,7 +47,8 @@ final class FileWatch: Sendable {
         guard length >= before else { throw LMDBFailure(code: MDB_CORRUPTED, call: "data.mdb was cut off") }
         if length > before { longest.max(length, ordering: .releasing) }
         guard isLockWhole else {
-            // LMDB looks into it once more when it closes its files, and a map without a file ends the process. If this fails, so be it.
+            // LMDB looks into it once more when it closes its files, and a map without a file ends the process. If this
+            // fails, so be it.
             do throws(Errno) { try lock.descriptor.truncate(to: Int(lockBytes)) } catch {}
             throw LMDBFailure(code: MDB_CORRUPTED, call: "lock.mdb was cut off")
         }
@@ -57,8 +61,8 @@ final class FileWatch: Sendable {
         return MappedMemory.region(of: identity, pathWith: "/lock.mdb") ?? MapGuard.Region(start: 0, bytes: 0)
     }
 
-    /// Whether another program has written to the data file since `transaction`, the last commit. False if that commit is not this process's:
-    /// then another process that shares the store has made it, and its stamp is not known here.
+    /// Whether another program has written to the data file since `transaction`, the last commit. False if that commit
+    /// is not this process's: then another process that shares the store has made it, and its stamp is not known here.
     func isForeign(after transaction: Int) throws(LMDBFailure) -> Bool {
         let now = Self.stamp(try status())
         return last.withLockedValue { last in

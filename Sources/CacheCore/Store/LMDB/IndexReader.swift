@@ -1,8 +1,9 @@
 internal import CLMDB
 internal import Glibc
 
-/// Finds values in one snapshot of the index, in LMDB's map, as LMDB would; but LMDB trusts its pages, and this trusts nothing: whatever they
-/// hold, it ends with a value, with none, or with an error, within the part of the file that is there.
+/// Finds values in one snapshot of the index, in LMDB's map, as LMDB would; but LMDB trusts its pages, and this trusts
+/// nothing: whatever they hold, it ends with a value, with none, or with an error, within the part of the file that is
+/// there.
 ///
 /// About as fast as LMDB: three or four pages a value, with a binary search in each.
 struct IndexReader {

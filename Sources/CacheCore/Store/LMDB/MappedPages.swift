@@ -1,11 +1,12 @@
 internal import CacheFiles
 internal import Synchronization
 
-/// Bounds the resident memory that a process has through the map of the data file, by unmapping pages every so many bytes read or replaced.
+/// Bounds the resident memory that a process has through the map of the data file, by unmapping pages every so many
+/// bytes read or replaced.
 ///
-/// The pages are page cache, which the kernel takes back when it needs memory. But they count as resident memory of the process (RSS) while
-/// they are mapped, and without this it would grow to the size of the store. Unmapping costs the next reader of a page that is still cached
-/// one minor fault for 64 KiB: about 1 % of opening the chunks in it.
+/// The pages are page cache, which the kernel takes back when it needs memory. But they count as resident memory of the
+/// process (RSS) while they are mapped, and without this it would grow to the size of the store. Unmapping costs the
+/// next reader of a page that is still cached one minor fault for 64 KiB: about 1 % of opening the chunks in it.
 final class MappedPages: Sendable {
     private let address: UInt
     private let bytes: Int
@@ -19,13 +20,14 @@ final class MappedPages: Sendable {
         self.limit = limit ?? .max
     }
 
-    /// Notes that `count` bytes were touched in the map. To be called while it is sure to be there: within a transaction that reads, or on
-    /// the writer's thread, which is the one that closes the environment.
+    /// Notes that `count` bytes were touched in the map. To be called while it is sure to be there: within a
+    /// transaction that reads, or on the writer's thread, which is the one that closes the environment.
     func touch(_ count: Int) {
         guard limit < .max, touched.add(count, ordering: .relaxed).newValue >= limit else { return }
         // One thread takes the count back to zero, and that one unmaps.
         guard touched.exchange(0, ordering: .relaxed) >= limit else { return }
-        // Nothing is lost: the map is shared and read-only, and who reads in it at this moment faults the page in again.
+        // Nothing is lost: the map is shared and read-only, and who reads in it at this moment faults the page in
+        // again.
         MappedMemory.releasePages(address, bytes: bytes)
     }
 }

@@ -32,7 +32,8 @@ struct MetaPage {
         else { throw IndexDamage("meta page \(number) is not one") }
     }
 
-    /// The newer of the two. LMDB takes the newer one at open and later the one that the parity of its transaction names.
+    /// The newer of the two. LMDB takes the newer one at open and later the one that the parity of its transaction
+    /// names.
     static func newest(_ file: PageFile, mapBytes: UInt64) throws(IndexDamage) -> MetaPage {
         let first = try readUnlessNewer(file, 0)
         let second = try readUnlessNewer(file, 1)

@@ -3,9 +3,10 @@ internal import CacheFiles
 
 /// LMDB's 16 bytes before an extent: page number (8), padding (2), flags (2), number of pages (4).
 ///
-/// `mdb_del` frees the pages that the header names, so a damaged header would free pages that are in use. The right bytes are known: the page
-/// number follows from the header's address, the rest is constant. They are written to the file, because the map is read-only. That is safe:
-/// LMDB never changes committed pages, every process would write the same bytes, and the map shows them at once.
+/// `mdb_del` frees the pages that the header names, so a damaged header would free pages that are in use. The right
+/// bytes are known: the page number follows from the header's address, the rest is constant. They are written to the
+/// file, because the map is read-only. That is safe: LMDB never changes committed pages, every process would write the
+/// same bytes, and the map shows them at once.
 enum OverflowHeader {
     private static let overflowFlag: UInt64 = 0x04
 

@@ -15,7 +15,8 @@ struct IndexDamage: Error {
     }
 }
 
-/// Reads pages of a data file with `pread`: a file that is shorter than it says is an error here, where a map would kill the process.
+/// Reads pages of a data file with `pread`: a file that is shorter than it says is an error here, where a map would
+/// kill the process.
 struct PageFile {
     let descriptor: Descriptor
 

@@ -3,7 +3,8 @@ internal import NIOConcurrencyHelpers
 
 /// Hands out read transactions, keeps some idle ones, and knows when the last one has come back.
 ///
-/// `@unchecked Sendable`: the idle transactions are touched only under the lock, and one that was handed out belongs to one caller.
+/// `@unchecked Sendable`: the idle transactions are touched only under the lock, and one that was handed out belongs to
+/// one caller.
 final class ReadPool: @unchecked Sendable {
     /// Each idle transaction holds one of LMDB's reader slots.
     private static let maximumIdle = 32
@@ -81,7 +82,8 @@ final class ReadPool: @unchecked Sendable {
         if last { drained.unlock(afterLockingWith: true) }
     }
 
-    /// Refuses new reads, waits for those that are under way (each is short), after which the environment may be closed.
+    /// Refuses new reads, waits for those that are under way (each is short), after which the environment may be
+    /// closed.
     func close() {
         let busy = lock.withLock {
             environment = nil

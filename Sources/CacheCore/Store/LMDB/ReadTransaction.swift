@@ -2,8 +2,8 @@ internal import CLMDB
 
 /// A read transaction, kept in the pool between reads: renewing one costs a fraction of beginning one.
 ///
-/// LMDB holds the snapshot; what is in it is read by ``IndexReader``, which no damage can lead astray. Used by one caller at a time;
-/// what it returns points into LMDB's map and lives until `end`.
+/// LMDB holds the snapshot; what is in it is read by ``IndexReader``, which no damage can lead astray. Used by one
+/// caller at a time; what it returns points into LMDB's map and lives until `end`.
 final class ReadTransaction {
     /// How often a commit may overwrite a snapshot's meta page while it is read; more often is a sign of damage.
     private static let tries = 64
@@ -32,7 +32,8 @@ final class ReadTransaction {
 
     deinit { close() }
 
-    /// Frees the transaction and its reader slot; it must not be used any more. To be called before the environment is closed.
+    /// Frees the transaction and its reader slot; it must not be used any more. To be called before the environment is
+    /// closed.
     func close() {
         if let handle { mdb_txn_abort(handle) }
         handle = nil
@@ -57,9 +58,9 @@ final class ReadTransaction {
 
     /// Reads the roots of the snapshot, unless it is the same as at the last call.
     ///
-    /// The second commit after a snapshot overwrites its meta page. What was read is certain if the newest meta page is still the snapshot's, or if
-    /// LMDB still gives out the same snapshot afterwards: a commit writes its meta page, then (on a busy machine, long after) gives out its
-    /// snapshot, and only then the next commit begins.
+    /// The second commit after a snapshot overwrites its meta page. What was read is certain if the newest meta page is
+    /// still the snapshot's, or if LMDB still gives out the same snapshot afterwards: a commit writes its meta page,
+    /// then (on a busy machine, long after) gives out its snapshot, and only then the next commit begins.
     private func look() throws(LMDBFailure) {
         var read: (transaction: UInt64, index: Result<IndexReader, LMDBFailure>)?
         for _ in 0..<Self.tries {

@@ -88,8 +88,8 @@ struct WriteTransaction: ~Copyable {
         return (NumberKey.number(key.bytes), ChunkID(digest))
     }
 
-    /// Deletes one extent. LMDB trusts the header before it, which the check at open does not read because that would touch
-    /// every chunk: so the header is set right first if the disk has damaged it.
+    /// Deletes one extent. LMDB trusts the header before it, which the check at open does not read because that would
+    /// touch every chunk: so the header is set right first if the disk has damaged it.
     func deleteExtent(_ number: UInt64, layout: StoreLayout) throws(LMDBFailure) {
         var cursor: OpaquePointer?
         try checked("mdb_cursor_open", mdb_cursor_open(handle, environment.tables[Table.extents.rawValue], &cursor))

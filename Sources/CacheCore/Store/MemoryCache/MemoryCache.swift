@@ -3,7 +3,8 @@ internal import CacheCrypto
 internal import NIOConcurrencyHelpers
 package import NIOCore
 
-/// The key of a chunk in a ``MemoryCache``, with the chunk's name, by which shards are chosen and evicted chunks remembered.
+/// The key of a chunk in a ``MemoryCache``, with the chunk's name, by which shards are chosen and evicted chunks
+/// remembered.
 package protocol MemoryCacheKey: Hashable, Sendable {
     var chunkID: ChunkID { get }
 }
@@ -13,8 +14,9 @@ extension ChunkID: MemoryCacheKey {
     package var chunkID: ChunkID { self }
 }
 
-/// The key of plaintext is the whole reference, chunk key included. A reader without the chunk's key cannot find the plaintext in memory, and
-/// a manifest that gives a wrong key for a name has an entry of its own instead of replacing the right one.
+/// The key of plaintext is the whole reference, chunk key included. A reader without the chunk's key cannot find the
+/// plaintext in memory, and a manifest that gives a wrong key for a name has an entry of its own instead of replacing
+/// the right one.
 extension ChunkRef: MemoryCacheKey {
     package var chunkID: ChunkID { id }
 }
@@ -28,9 +30,9 @@ package struct MemoryCacheUsage: Sendable {
 
 /// Chunks in memory, bounded by the bytes that their buffers take: plaintext above L1, sealed chunks above L2's store.
 ///
-/// Cut into shards by name, each under a lock that is held for one look-up; a hit allocates and copies nothing. Eviction is that of the
-/// chunk store, S3-FIFO (Yang et al., SOSP 2023): one scan does not flush what is read again. A buffer that was evicted lives on for as long
-/// as a reader holds it.
+/// Cut into shards by name, each under a lock that is held for one look-up; a hit allocates and copies nothing.
+/// Eviction is that of the chunk store, S3-FIFO (Yang et al., SOSP 2023): one scan does not flush what is read again. A
+/// buffer that was evicted lives on for as long as a reader holds it.
 package final class MemoryCache<Key: MemoryCacheKey>: Sendable {
     private let shards: [NIOLockedValueBox<MemoryCacheShard<Key>>]
 

@@ -36,7 +36,8 @@ struct ChunkRecord {
         sequence = number
     }
 
-    /// The record at the start of `bytes`; `nil` unless it and its tail have exactly the size that the layout gives them.
+    /// The record at the start of `bytes`; `nil` unless it and its tail have exactly the size that the layout gives
+    /// them.
     init?(_ bytes: UnsafeRawBufferPointer, layout: StoreLayout) {
         guard bytes.count >= Self.byteCount else { return nil }
         self = bytes.loadUnaligned(as: ChunkRecord.self)

@@ -1,7 +1,8 @@
 internal import CacheBase
 internal import CacheChunks
 
-/// How a capacity in bytes on disk is divided. A pure function of the capacity, so that all processes that share a store agree.
+/// How a capacity in bytes on disk is divided. A pure function of the capacity, so that all processes that share a
+/// store agree.
 struct StoreBudget: Sendable, Equatable {
     static let minimumCapacity: UInt64 = 4 << 20
     /// 16 TiB; also keeps all arithmetic on pages far from overflow.
@@ -15,8 +16,9 @@ struct StoreBudget: Sendable, Equatable {
     let capacity: UInt64
     /// Bytes of LMDB's map, beyond which LMDB cannot grow `data.mdb`: the hard bound.
     let mapBytes: UInt64
-    /// Bytes on disk that chunks may take. The rest is for pages that are free but not yet usable, since those freed by one commit can be used
-    /// by the second one after it at the earliest, and for free runs that are too short for an extent.
+    /// Bytes on disk that chunks may take. The rest is for pages that are free but not yet usable, since those freed by
+    /// one commit can be used by the second one after it at the earliest, and for free runs that are too short for an
+    /// extent.
     let usableBytes: UInt64
     /// The most sealed bytes in one commit.
     let groupBytes: Int

@@ -36,7 +36,8 @@ struct StoreState: Equatable {
         guard magic == Self.currentMagic, version == Self.currentVersion else { return nil }
     }
 
-    /// The version of a record that a later build has written; `nil` for any other. Magic and version come first in all versions.
+    /// The version of a record that a later build has written; `nil` for any other. Magic and version come first in all
+    /// versions.
     static func newerVersion(_ bytes: UnsafeRawBufferPointer) -> UInt32? {
         guard bytes.count >= 8, bytes.loadUnaligned(as: UInt32.self) == currentMagic else { return nil }
         let version = bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)

@@ -3,7 +3,8 @@ import Foundation
 import Glibc
 import Testing
 
-/// What a pull leaves when it is killed: the next one to the same destination removes it, and nothing that is another's.
+/// What a pull leaves when it is killed: the next one to the same destination removes it, and nothing that is
+/// another's.
 @Suite struct AbandonedPullTests {
     private static let prefix = ".layercache-"
 

@@ -75,7 +75,8 @@ import Testing
 
     @Test func bombsStopAtTheLimit() throws {
         let fixture = try ImportFixture()
-        // 2.5 GiB of one byte in 2.5 MB, without writing 2.5 GiB: one deflated block again and again, and a checksum that is never reached.
+        // 2.5 GiB of one byte in 2.5 MB, without writing 2.5 GiB: one deflated block again and again, and a checksum
+        // that is never reached.
         try fixture.python(
             """
             piece = zlib.compressobj(9, zlib.DEFLATED, -15)
