@@ -7,7 +7,8 @@ internal import NIOPosix
 ///
 /// Open one a process and share it; it is safe to use from any task. Blocking work runs on threads that it owns.
 ///
-///     let cache = try await LayerCache.open(.init(l1Directory: "/var/lib/layercache", l2: ["http://l2:7070"], l3: store))
+///     let cache = try await LayerCache.open(
+///         .init(l1Directory: "/var/lib/layercache", l2: ["http://l2:7070"], l3: store))
 ///     let image = try await cache.image(try ImageReference(parsing: "acme/python:3.12"), keyring: keyring)
 ///     for try await bytes in image.layers[0].bytes { ... }
 ///     try await cache.close()

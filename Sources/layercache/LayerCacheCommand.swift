@@ -11,7 +11,8 @@ struct LayerCacheCommand: AsyncParsableCommand {
         abstract:
             "Starts containers, functions and microVMs from huge images: a three-tier, content-addressed layer cache.",
         discussion: """
-            Every option with a value can also be given as LAYERCACHE_<OPTION> (LAYERCACHE_L1_CAPACITY for --l1-capacity) or in the JSON
+            Every option with a value can also be given as LAYERCACHE_<OPTION> (LAYERCACHE_L1_CAPACITY for \
+            --l1-capacity) or in the JSON
             file that --config names ({"l1-capacity": "10GiB"}); the command line wins, then the environment.
             Exit status: 0 done, 1 failed, 2 bad usage, 128 + N ended by signal N.
             """,

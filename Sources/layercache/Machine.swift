@@ -91,7 +91,8 @@ enum Machine {
             try ResourceProbe.threads(count)
         } catch {
             throw CacheError.system(
-                "start threads: \(error.available) more can run, \(count) are needed: raise the limit (ulimit -u, pids.max, ulimit -v)",
+                "start threads: \(error.available) more can run, \(count) are needed: raise the limit (ulimit -u, "
+                    + "pids.max, ulimit -v)",
                 error.error)
         }
     }

@@ -6,9 +6,10 @@ struct PushCommand: AsyncParsableCommand {
         commandName: "push", abstract: "Bring an image into L3: only what L3 does not have is stored.")
 
     @Argument(
-        help:
-            "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], each with @sha256:DIGEST if need be, tar:FILE, zip:FILE, dir:DIR or file:FILE"
-    )
+        help: """
+            oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], each with @sha256:DIGEST if need be, \
+            tar:FILE, zip:FILE, dir:DIR or file:FILE
+            """)
     var source: String
     @Argument(help: "TENANT/NAME:TAG")
     var ref: String

@@ -76,7 +76,8 @@ func runPrimitives(_ context: Context) throws -> CaseResult {
                 ])
         ],
         method:
-            "\(sample.count) chunks of 512 KiB of the image's layers, one thread, median of \(context.rounds) rounds, bytes of plaintext."
+            "\(sample.count) chunks of 512 KiB of the image's layers, one thread, median of \(context.rounds) rounds, "
+            + "bytes of plaintext."
     )
 }
 

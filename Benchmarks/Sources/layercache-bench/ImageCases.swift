@@ -121,7 +121,10 @@ func runPush(_ context: Context) throws -> CaseResult {
                     + peers.compactMap { peer in rate(peer.name).map { Bar(peer.name, $0) } })
         ],
         method:
-            "\((image.byteCount / 1e6).short) MB of layers as plain tar into an empty store, the fastest of \(our.count) runs of each in turns: on a virtual machine a page of memory that the host has taken back costs more than what is measured. casync make; restic backup (its default compression, encrypted); borg create zstd,1, once not encrypted and once as sealed chunks are."
+            "\((image.byteCount / 1e6).short) MB of layers as plain tar into an empty store, the fastest of "
+            + "\(our.count) runs of each in turns: on a virtual machine a page of memory that the host has taken "
+            + "back costs more than what is measured. casync make; restic backup (its default compression, "
+            + "encrypted); borg create zstd,1, once not encrypted and once as sealed chunks are."
     )
 }
 
@@ -198,6 +201,8 @@ func runPull(_ context: Context) throws -> CaseResult {
                 ])
         ],
         method:
-            "\((image.byteCount / 1e6).short) MB: once as one raw file to a file, once as an image to an OCI archive in which every layer's diffID is checked. Every chunk from a warm L2 on the same machine, no L1. \((usages["file"] ?? []).count) runs of each in turns, the best of them."
+            "\((image.byteCount / 1e6).short) MB: once as one raw file to a file, once as an image to an OCI archive "
+            + "in which every layer's diffID is checked. Every chunk from a warm L2 on the same machine, no L1. "
+            + "\((usages["file"] ?? []).count) runs of each in turns, the best of them."
     )
 }

@@ -92,7 +92,8 @@ private let wrkScript = """
         return wrk.format("GET", paths[turn])
     end
     done = function(summary, latency)
-        local errors = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status + summary.errors.timeout
+        local e = summary.errors
+        local errors = e.connect + e.read + e.write + e.status + e.timeout
         local parts = {}
         for step = 1, 199 do parts[#parts + 1] = latency:percentile(step / 2) end
         parts[#parts + 1] = latency:percentile(99.9)
@@ -174,7 +175,8 @@ private func l2GetResult(_ served: [Served], hasNginx: Bool, seconds: Int) -> Ca
                 series: served.map { Series($0.name, $0.series.points.map { ($0.x / 1e3, $0.y) }) }),
         ],
         method:
-            "400 chunks of 512 KiB; `wrk -t1 -c16`, \(seconds) s a run, \(memory.reports.count) runs of each server in turns, medians. One network thread for layercache, one worker for nginx."
+            "400 chunks of 512 KiB; `wrk -t1 -c16`, \(seconds) s a run, \(memory.reports.count) runs of each server in "
+            + "turns, medians. One network thread for layercache, one worker for nginx."
     )
 }
 
@@ -212,6 +214,7 @@ func runL2Put(_ context: Context) throws -> CaseResult {
             .distribution(name: "l2-put", title: "L2 PUT of 512 KiB, 16 connections", unit: "ms", series: series)
         ],
         method:
-            "\(bodies.bodies.count) new chunks of 512 KiB over \(connections) connections, \(ours.count) runs of each in turns. Ours checks the name and writes to disk; redis does neither."
+            "\(bodies.bodies.count) new chunks of 512 KiB over \(connections) connections, \(ours.count) runs of each "
+            + "in turns. Ours checks the name and writes to disk; redis does neither."
     )
 }

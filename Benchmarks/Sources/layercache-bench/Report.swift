@@ -50,18 +50,22 @@ struct Report {
     private var markdown: String {
         let targets = results.flatMap(\.1.rows).filter { $0.met != nil }
         let missed = targets.filter { $0.met == false }
+        let names = missed.map { "\($0.case), \($0.metric)" }.joined(separator: "; ")
         var text = """
             # Benchmarks
 
-            Written by `make bench`; every number is from one run on one machine, beside its yardstick from the same run. Ratios travel
-            between machines, absolute numbers do not. One case: `Benchmarks/.build/release/layercache-bench CASE [--json]`.
+            Written by `make bench`; every number is from one run on one machine, beside its yardstick from the same run. \
+            Ratios travel
+            between machines, absolute numbers do not. One case: \
+            `Benchmarks/.build/release/layercache-bench CASE [--json]`.
 
             \(machine.markdown)
 
-            The image: \(imageBytes.map { "\(($0 / 1e6).short) MB" } ?? "none") of layers as tar (Debian, Python, numpy, scipy; `Scripts/make-image`).
+            The image: \(imageBytes.map { "\(($0 / 1e6).short) MB" } ?? "none") of layers as tar (Debian, Python, numpy, \
+            scipy; `Scripts/make-image`).
 
             Of \(targets.count) targets \(targets.count - missed.count) are met\
-            \(missed.isEmpty ? "." : "; not: " + missed.map { "\($0.case), \($0.metric)" }.joined(separator: "; ") + ".")
+            \(missed.isEmpty ? "." : "; not: \(names).")
 
             """
         for (chosen, result) in results {

@@ -18,7 +18,8 @@ struct SVG {
 
     mutating func rectangle(_ x: Double, _ y: Double, _ width: Double, _ height: Double, classes: String) {
         elements.append(
-            #"<rect x="\#(x.pixel)" y="\#(y.pixel)" width="\#(width.pixel)" height="\#(height.pixel)" rx="3" class="\#(classes)"/>"#
+            #"<rect x="\#(x.pixel)" y="\#(y.pixel)" width="\#(width.pixel)" height="\#(height.pixel)" "#
+                + #"rx="3" class="\#(classes)"/>"#
         )
     }
 
@@ -37,7 +38,8 @@ struct SVG {
 
     var document: String {
         """
-        <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Self.width.pixel) \(height.pixel)" width="\(Self.width.pixel)" height="\(height.pixel)" role="img">
+        <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Self.width.pixel) \(height.pixel)" \
+        width="\(Self.width.pixel)" height="\(height.pixel)" role="img">
         <style>
         \(Self.style)
         </style>

@@ -47,7 +47,8 @@ func runL1Get(_ context: Context) async throws -> CaseResult {
             duel.figure("l1-get", "L1 hit: a 512 KiB chunk from LMDB, verified and opened", "L1 hit", "bare calls")
         ],
         method:
-            "\(sample.count) chunks in LMDB (in the page cache), one thread; the bare calls work on the same plaintext, sealed by bare calls, in memory."
+            "\(sample.count) chunks in LMDB (in the page cache), one thread; the bare calls work on the same "
+            + "plaintext, sealed by bare calls, in memory."
     )
 }
 
@@ -125,7 +126,8 @@ func runL1Churn(_ context: Context) async throws -> CaseResult {
                 ]),
         ],
         method:
-            "Capacity \(capacity >> 20) MiB, \(10 * capacity >> 20) MiB of sealed chunks written with 16 puts in flight, all new. Until it is full the store also pays for the growth of its file."
+            "Capacity \(capacity >> 20) MiB, \(10 * capacity >> 20) MiB of sealed chunks written with 16 puts in "
+            + "flight, all new. Until it is full the store also pays for the growth of its file."
     )
 }
 

@@ -40,7 +40,8 @@ public enum Limit: String, CaseIterable, Sendable {
         case .metadataBytes:
             (
                 .bytes, 1 << 20,
-                "extended headers of one tar entry: long names, attributes, maps of sparse files; what the format can hold"
+                "extended headers of one tar entry: long names, attributes, maps of sparse files; what the format can "
+                    + "hold"
             )
         case .expansion:
             (.count, .max, "bytes out of gzip, zstd or a ZIP for each byte in; blocks of zeros do not count")

@@ -38,7 +38,8 @@ package enum SymbolicLink {
     private static func nowhere(_ link: String, _ target: String, _ error: Errno) -> CacheError {
         CacheError(
             .invalidInput,
-            "\(link) is a symbolic link that leads nowhere, to \(target) (\(error)): is a volume not mounted? Mount it, remove the link, or name a file"
+            "\(link) is a symbolic link that leads nowhere, to \(target) (\(error)): is a volume not mounted? Mount "
+                + "it, remove the link, or name a file"
         )
     }
 }

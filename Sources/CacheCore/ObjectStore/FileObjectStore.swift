@@ -27,8 +27,8 @@ public final class FileObjectStore: ObjectStore {
     /// - Parameters:
     ///   - root: absolute, or relative to the working directory.
     ///   - create: makes the directory, and those above it, if it is missing.
-    ///   - threads: how many calls run at the same time. They mostly wait for the
-    ///     disk, so more than there are cores is right (measured on two cores: 8 put 2,900 objects of 200 KiB a second, 16 put 1,800).
+    ///   - threads: how many calls run at the same time. They mostly wait for the disk, so more than there are cores is
+    ///     right (measured on two cores: 8 put 2,900 objects of 200 KiB a second, 16 put 1,800).
     ///   - maximumInFlight: how many calls may run or wait; one more is refused with `.overloaded`.
     /// - Throws: ``CacheError`` that names the directory. Blocks for some file operations.
     public init(root: String, create: Bool, threads: Int = 8, maximumInFlight: Int = 4096) throws {

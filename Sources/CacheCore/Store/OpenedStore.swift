@@ -61,8 +61,8 @@ private struct Opening {
             throw CacheError(
                 .io,
                 """
-                chunk store \(directory.path) is in use by a process in another PID namespace that has the number of this one (\(CurrentProcess.number)), \
-                which LMDB cannot bear: give each container a directory of its own, or the PID namespace of the host
+                chunk store \(directory.path) is in use by a process in another PID namespace that has the number of \
+                this one (\(CurrentProcess.number)), which LMDB cannot bear: give each container a directory of its own, or the PID namespace of the host
                 """)
         } catch let failure as LMDBFailure {
             throw CacheError(.io, "open the chunk store \(directory.path)", cause: failure)
@@ -96,7 +96,8 @@ private struct Opening {
     private func damaged(_ reason: String) -> CacheError {
         CacheError(
             .corrupt,
-            "chunk store \(directory.path) is damaged (\(reason)) and others have it open: it starts empty once they end"
+            "chunk store \(directory.path) is damaged (\(reason)) and others have it open: it starts empty once they "
+                + "end"
         )
     }
 
@@ -186,7 +187,8 @@ extension CacheError {
     static func newerStore(_ directory: String, _ found: IndexDamage) -> CacheError {
         CacheError(
             .unsupported,
-            "chunk store \(directory) was made by a newer layercache (\(found.reason)) and is left as it is: use that one, or another directory"
+            "chunk store \(directory) was made by a newer layercache (\(found.reason)) and is left as it is: use that "
+                + "one, or another directory"
         )
     }
 }

@@ -44,7 +44,8 @@ final class ServerInspector: Sendable {
                 hits: counted.reads.diskHits, evictions: Int(disk.evictions)),
             misses: counted.reads.misses, repairs: counted.reads.damaged,
             puts: .init(
-                stored: counted.puts.stored, alreadyPresent: counted.puts.alreadyPresent, refused: counted.puts.refused),
+                stored: counted.puts.stored, alreadyPresent: counted.puts.alreadyPresent,
+                refused: counted.puts.refused),
             requests: counted.totalResponses, refusals: counted.requests.refused, bytesIn: counted.requests.bytesIn,
             bytesOut: counted.requests.bytesOut, bytesInFlight: counted.present.bytesInFlight,
             connections: .init(

@@ -177,7 +177,8 @@ import Testing
                 let first = inodes[tree.inode(of: node)] ?? path
                 inodes[tree.inode(of: node)] = first
                 found[path] =
-                    "\(inode.kind) \(inode.mode) \(inode.modificationTime.seconds) \(tree.linkTarget(of: inode)) \(first)"
+                    "\(inode.kind) \(inode.mode) \(inode.modificationTime.seconds) \(tree.linkTarget(of: inode)) "
+                    + "\(first)"
             }
             var expected: [String: String] = [:]
             // In the order of the tree, so that both call the same name the first.
@@ -189,7 +190,8 @@ import Testing
                 let target = String(
                     decoding: thing.entry.kind == .symbolicLink ? thing.entry.linkTarget : [], as: UTF8.self)
                 expected[path] =
-                    "\(thing.entry.kind) \(thing.entry.permissions.mode) \(thing.entry.modificationTime.seconds) \(target) \(first)"
+                    "\(thing.entry.kind) \(thing.entry.permissions.mode) \(thing.entry.modificationTime.seconds) "
+                    + "\(target) \(first)"
             }
             try #require(found == expected, "seed \(seed)")
             try #require(model.things.keys.allSatisfy { $0.isEmpty || found[$0] != nil }, "seed \(seed)")

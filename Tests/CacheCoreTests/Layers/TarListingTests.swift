@@ -82,7 +82,8 @@ import Testing
         let target = String(decoding: entry.linkTarget, as: UTF8.self)
         let suffix = entry.kind == .symbolicLink ? " -> \(target)" : entry.kind == .hardLink ? " link to \(target)" : ""
         return
-            "\(letters[entry.kind] ?? "?") \(String(entry.permissions.mode, radix: 8)) \(entry.permissions.uid)/\(entry.permissions.gid) \(size) "
+            "\(letters[entry.kind] ?? "?") \(String(entry.permissions.mode, radix: 8)) "
+            + "\(entry.permissions.uid)/\(entry.permissions.gid) \(size) "
             + "\(entry.modificationTime.seconds) \(entry.displayPath)\(suffix)"
     }
 

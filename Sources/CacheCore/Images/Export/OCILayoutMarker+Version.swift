@@ -19,7 +19,8 @@ extension OCILayoutMarker {
         guard marker.imageLayoutVersion.utf8.starts(with: "1.".utf8) else {
             throw CacheError(
                 .unsupported,
-                "\(files.name) is an OCI layout of version \(marker.imageLayoutVersion.debugDescription); this build knows version 1: name another directory"
+                "\(files.name) is an OCI layout of version \(marker.imageLayoutVersion.debugDescription); this build "
+                    + "knows version 1: name another directory"
             )
         }
         return true

@@ -69,7 +69,8 @@ struct DockerArchiveReader {
         }
         throw CacheError(
             .invalidInput,
-            "\(files.name) has \(matches.count) different images\(wanted.isEmpty ? "" : " ")\(wanted): \(try labels(matches)):"
+            "\(files.name) has \(matches.count) different images\(wanted.isEmpty ? "" : " ")\(wanted): "
+                + "\(try labels(matches)):"
                 + " choose one with docker-archive:\(files.name)@sha256:...")
     }
 

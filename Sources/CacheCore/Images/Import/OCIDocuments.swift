@@ -98,7 +98,8 @@ struct OCIDocument: Decodable {
         if types.isEmpty, config != nil { return .manifest }
         throw CacheError(
             .unsupported,
-            "\(name) has the media type '\(types.first ?? "none")', which is no image manifest of OCI or of Docker's schema 2: convert it first"
+            "\(name) has the media type '\(types.first ?? "none")', which is no image manifest of OCI or of Docker's "
+                + "schema 2: convert it first"
         )
     }
 

@@ -144,7 +144,8 @@ struct OCIImageReader {
             if let type = layer.mediaType.nonEmpty, !OCIMediaType.isLayer(type) {
                 throw CacheError(
                     .unsupported,
-                    "\(name) has a layer of type '\(type)', which is no plain image layer: convert the image to tars, plain or packed with gzip or zstd"
+                    "\(name) has a layer of type '\(type)', which is no plain image layer: convert the image to tars, "
+                        + "plain or packed with gzip or zstd"
                 )
             }
         }

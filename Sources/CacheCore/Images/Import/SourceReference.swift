@@ -43,7 +43,8 @@ public enum SourceReference: Sendable, Equatable {
     }
 
     private static let forms =
-        "oci:DIR[:TAG][@sha256:DIGEST], oci-archive:FILE[:TAG][@...], docker-archive:FILE[:REF][@...], tar:FILE, zip:FILE, dir:DIR or file:FILE"
+        "oci:DIR[:TAG][@sha256:DIGEST], oci-archive:FILE[:TAG][@...], docker-archive:FILE[:REF][@...], tar:FILE, "
+        + "zip:FILE, dir:DIR or file:FILE"
 }
 
 /// The shared syntax of ``SourceReference`` and ``DestinationReference``.

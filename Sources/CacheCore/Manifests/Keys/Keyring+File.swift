@@ -48,7 +48,8 @@ extension Keyring {
                 guard keyring.deploymentKey == nil else {
                     throw CacheError(
                         .conflict,
-                        "keyring \(path) has a deployment key, which no worker needs, and was not changed: use another file"
+                        "keyring \(path) has a deployment key, which no worker needs, and was not changed: use another "
+                            + "file"
                     )
                 }
             case .create:
@@ -83,7 +84,8 @@ extension Keyring {
             if let name = found.unknownName {
                 throw CacheError(
                     .unsupported,
-                    "keyring \(path) has '\(name)', which this build does not know and would lose: use the one that wrote it"
+                    "keyring \(path) has '\(name)', which this build does not know and would lose: use the one that "
+                        + "wrote it"
                 )
             }
             var keyring = found
