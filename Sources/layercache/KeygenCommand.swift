@@ -6,8 +6,8 @@ struct KeygenCommand: AsyncParsableCommand {
         commandName: "keygen",
         abstract: "Add a tenant's key to a keyring file; the file is made if there is none.",
         discussion: """
-            A new file also gets a deployment key, which those who push need. All who push to one L3 must share it: use one \
-            file, or
+            A new file also gets a deployment key, which those who push need. All who push to one L3 must share it: \
+            use one file, or
             --deployment-from. A worker's file needs none: --worker.
             """)
 

@@ -8,8 +8,8 @@ struct ServerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "server", abstract: "Run the L2 daemon.",
         discussion: """
-            It never sees plaintext and holds no keys. SIGTERM lets requests finish and ends with status 0, SIGINT ends \
-            them; a second
+            It never sees plaintext and holds no keys. SIGTERM lets requests finish and ends with status 0, SIGINT \
+            ends them; a second
             one ends the daemon at once. SIGHUP changes nothing.
             """)
 

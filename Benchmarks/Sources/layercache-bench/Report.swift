@@ -54,15 +54,15 @@ struct Report {
         var text = """
             # Benchmarks
 
-            Written by `make bench`; every number is from one run on one machine, beside its yardstick from the same run. \
-            Ratios travel
+            Written by `make bench`; every number is from one run on one machine, beside its yardstick from the \
+            same run. Ratios travel
             between machines, absolute numbers do not. One case: \
             `Benchmarks/.build/release/layercache-bench CASE [--json]`.
 
             \(machine.markdown)
 
-            The image: \(imageBytes.map { "\(($0 / 1e6).short) MB" } ?? "none") of layers as tar (Debian, Python, numpy, \
-            scipy; `Scripts/make-image`).
+            The image: \(imageBytes.map { "\(($0 / 1e6).short) MB" } ?? "none") of layers as tar (Debian, Python, \
+            numpy, scipy; `Scripts/make-image`).
 
             Of \(targets.count) targets \(targets.count - missed.count) are met\
             \(missed.isEmpty ? "." : "; not: \(names).")

@@ -62,7 +62,8 @@ private struct Opening {
                 .io,
                 """
                 chunk store \(directory.path) is in use by a process in another PID namespace that has the number of \
-                this one (\(CurrentProcess.number)), which LMDB cannot bear: give each container a directory of its own, or the PID namespace of the host
+                this one (\(CurrentProcess.number)), which LMDB cannot bear: give each container \
+                a directory of its own, or the PID namespace of the host
                 """)
         } catch let failure as LMDBFailure {
             throw CacheError(.io, "open the chunk store \(directory.path)", cause: failure)

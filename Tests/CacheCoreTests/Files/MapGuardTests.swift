@@ -1,13 +1,14 @@
 import CacheCore
 import CacheFiles
 import Glibc
+import TestSupport
 import Testing
 
 /// Files that are mapped: where they are, and what a page is that the kernel cannot give.
 @Suite struct MapGuardTests {
-    private let directory: ScratchDirectory
+    private let directory: TemporaryDirectory
 
-    init() throws { directory = try ScratchDirectory() }
+    init() throws { directory = try TemporaryDirectory() }
 
     @Test func theOwnPagesAreZerosAndTheGuardSaysSo() throws {
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
@@ -35,7 +36,7 @@ import Testing
     @Test func aMappedFileIsFound() throws {
         // A filesystem in layers may name another device in the kernel's list than the file has; this one has no
         // layers.
-        let directory = try ScratchDirectory(in: "/dev/shm")
+        let directory = try TemporaryDirectory(in: "/dev/shm")
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         let file = try OpenFile.open("\(directory.path)/mapped", [.readWrite, .createNew], mode: 0o600)
         try file.descriptor.truncate(to: 3 * page)
