@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// Signals that ask a process to end.

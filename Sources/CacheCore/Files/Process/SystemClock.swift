@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// The system's clocks, `clock_gettime(2)`.
