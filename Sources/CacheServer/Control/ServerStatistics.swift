@@ -1,16 +1,13 @@
 /// What `GET /v1/stats` answers, as JSON with these names. Counters begin at the start of the daemon; sizes are bytes.
 public struct ServerStatistics: Codable, Sendable, Hashable {
     /// What a tier holds and has dropped to make room.
-    public struct TierStatistics: Codable, Sendable, Hashable {
+    public struct Tier: Codable, Sendable, Hashable {
         public var chunks: Int
         public var bytes: Int
         public var capacity: Int
         public var hits: Int
         public var evictions: Int
     }
-
-    /// The name that users know it by.
-    public typealias Tier = TierStatistics
 
     /// PUTs of chunks by what became of them.
     public struct Puts: Codable, Sendable, Hashable {
@@ -30,9 +27,9 @@ public struct ServerStatistics: Codable, Sendable, Hashable {
     /// Seconds since the daemon started.
     public var uptimeSeconds: Double
     /// Chunks in memory.
-    public var memory: TierStatistics
+    public var memory: Tier
     /// Chunks in the store on disk.
-    public var disk: TierStatistics
+    public var disk: Tier
     /// Chunks that were asked for and found in no tier.
     public var misses: Int
     /// Damaged chunks that were found, dropped and announced to the client as a repair.
