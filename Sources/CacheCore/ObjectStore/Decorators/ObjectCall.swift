@@ -23,14 +23,16 @@ public enum ObjectOperation: String, Sendable, Hashable, CaseIterable {
 }
 
 /// One call of an ``ObjectStore`` as its decorators see it.
-package struct ObjectCall: Sendable, Hashable {
-    package let operation: ObjectOperation
+public struct ObjectCall: Sendable, Hashable {
+    /// Which function is called.
+    public let operation: ObjectOperation
     /// The object's key; for a list, the prefix.
-    package let name: String
+    public let name: String
     /// Bytes that the call sends to the store: the size of the body that it writes, else 0.
-    package let sentBytes: Int
+    public let sentBytes: Int
 
-    package init(_ operation: ObjectOperation, _ name: String, sentBytes: Int = 0) {
+    /// A call of `operation` on the object or prefix `name`.
+    public init(_ operation: ObjectOperation, _ name: String, sentBytes: Int = 0) {
         self.operation = operation
         self.name = name
         self.sentBytes = sentBytes

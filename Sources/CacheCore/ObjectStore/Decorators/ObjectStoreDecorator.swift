@@ -1,12 +1,12 @@
-package import CacheBase
-package import NIOCore
+public import CacheBase
+public import NIOCore
 
 /// An object store that passes each call on to another store, and adds one behaviour around it: a limit, retries, a
 /// measurement.
 ///
 /// A decorator implements ``perform(_:_:)`` alone; the functions of ``ObjectStore`` come from here. Bodies are passed
 /// on as they are, never copied.
-package protocol ObjectStoreDecorator: ObjectStore {
+public protocol ObjectStoreDecorator: ObjectStore {
     /// Carries out one call: calls `body` with the store below, once, or more often if the decorator repeats calls.
     ///
     /// - Parameters:
@@ -18,25 +18,25 @@ package protocol ObjectStoreDecorator: ObjectStore {
 }
 
 extension ObjectStoreDecorator {
-    package func get(_ key: ObjectKey, limit: Int) async throws -> StoredObject? {
+    public func get(_ key: ObjectKey, limit: Int) async throws -> StoredObject? {
         try await perform(ObjectCall(.get, key.rawValue)) { try await $0.get(key, limit: limit) }
     }
 
-    package func get(_ key: ObjectKey, range: Range<Int>) async throws -> ByteBuffer? {
+    public func get(_ key: ObjectKey, range: Range<Int>) async throws -> ByteBuffer? {
         try await perform(ObjectCall(.getRange, key.rawValue)) { try await $0.get(key, range: range) }
     }
 
-    package func head(_ key: ObjectKey) async throws -> ObjectInfo? {
+    public func head(_ key: ObjectKey) async throws -> ObjectInfo? {
         try await perform(ObjectCall(.head, key.rawValue)) { try await $0.head(key) }
     }
 
-    package func putIfAbsent(_ key: ObjectKey, _ body: ByteBuffer) async throws -> PutOutcome {
+    public func putIfAbsent(_ key: ObjectKey, _ body: ByteBuffer) async throws -> PutOutcome {
         try await perform(ObjectCall(.putIfAbsent, key.rawValue, sentBytes: body.readableBytes)) {
             try await $0.putIfAbsent(key, body)
         }
     }
 
-    package func replace(
+    public func replace(
         _ key: ObjectKey, _ body: ByteBuffer, expecting expected: ObjectVersion?
     ) async throws -> ObjectVersion? {
         try await perform(ObjectCall(.replace, key.rawValue, sentBytes: body.readableBytes)) {
@@ -44,11 +44,11 @@ extension ObjectStoreDecorator {
         }
     }
 
-    package func delete(_ key: ObjectKey) async throws {
+    public func delete(_ key: ObjectKey) async throws {
         try await perform(ObjectCall(.delete, key.rawValue)) { try await $0.delete(key) }
     }
 
-    package func list(prefix: String, delimiter: Bool, after: String?, limit: Int) async throws -> ObjectPage {
+    public func list(prefix: String, delimiter: Bool, after: String?, limit: Int) async throws -> ObjectPage {
         try await perform(ObjectCall(.list, prefix)) {
             try await $0.list(prefix: prefix, delimiter: delimiter, after: after, limit: limit)
         }

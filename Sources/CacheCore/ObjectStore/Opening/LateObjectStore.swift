@@ -7,7 +7,7 @@ internal import NIOPosix
 /// For programs that can do without the store for a while: a directory that is gone, or hangs, fails the calls and not
 /// the start of the program. Opening blocks a thread of this store's own and no caller's; callers bound it with their
 /// deadlines like any call.
-package final class LateObjectStore: ObjectStoreDecorator {
+public final class LateObjectStore: ObjectStoreDecorator {
     private enum State {
         case closed
         case opening(Task<any ObjectStore, any Error>)
@@ -19,7 +19,7 @@ package final class LateObjectStore: ObjectStoreDecorator {
     private let thread = NIOThreadPool(numberOfThreads: 1)
 
     /// - Parameter open: opens the store; may block.
-    package init(_ open: @escaping @Sendable () throws -> any ObjectStore) {
+    public init(_ open: @escaping @Sendable () throws -> any ObjectStore) {
         self.open = open
         thread.start()
     }
@@ -57,7 +57,7 @@ package final class LateObjectStore: ObjectStoreDecorator {
         }
     }
 
-    package func perform<Result: Sendable>(
+    public func perform<Result: Sendable>(
         _ call: ObjectCall, _ body: @escaping @Sendable (any ObjectStore) async throws -> Result
     ) async throws -> Result {
         try await body(store())
