@@ -62,7 +62,7 @@ struct ServerCommand: AsyncParsableCommand {
         let isJSON = options.json
         var server = CacheServer(configuration: configuration, logger: logger) { port in
             signals.served()
-            // Through a sink, because whoever started the daemon may read neither of its outputs.
+            // Through a sink: the program that started the daemon may read neither of its outputs.
             if isJSON { try? Terminal.queueJSON(["listen": address.text(port: port)]) }
         }
         server.droppedLogLines = { LineSink.standardError.dropped }

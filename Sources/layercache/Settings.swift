@@ -23,8 +23,8 @@ struct Settings {
         reader = ConfigReader(providers: providers)
     }
 
-    /// The value of an option: `given` on the command line, or from elsewhere; `nil` if nobody sets it. Set to
-    /// nothing is not set: `--l1 ''` does without what the environment says.
+    /// The value of an option: `given` on the command line, or from elsewhere; `nil` if it is set nowhere. An empty
+    /// value counts as not set: `--l1 ''` does without what the environment says.
     func value(_ name: String, _ given: String?) -> String? {
         let text = given ?? reader.string(forKey: ConfigKey([name]))
         return text?.isEmpty == true ? nil : text
@@ -45,7 +45,7 @@ struct Settings {
         return size.bytes
     }
 
-    /// A time; `nil` if nobody sets it.
+    /// A time; `nil` if it is set nowhere.
     func duration(_ name: String, _ given: String?) throws -> Duration? {
         guard let text = value(name, given) else { return nil }
         guard let time = DurationOption(text) else {

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// The first signal is handed on, so that the verb cleans up after itself. A second one ends the process at once, and
 /// so does a verb that seems to hang after the first: one whose process has used no processor for a while is stuck in
-/// the kernel, in a call that nobody can call off (a filesystem that is away, a disk that does not answer). What it
+/// the kernel, in a call that cannot be cancelled (a filesystem that is away, a disk that does not answer). What it
 /// leaves behind then is removed as that of a killed one is.
 enum SignalWatch {
     private static let first = Atomic<Int32>(0)
@@ -24,7 +24,7 @@ enum SignalWatch {
     /// However busy it is.
     private static let mostSeconds = 60
 
-    /// Never returns: somebody else ends the process when there is no signal.
+    /// Never returns: without a signal another thread ends the process.
     ///
     /// - Parameters:
     ///   - signals: blocked on all threads, see ``SignalSet/block()``.

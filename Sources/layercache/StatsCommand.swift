@@ -25,7 +25,7 @@ struct StatsCommand: AsyncParsableCommand {
         }
     }
 
-    /// Prints the JSON object that a daemon answered; whatever else somebody sends does not reach the terminal.
+    /// Prints the JSON object that a daemon answered. Anything else that came back does not reach the terminal.
     private func print(_ text: String, of address: String) throws {
         let value: [String: JSONValue]
         do {

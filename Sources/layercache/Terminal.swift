@@ -10,10 +10,9 @@ enum Terminal {
         fileprivate var descriptor: Descriptor { self == .output ? .standardOutput : .standardError }
     }
 
-    /// Writes a line to standard error. Where nobody can be told, nothing happens: the exit status still says what
-    /// there is to say.
+    /// Writes a line to standard error. If it cannot be written, nothing happens: the exit status still tells of the failure.
     static func complain(_ line: String) {
-        // After what was logged before, unless nobody reads that.
+        // After what was logged before, unless that is not read.
         LineSink.standardError.flush(within: 1)
         _ = write(printable(line) + "\n", to: .error)
     }
@@ -24,7 +23,7 @@ enum Terminal {
     }
 
     /// Prints a line (or several), at once: a service manager may wait for it at the other end of a pipe.
-    /// - Throws: `.io` if it cannot be written: what nobody received must not look like success.
+    /// - Throws: `.io` if it cannot be written: output that was not received must not look like success.
     static func say(_ text: String, on stream: Stream = .output) throws(CacheError) {
         if let error = write(text + "\n", to: stream) {
             throw CacheError.system("write to standard \(stream)", error)
@@ -36,7 +35,7 @@ enum Terminal {
         try say(try json(value), on: stream)
     }
 
-    /// The same on standard output for a daemon, which must go on if nobody reads it.
+    /// The same on standard output for a daemon, which must go on if it is not read.
     static func queueJSON(_ value: some Encodable) throws {
         LineSink.standardOutput.write(try json(value))
     }

@@ -54,7 +54,7 @@ struct BenchCommand: AsyncParsableCommand {
         }
     }
 
-    /// No server and no directory is left behind when somebody stops the run.
+    /// No server and no directory is left behind when the run is stopped.
     private func endOnSignals(_ workspace: Workspace) -> [any DispatchSourceSignal] {
         [SIGINT, SIGTERM].map { number in
             signal(number, SIG_IGN)

@@ -61,7 +61,7 @@ struct Daemon {
             workspace)
     }
 
-    /// A port that nobody listens on at this moment.
+    /// A port that is free at this moment.
     private static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }

@@ -45,7 +45,8 @@ import Testing
         let map = try #require(mmap(nil, 3 * page, PROT_READ, MAP_SHARED, file.descriptor.rawValue, 0))
         defer { munmap(map, 3 * page) }
         let region = try #require(MappedMemory.region(of: identity, pathWith: "/mapped"))
-        #expect(region.start == UInt(bitPattern: map) && region.bytes == UInt(3 * page))
+        #expect(region.start == UInt(bitPattern: map))
+        #expect(region.bytes == UInt(3 * page))
         #expect(MappedMemory.region(of: identity, pathWith: "/another") == nil)
     }
 }

@@ -48,7 +48,8 @@ struct AdmissionQueueTests {
         let body = queue.reserve(Reservation(bytes: 50, purpose: .requestBody))
         queue.enqueue(waiter(1, 10, .requestBody))
         let response = queue.reserve(Reservation(bytes: 50, purpose: .response))
-        #expect(body && response)
+        #expect(body)
+        #expect(response)
         let admitted = queue.admitNext()
         #expect(admitted == nil)
     }

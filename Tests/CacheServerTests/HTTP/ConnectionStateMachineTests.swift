@@ -37,7 +37,9 @@ struct ConnectionStateMachineTests {
     @Test func requestIsAnsweredAndTheConnectionIdle() {
         var machine = asked()
         let framing = machine.respond(.ok, closing: false)
-        #expect(framing.keepsAlive && framing.sendsContent && framing.connection == nil)
+        #expect(framing.keepsAlive)
+        #expect(framing.sendsContent)
+        #expect(framing.connection == nil)
         guard
             case .finish(let request?, .keepAlive, _) = machine.written(
                 framing, isTaken: true, at: start + .seconds(1))
@@ -45,8 +47,10 @@ struct ConnectionStateMachineTests {
             Issue.record("the response does not end the request")
             return
         }
-        #expect(request.reservation?.bytes == 100 && request.started == start)
-        #expect(machine.phase == .idle && machine.deadline == start + .seconds(61))
+        #expect(request.reservation?.bytes == 100)
+        #expect(request.started == start)
+        #expect(machine.phase == .idle)
+        #expect(machine.deadline == start + .seconds(61))
         #expect(machine.next(at: start) == nil)
         #expect(machine.takeReservation() == nil)
     }
@@ -58,7 +62,8 @@ struct ConnectionStateMachineTests {
         #expect(machine.mayRead() == false)
         let framing = machine.respond(.ok, closing: false)
         #expect(machine.written(framing, isTaken: false, at: start) == nil)
-        #expect(machine.phase == .flushing && machine.next(at: start) == nil)
+        #expect(machine.phase == .flushing)
+        #expect(machine.next(at: start) == nil)
         #expect(machine.becameWritable(at: start)?.name == "finish")
         #expect(machine.next(at: start)?.name == "beginRequest")
         // Once more the socket is read for the rest of it.
@@ -103,7 +108,8 @@ struct ConnectionStateMachineTests {
             return
         }
         #expect(machine.received(.end(nil), at: later)?.name == "perform")
-        #expect(machine.takeBody() == bytes && machine.body.readableBytes == 0)
+        #expect(machine.takeBody() == bytes)
+        #expect(machine.body.readableBytes == 0)
     }
 
     @Test func bodyThatIsTooLongIsCountedAndRefused() {
@@ -146,7 +152,8 @@ struct ConnectionStateMachineTests {
             Issue.record("a long wait is not told")
             return
         }
-        #expect(busy.status == .serviceUnavailable && busy.retry)
+        #expect(busy.status == .serviceUnavailable)
+        #expect(busy.retry)
 
         var working = asked()
         working.workStarted()
@@ -157,7 +164,9 @@ struct ConnectionStateMachineTests {
         var machine = asked()
         machine.workStarted()
         let cleanup = machine.closed()
-        #expect(cleanup.reservation == nil && !cleanup.hasVanished && !cleanup.isQueued)
+        #expect(cleanup.reservation == nil)
+        #expect(!cleanup.hasVanished)
+        #expect(!cleanup.isQueued)
         #expect(!machine.awaitsAnswer)
         #expect(machine.takeReservation()?.bytes == 100)
         #expect(machine.takeReservation() == nil)
@@ -179,7 +188,8 @@ struct ConnectionStateMachineTests {
         #expect(sending.next(at: start)?.name == "reserveBody")
         sending.reserved(.init(bytes: 10, purpose: .requestBody))
         let cleanup = sending.closed()
-        #expect(cleanup.hasVanished && cleanup.reservation?.bytes == 10)
+        #expect(cleanup.hasVanished)
+        #expect(cleanup.reservation?.bytes == 10)
 
         var waiting = asked()
         _ = waiting.takeReservation()
@@ -198,14 +208,16 @@ struct ConnectionStateMachineTests {
         var machine = asked()
         #expect(machine.stop() == nil)
         let framing = machine.respond(.ok, closing: false)
-        #expect(!framing.keepsAlive && framing.connection?.description == "close")
+        #expect(!framing.keepsAlive)
+        #expect(framing.connection?.description == "close")
         #expect(machine.written(framing, isTaken: false, at: start)?.name == "endOutput")
         guard case .finish(let request?, .linger, _) = machine.outputEnded(succeeded: true, at: start) else {
             Issue.record("the connection does not linger")
             return
         }
         #expect(request.reservation?.bytes == 100)
-        #expect(machine.phase == .lingering && machine.deadline == start + .seconds(2))
+        #expect(machine.phase == .lingering)
+        #expect(machine.deadline == start + .seconds(2))
         #expect(machine.received(head(.GET), at: start) == nil)
         #expect(machine.inputEnded()?.name == "close")
     }

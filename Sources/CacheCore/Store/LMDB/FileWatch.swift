@@ -87,7 +87,7 @@ final class FileWatch: Sendable {
 
     private func status() throws(LMDBFailure) -> FileStatus {
         let status = try Self.status(of: data, "fstat data.mdb")
-        // Nobody can open it any more, and what is stored is lost at the next start.
+        // The file was removed: it cannot be opened again, and what is stored is lost at the next start.
         guard status.linkCount > 0 else {
             throw LMDBFailure(code: MDB_CORRUPTED, call: "data.mdb was replaced or removed")
         }
