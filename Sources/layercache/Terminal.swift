@@ -10,7 +10,8 @@ enum Terminal {
         fileprivate var descriptor: Descriptor { self == .output ? .standardOutput : .standardError }
     }
 
-    /// Writes a line to standard error. If it cannot be written, nothing happens: the exit status still tells of the failure.
+    /// Writes a line to standard error. If it cannot be written, nothing happens: the exit status still tells of the
+    /// failure.
     static func complain(_ line: String) {
         // After what was logged before, unless that is not read.
         LineSink.standardError.flush(within: 1)

@@ -25,7 +25,8 @@ extension ChunkStore {
         }
     }
 
-    /// For a file that no process changes, so that it can be read as it is: without LMDB, which trusts it and may write.
+    /// For a file that no process changes, so that it can be read as it is: without LMDB, which trusts it and may
+    /// write.
     private static func restingState(_ directory: String, _ data: OpenFile) throws -> (StoreState, bytes: UInt64) {
         do {
             let state = try IndexCheck.run(data.descriptor, layout: .standard, mapBytes: StoreBudget.maximumCapacity)
