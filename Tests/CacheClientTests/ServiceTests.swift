@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// A cache among the services of an agent.
-@Suite(.timeLimit(.minutes(1))) struct ServiceTests {
+@Suite(.timeLimit(.minutes(10))) struct ServiceTests {
     @Test func aGroupThatShutsDownClosesTheCache() async throws {
         let fixture = try ClientFixture()
         let content = fixture.bytes(700_000)

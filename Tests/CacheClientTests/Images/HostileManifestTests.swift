@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Manifests with a right seal and a wrong content: what a tenant could write who has its key and a grudge.
-@Suite(.timeLimit(.minutes(2))) struct HostileManifestTests {
+@Suite(.timeLimit(.minutes(10))) struct HostileManifestTests {
     private let fixture: ClientFixture
     private let content: [UInt8]
 

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Reads into memory that the caller has already, and reads that fail half-way.
-@Suite(.timeLimit(.minutes(2))) struct ReadIntoMemoryTests {
+@Suite(.timeLimit(.minutes(10))) struct ReadIntoMemoryTests {
     private let fixture: ClientFixture
 
     init() throws { fixture = try ClientFixture() }

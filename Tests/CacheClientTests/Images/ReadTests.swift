@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Random access to what was pushed, compared with the original.
-@Suite(.timeLimit(.minutes(2))) struct ReadTests {
+@Suite(.timeLimit(.minutes(10))) struct ReadTests {
     private let fixture: ClientFixture
 
     init() throws { fixture = try ClientFixture() }

@@ -7,7 +7,7 @@ import Testing
 @testable import CacheClient
 
 /// A daemon may end a connection that was idle in any way that it likes.
-@Suite(.timeLimit(.minutes(2))) struct IdleConnectionTests {
+@Suite(.timeLimit(.minutes(10))) struct IdleConnectionTests {
     /// How it answers the second request of a connection, for which there is no answer.
     enum End: CaseIterable, Sendable {
         case close, reset

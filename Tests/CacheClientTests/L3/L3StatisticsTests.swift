@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What a cache tells of its calls to L3.
-@Suite(.timeLimit(.minutes(2))) struct L3StatisticsTests {
+@Suite(.timeLimit(.minutes(10))) struct L3StatisticsTests {
     @Test func readsAreCountedByOperation() async throws {
         let fixture = try ClientFixture()
         // Two chunks, none of which compresses.

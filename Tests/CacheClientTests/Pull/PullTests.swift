@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Pulls that end early.
-@Suite(.timeLimit(.minutes(2))) struct PullTests {
+@Suite(.timeLimit(.minutes(10))) struct PullTests {
     private let fixture: ClientFixture
 
     init() throws { fixture = try ClientFixture() }

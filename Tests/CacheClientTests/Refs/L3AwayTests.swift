@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// A host opens what it has opened before while L3 is away, and says that it could not ask.
-@Suite(.timeLimit(.minutes(2))) struct L3AwayTests {
+@Suite(.timeLimit(.minutes(10))) struct L3AwayTests {
     private let fixture: ClientFixture
     private let store: FaultyObjectStore
     private let content: [UInt8]

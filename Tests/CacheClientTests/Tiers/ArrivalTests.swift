@@ -5,7 +5,7 @@ import Testing
 @testable import CacheClient
 
 /// Waits that end because an item arrived, because their time is over, or because the waiter was cancelled.
-@Suite(.timeLimit(.minutes(2))) struct ArrivalTests {
+@Suite(.timeLimit(.minutes(10))) struct ArrivalTests {
     private let clock = ManualClock()
 
     @Test func theyComeInOrderOrNotInTime() async throws {

@@ -7,7 +7,7 @@ import Testing
 @testable import CacheClient
 
 /// Tiers that are away, hang or are too busy.
-@Suite(.timeLimit(.minutes(2))) struct AwayTests {
+@Suite(.timeLimit(.minutes(10))) struct AwayTests {
     private let fixture: ClientFixture
     private let content: [UInt8]
 

@@ -7,7 +7,7 @@ import Testing
 @testable import CacheClient
 
 /// Chunks that are taken on the thread that opened them.
-@Suite(.timeLimit(.minutes(2))) struct DeliveryTests {
+@Suite(.timeLimit(.minutes(10))) struct DeliveryTests {
     private struct DiskIsFull: Error {}
 
     /// Of many readers that share a flight, only the one whose delivery fails gets the error, no matter which of them

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// One flight a chunk, and who may leave it.
-@Suite(.timeLimit(.minutes(2))) struct FlightTests {
+@Suite(.timeLimit(.minutes(10))) struct FlightTests {
     private let fixture: ClientFixture
     private let content: [UInt8]
 

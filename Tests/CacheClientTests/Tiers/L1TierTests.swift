@@ -7,7 +7,7 @@ import Testing
 @testable import CacheClient
 
 /// An L1 that cannot be used costs its deadline at most, and no read.
-@Suite(.timeLimit(.minutes(2))) struct L1TierTests {
+@Suite(.timeLimit(.minutes(10))) struct L1TierTests {
     private let fixture: ClientFixture
     private let content: [UInt8]
 

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Manifests that are longer than a chunk are kept in pieces.
-@Suite(.timeLimit(.minutes(2))) struct LargeManifestTests {
+@Suite(.timeLimit(.minutes(10))) struct LargeManifestTests {
     private let fixture: ClientFixture
     private let store: FaultyObjectStore
     private let content: [UInt8]

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Which tier answers, what fills which, and what happens to damage in each.
-@Suite(.timeLimit(.minutes(2))) struct TierTests {
+@Suite(.timeLimit(.minutes(10))) struct TierTests {
     private let fixture: ClientFixture
     /// Three whole chunks and a tail, none of which compresses, and a zero chunk.
     private let content: [UInt8]

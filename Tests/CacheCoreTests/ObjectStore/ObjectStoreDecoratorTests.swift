@@ -6,7 +6,7 @@ import Testing
 
 @testable import CacheObjectStore
 
-@Suite(.timeLimit(.minutes(2))) struct ObjectStoreDecoratorTests {
+@Suite(.timeLimit(.minutes(10))) struct ObjectStoreDecoratorTests {
     private let scratch: TemporaryDirectory
     private let store: FileObjectStore
     private let body = ByteBuffer(string: "hello")

@@ -57,8 +57,9 @@ package final class MapGuard: Sendable {
         }
     }
 
-    /// Stores that can be guarded at once; a process has one, tests have more.
-    private static let slotCount = 64
+    /// Stores that can be guarded at once: a process has one, tests that all run in one process have hundreds. The
+    /// handler looks at all of them, once for a fault.
+    private static let slotCount = 1024
     /// Replaced at once: where a page cannot be read its neighbours often cannot either, and each failure may take a
     /// disk long.
     private static let replacedBytes = UInt(1 << 20)

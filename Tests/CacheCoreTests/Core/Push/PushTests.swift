@@ -5,7 +5,7 @@ import NIOCore
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct PushTests {
+@Suite(.timeLimit(.minutes(10))) struct PushTests {
     private let fixture: PushFixture
     private let content: [UInt8]
 

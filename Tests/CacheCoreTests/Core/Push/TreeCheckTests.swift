@@ -3,7 +3,7 @@ import NIOCore
 import Testing
 
 /// Images whose files no container runtime unpacks get no ref.
-@Suite(.timeLimit(.minutes(3))) struct TreeCheckTests {
+@Suite(.timeLimit(.minutes(10))) struct TreeCheckTests {
     private let fixture: PushFixture
 
     init() throws { fixture = try PushFixture() }

@@ -39,7 +39,7 @@ import Testing
         #expect(failure("tar:%/f", fixture) == nil)
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: ["zip:%/pipe", "oci-archive:%/pipe", "docker-archive:%/pipe"])
+    @Test(.timeLimit(.minutes(10)), arguments: ["zip:%/pipe", "oci-archive:%/pipe", "docker-archive:%/pipe"])
     func pipesWhereOnlyAFileWillDo(_ source: String) throws {
         let fixture = try ImportFixture()
         try fixture.shell("mkfifo pipe")
