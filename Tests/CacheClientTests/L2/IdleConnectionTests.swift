@@ -50,7 +50,7 @@ import Testing
             deadlines: Deadlines(), buffers: BufferPool(bytes: 1, maximumIdle: 1))
         let request = L2Request(method: .GET, path: "/v1/chunks/00", limit: 100)
         for _ in 0..<20 {
-            let answer = try await connections.exchange(request, for: .read, within: .seconds(60))
+            let answer = try await connections.exchange(request, for: .read, within: .seconds(600))
             #expect(answer.head.status == .notFound)
         }
         await connections.close()
