@@ -37,6 +37,8 @@ let package = Package(
         .library(name: "CacheCore", targets: ["CacheCore"]),
         .library(name: "CacheServer", targets: ["CacheServer"]),
         .library(name: "CacheClient", targets: ["CacheClient"]),
+        .library(name: "CacheDevice", targets: ["CacheDevice"]),
+        .library(name: "CacheAgent", targets: ["CacheAgent"]),
         .executable(name: "layercache", targets: ["layercache"]),
     ],
     dependencies: [
@@ -71,6 +73,7 @@ let package = Package(
         room("ObjectStore", ["CacheBase", "CacheCrypto", "CacheFiles", nioCore, nioPosix, nioConcurrency]),
         room("Manifests", ["CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheObjectStore", nioCore]),
         room("Layers", ["CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", nioCore, nioConcurrency]),
+        room("Erofs", ["CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheLayers", nioCore]),
         room(
             "Images",
             [
@@ -82,7 +85,7 @@ let package = Package(
             name: "CacheCore",
             dependencies: [
                 "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheStore", "CacheObjectStore",
-                "CacheManifests", "CacheLayers", "CacheImages", nioCore, nioPosix, nioConcurrency,
+                "CacheManifests", "CacheLayers", "CacheErofs", "CacheImages", nioCore, nioPosix, nioConcurrency,
             ],
             path: "Sources/CacheCore/Core", swiftSettings: settings),
         .target(
@@ -101,10 +104,25 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(
+            name: "CacheDevice",
+            dependencies: [
+                "CacheCore", "CacheFiles", "CacheClient", "CLinux", nioCore, nioPosix, nioConcurrency, logging,
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "CacheAgent",
+            dependencies: [
+                "CacheCore", "CacheFiles", "CacheClient", "CacheDevice", nioCore, nioPosix, nioHTTP1, nioConcurrency,
+                httpTypes, logging, lifecycle, hummingbird,
+            ],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "layercache",
             dependencies: [
-                "CacheCore", "CacheServer", "CacheClient", nioCore, arguments, configuration, logging, lifecycle,
+                "CacheCore", "CacheServer", "CacheClient", "CacheDevice", "CacheAgent", nioCore, arguments, configuration, logging, lifecycle,
                 signals,
             ],
             swiftSettings: settings
@@ -125,7 +143,7 @@ let package = Package(
         .testTarget(
             name: "CacheCoreTests",
             dependencies: [
-                "CacheCore", "CacheFiles", "CacheStore", "CacheObjectStore", "CacheManifests", "CZstd",
+                "CacheCore", "CacheFiles", "CacheStore", "CacheObjectStore", "CacheManifests", "CacheErofs", "CZstd",
                 "TestSupport", "store-exerciser", "object-exerciser", nioCore, nioPosix, logging,
             ],
             swiftSettings: settings),
@@ -140,6 +158,20 @@ let package = Package(
             dependencies: [
                 "CacheClient", "CacheCore", "CacheServer", "TestSupport", nioCore, nioPosix, nioHTTP1, logging,
                 lifecycle,
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CacheDeviceTests",
+            dependencies: [
+                "CacheDevice", "CacheClient", "CacheCore", "CacheFiles", "TestSupport", nioCore, nioPosix,
+                nioConcurrency, logging,
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CacheAgentTests",
+            dependencies: [
+                "CacheAgent", "CacheDevice", "CacheClient", "CacheCore", "CacheFiles", "TestSupport", nioCore,
+                nioPosix, logging, lifecycle,
             ],
             swiftSettings: settings),
         .testTarget(

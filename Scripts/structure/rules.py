@@ -16,6 +16,11 @@ UNLABELLED_PARAMETERS = 4
 UNREACHABLE = [
     ("CacheServer", ("CacheManifests", "CacheLayers", "CacheImages", "CacheObjectStore", "CacheCore", "CacheClient"),
      "the daemon must not be able to know a key, a manifest, a layer or an image"),
+    ("CacheServer", ("CacheErofs", "CacheDevice", "CacheAgent"), "the daemon mounts nothing"),
+    ("CacheErofs", ("CacheManifests", "CacheImages", "CacheObjectStore", "CacheStore"),
+     "the writer of EROFS works from the merged tree alone"),
+    ("CacheDevice", ("CacheServer", "CacheAgent"), "devices are for every agent"),
+    ("CacheAgent", ("CacheServer",), "a worker is no daemon"),
     ("CacheClient", ("CacheServer",), "a worker embeds the client alone"),
 ]
 
@@ -26,8 +31,8 @@ IMPORTERS = {
     "CZstd": ["CacheCore/Chunks", "CacheCore/Images/Compression"],
     "CISAL": ["CacheCore/Images/Compression"],
     "CArchive": ["CacheCore/Images/Import"],
-    "CLinux": ["CacheCore/Files"],
-    "Hummingbird": ["CacheServer/Control"],
+    "CLinux": ["CacheCore/Files", "CacheDevice/FUSE"],
+    "Hummingbird": ["CacheServer/Control", "CacheAgent/HTTP"],
     "AsyncHTTPClient": [],
     "ArgumentParser": ["layercache"],
     "Configuration": ["layercache"],

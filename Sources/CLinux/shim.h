@@ -1,6 +1,7 @@
 // What glibc and Linux have beyond the Swift module Glibc.
 #include <errno.h>
 #include <linux/falloc.h>
+#include <linux/fuse.h>
 #include <malloc.h>
 #include <stdint.h>
 #include <sys/sysmacros.h>

@@ -2,6 +2,7 @@
 @_exported public import CacheBase
 @_exported public import CacheChunks
 @_exported public import CacheCrypto
+@_exported public import CacheErofs
 @_exported public import CacheFiles
 @_exported public import CacheImages
 @_exported public import CacheLayers
