@@ -122,7 +122,8 @@ let package = Package(
         .executableTarget(
             name: "layercache",
             dependencies: [
-                "CacheCore", "CacheServer", "CacheClient", "CacheDevice", "CacheAgent", nioCore, arguments, configuration, logging, lifecycle,
+                "CacheCore", "CacheServer", "CacheClient", "CacheDevice", "CacheAgent", nioCore, arguments,
+                configuration, logging, lifecycle,
                 signals,
             ],
             swiftSettings: settings
