@@ -3,6 +3,7 @@ internal import CacheErofs
 internal import CacheLayers
 internal import CacheManifests
 internal import CacheObjectStore
+internal import NIOCore
 internal import NIOPosix
 
 /// Brings the description of an image as a device into L3: the metadata's chunks first, then the index that names them.
@@ -94,5 +95,11 @@ struct IndexPusher: Sendable {
         let (id, sealed) = try index.seal(with: tenant, regionSlots: regionSlots)
         _ = try await store.putIfAbsent(L3Layout.manifest(id, in: generation.generation), sealed)
         return try await indexes.record(image, as: id, replacing: usable?.id ?? stale)
+    }
+}
+
+extension MetadataChunks: PlainChunkSource {
+    func next() -> PlainChunk? {
+        next().map { (number: Int, bytes: ByteBuffer) in PlainChunk(stream: .data, slot: number, bytes: bytes) }
     }
 }
