@@ -94,7 +94,8 @@ enum ErofsPrograms {
         os.listxattr(p, follow_symlinks=False)}
                     b = os.readlink(p).hex() if stat.S_ISLNK(m) else content(p) if stat.S_ISREG(m) else ''
                     names.setdefault(s.st_ino, []).append(r.hex())
-                    found[r.hex()] = {'mode': oct(m), 'owner': [s.st_uid, s.st_gid], 'mtime': s.st_mtime_ns, 'xattrs': x,
+                    found[r.hex()] = {'mode': oct(m), 'owner': [s.st_uid, s.st_gid], 'mtime': s.st_mtime_ns,
+                        'xattrs': x,
                         'bytes': b, 'size': 0 if stat.S_ISDIR(m) else s.st_size, 'links': s.st_nlink,
                         'device': s.st_rdev if stat.S_ISCHR(m) or stat.S_ISBLK(m) else 0, 'ino': s.st_ino}
             for v in found.values(): v['ino'] = sorted(names[v['ino']])
