@@ -11,10 +11,8 @@ struct ErofsFixture {
 
     static let isRoot = geteuid() == 0
     static let canCheck = BuiltProgram.isInstalled("fsck.erofs")
-    /// The kernel must know the filesystem, or find its module.
     static let canMount =
         isRoot && BuiltProgram.isInstalled("unshare")
-        && ((try? ChildProcess("modprobe", ["erofs"]).blockUntilEnd()) != nil)
         && ((try? String(contentsOfFile: "/proc/filesystems", encoding: .utf8))?.contains("\terofs\n") ?? false)
 
     init(_ tars: [[UInt8]]) throws {
@@ -96,7 +94,8 @@ enum ErofsPrograms {
         os.listxattr(p, follow_symlinks=False)}
                     b = os.readlink(p).hex() if stat.S_ISLNK(m) else content(p) if stat.S_ISREG(m) else ''
                     names.setdefault(s.st_ino, []).append(r.hex())
-                    found[r.hex()] = {'mode': oct(m), 'owner': [s.st_uid, s.st_gid], 'mtime': s.st_mtime_ns, 'xattrs': x,
+                    found[r.hex()] = {'mode': oct(m), 'owner': [s.st_uid, s.st_gid], 'mtime': s.st_mtime_ns,
+                        'xattrs': x,
                         'bytes': b, 'size': 0 if stat.S_ISDIR(m) else s.st_size, 'links': s.st_nlink,
                         'device': s.st_rdev if stat.S_ISCHR(m) or stat.S_ISBLK(m) else 0, 'ino': s.st_ino}
             for v in found.values(): v['ino'] = sorted(names[v['ino']])
@@ -125,6 +124,13 @@ enum ErofsPrograms {
 }
 
 extension TemporaryDirectory {
+    /// Has `fsck.erofs`, where there is one, look at the file `image`. Its status is 0 also for damaged ones.
+    func checkImage(sourceLocation: SourceLocation = #_sourceLocation) throws {
+        guard ErofsFixture.canCheck else { return }
+        let says = try shell("fsck.erofs -d3 image 2>&1")
+        #expect(says.contains("No errors found") && !says.contains("<E>"), "\(says)", sourceLocation: sourceLocation)
+    }
+
     /// Runs a program in Python that begins with ``ErofsPrograms/describe``, in a mount namespace of its own, so that
     /// nothing stays mounted.
     @discardableResult

@@ -47,13 +47,15 @@ import Testing
         expect(.limitExceeded, "more than 16 TiB", [], slots: [-1])
         let most = try ErofsWriter(tree: tree([]), regionSlots: [1 << 25 - 2])
         #expect(most.deviceBytes == 1 << 44 - 1 << 19)
+        let run = DataRun(address: RegionAddress(slot: 0), length: 100)
+        expect(.limitExceeded, "more than 16 TiB", [file("a", run, size: 100)], slots: [-1])
         // Each in chunks of its own, far from one another.
-        let entries = (0..<200).map { number in
+        let entries = (0..<300).map { number in
             file(
-                "s\(number)", DataRun(address: RegionAddress(slot: UInt64(number)), length: 2), size: 1 << 62,
-                segments: [LayerEntry.Segment(offset: 1 << 61, length: 2)])
+                "s\(number)", DataRun(address: RegionAddress(slot: UInt64(number)), length: 2), size: 1 << 56,
+                segments: [LayerEntry.Segment(offset: 1 << 55, length: 2)])
         }
-        expect(.limitExceeded, "more than 16 TiB", entries, slots: [200])
+        expect(.limitExceeded, "more than 16 TiB", entries, slots: [300])
     }
 
     // MARK: Attributes

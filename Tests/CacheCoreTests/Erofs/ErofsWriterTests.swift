@@ -98,6 +98,7 @@ import Testing
         for length in lengths {
             let link = try reader.find("link\(length)")
             #expect(link.size == UInt64(length))
+            #expect(link.mode == 0o120777)
             #expect(try reader.content(link) == [UInt8](repeating: UInt8(ascii: "t"), count: length))
         }
     }
