@@ -70,6 +70,9 @@ package final class FuseFilesystem: Sendable {
     /// What was agreed upon with the kernel; `nil` until then.
     package var session: FuseSession? { state.withLockedValue { $0.session } }
 
+    /// Reads that wait for a device or its bytes.
+    package var pendingReads: Int { reads.count }
+
     /// Begins to answer.
     package func start() throws {
         let loops = try (0..<threadCount).map { index in

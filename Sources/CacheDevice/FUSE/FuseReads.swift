@@ -79,10 +79,13 @@ final class FuseReads: Sendable {
         startNext(read.number)
     }
 
-    /// The thread that waits for the answer is dying: nobody wants the bytes any more.
+    /// The thread that waits for the answer got a signal. One that dies of it wants no bytes any more; for others the
+    /// read goes on, because an interrupted read of a file is an error that no program expects. The kernel tells of the
+    /// first signal only, so such a thread is looked after until its read ends.
     func interrupt(_ unique: UInt64) {
         guard let thread = state.withLockedValue({ $0.pending[unique]?.read.thread }) else { return }
-        if CurrentProcess.isDying(thread: thread) { end(unique, .interrupted) }
+        if CurrentProcess.isDying(thread: thread) { return end(unique, .interrupted) }
+        _ = deadlines.after(.milliseconds(100)) { self.interrupt(unique) }
     }
 
     /// Answers all reads of a device with an error.
