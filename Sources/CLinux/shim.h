@@ -4,6 +4,8 @@
 #include <linux/fuse.h>
 #include <malloc.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/sysmacros.h>
 #include <sys/types.h>
 #include <sys/xattr.h>
