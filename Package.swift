@@ -108,6 +108,7 @@ let package = Package(
             name: "CacheDevice",
             dependencies: [
                 "CacheCore", "CacheFiles", "CacheClient", "CLinux", nioCore, nioPosix, nioConcurrency, logging,
+                lifecycle,
             ],
             swiftSettings: settings
         ),
@@ -165,7 +166,7 @@ let package = Package(
             name: "CacheDeviceTests",
             dependencies: [
                 "CacheDevice", "CacheClient", "CacheCore", "CacheFiles", "TestSupport", nioCore, nioPosix,
-                nioConcurrency, logging,
+                nioConcurrency, logging, lifecycle,
             ],
             swiftSettings: settings),
         .testTarget(
