@@ -8,8 +8,8 @@ struct NBDCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "nbd", abstract: "Show an image as a disk to QEMU and other NBD clients.",
         discussion: """
-            The disk is an EROFS filesystem with the image's files, or, of an image that is a raw file, its bytes. It can \
-            be read only.
+            The disk is an EROFS filesystem with the image's files, or, of an image that is a raw file, its bytes. It \
+            can be read only.
             Any signal that ends it closes its connections and leaves status 0.
             """)
 

@@ -23,6 +23,10 @@ final class NBDHandler: ChannelDuplexHandler {
     private var isRunning = false
     /// The channel asked to read while the connection wanted nothing.
     private var isReadDue = false
+    /// When a failed read is worth a warning again.
+    private var nextWarning = NIODeadline.uptimeNanoseconds(0)
+
+    private static let warningInterval = TimeAmount.seconds(10)
 
     init(_ export: NBDExport, _ device: any BlockDevice, _ connections: NBDConnections, logger: Logger) {
         self.device = device
@@ -158,8 +162,13 @@ final class NBDHandler: ChannelDuplexHandler {
         run()
     }
 
+    /// The client learns that a read failed, who runs the server learns why: not of each, for there can be thousands.
     private func failure(_ error: any Error) -> NBDError {
-        logger.debug("read failed", metadata: ["error": "\(error)"])
+        guard !(error is CancellationError) else { return .io }
+        let now = NIODeadline.now()
+        let level: Logger.Level = now >= nextWarning ? .warning : .debug
+        if level == .warning { nextWarning = now + Self.warningInterval }
+        logger.log(level: level, "a read of the device failed", metadata: ["error": "\(error)"])
         return .io
     }
 }

@@ -46,7 +46,7 @@ enum MicroVM {
                 return [w for w in out.split() if w.startswith('/')]
             stdlib = sysconfig.get_path('stdlib')
             programs = [os.path.realpath(sys.executable)]
-            skipped = {'test', 'idlelib', 'lib2to3', 'ensurepip', 'tkinter', 'pydoc_data', 'dist-packages', 'site-packages'}
+            skipped = set('test idlelib lib2to3 ensurepip tkinter pydoc_data dist-packages site-packages'.split())
             for directory, names, files in os.walk(stdlib):
                 names[:] = [n for n in names if n not in skipped and not n.startswith('config-')]
                 for name in files:
