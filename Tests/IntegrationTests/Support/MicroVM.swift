@@ -50,6 +50,7 @@ enum MicroVM {
             for directory, names, files in os.walk(stdlib):
                 names[:] = [n for n in names if n not in skipped and not n.startswith('config-')]
                 for name in files:
+                    if '.opt-' in name: continue
                     path = directory + '/' + name
                     take(path)
                     if name.endswith('.so'): programs.append(path)
@@ -81,8 +82,8 @@ enum MicroVM {
             if stat.S_ISDIR(status.st_mode):
                 for entry in sorted(os.listdir(path)): walk(path + '/' + entry, name + '/' + entry, seen)
         hash, seen = hashlib.sha256(), [0]
-        for top in ('usr', 'lib', 'lib64', 'bin', 'data'):
-            if os.path.lexists(sys.argv[1] + '/' + top): walk(sys.argv[1] + '/' + top, top, seen)
+        for top in sorted(set(os.listdir(sys.argv[1] or '/')) - {'dev', 'proc', 'sys', 'tmp'}):
+            walk(sys.argv[1] + '/' + top, top, seen)
         print(seen[0], hash.hexdigest())
         """#
 }
