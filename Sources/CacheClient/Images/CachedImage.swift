@@ -15,11 +15,13 @@ public struct CachedImage: Sendable {
     public let referenceSeenAt: UInt64
     /// Whether it said so when the image was opened. If not, L3 was away, and this is what the host had seen last.
     public let isReferenceChecked: Bool
-    private let counter: ReadCounter
+    /// The tenant's.
+    let keys: TenantKeys
+    let counter: ReadCounter
 
     init(
         reference: ImageReference, seenAt: UInt64, isChecked: Bool, id: ManifestID, manifest: ImageManifest,
-        layers: [CachedLayer], counter: ReadCounter
+        layers: [CachedLayer], keys: TenantKeys, counter: ReadCounter
     ) {
         self.reference = reference
         referenceSeenAt = seenAt
@@ -27,6 +29,7 @@ public struct CachedImage: Sendable {
         self.id = id
         self.manifest = manifest
         self.layers = layers
+        self.keys = keys
         self.counter = counter
     }
 

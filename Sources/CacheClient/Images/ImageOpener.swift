@@ -44,7 +44,7 @@ struct ImageOpener: Sendable {
         let layers = try await manifests.layers(of: manifest, addingTo: &pieces)
         let image = CachedImage(
             reference: reference, seenAt: ref.seenAt, isChecked: ref.isChecked, id: ref.record.manifest,
-            manifest: manifest, layers: layers, counter: counter)
+            manifest: manifest, layers: layers, keys: keys, counter: counter)
         return (image, pieces)
     }
 }
