@@ -9,7 +9,8 @@ extension LayerCache {
     /// the cache is.
     /// - Throws: `.corrupt` for an index that is damaged or of other layers, else as ``image(_:keyring:)``.
     public func device(of image: CachedImage, _ options: DeviceOptions = DeviceOptions()) async throws -> ImageDevice {
-        try device(of: image, layout: try await layout(of: image), options)
+        if let layout = DeviceLayout(rawFile: image) { return try device(of: image, layout: layout, options) }
+        return try device(of: image, layout: try await layout(of: image), options)
     }
 
     /// The device of a layout that is known.
@@ -19,7 +20,7 @@ extension LayerCache {
         let map = try DeviceMap(
             layout, layers: image.layers.map { (refs: $0.manifest.data, generation: $0.manifest.generation) })
         let chunks = DeviceChunks(
-            map: map, reader: reader, counter: ReadCounter(parent: image.counter), landed: devices.landed,
+            map: map, reader: reader, counter: ReadCounter(parent: image.origin.counter), landed: devices.landed,
             remake: layout.remake)
         let touches = ChunkTouches(count: map.chunkCount, isRecording: options.records)
         let prefetcher = Prefetcher(
@@ -27,13 +28,6 @@ extension LayerCache {
             memoryBytes: configuration.memoryBytes / 2, logger: logger)
         let run = DeviceRun(traces, image.traceOwner, prefetcher, options, time: deadlines.time)
         return ImageDevice(chunks, devices, touches, run)
-    }
-}
-
-extension LayerCache {
-    private func layout(of image: CachedImage) async throws -> DeviceLayout {
-        if let layout = DeviceLayout(rawFile: image) { return layout }
-        throw CacheError(.unsupported, "\(image.reference) has no index")
     }
 }
 

@@ -24,6 +24,6 @@ extension LayerCache {
 
 extension CachedImage {
     var traceOwner: TraceLibrary.Owner {
-        TraceLibrary.Owner(image: id, generation: manifest.generation, keys: keys)
+        TraceLibrary.Owner(image: id, generation: manifest.generation, keys: origin.keys)
     }
 }

@@ -42,8 +42,6 @@ package struct ImageIndex: Sendable, Equatable {
     package static let blockBytes: UInt64 = 4096
     /// The most bytes of a device: 16 TiB, 2^32 blocks.
     package static let maximumDeviceBytes: UInt64 = 1 << 44
-    /// Addresses in a data region end here, as do those of layers.
-    package static let addressEnd: UInt64 = 1 << 60
     /// The most extents: a bound for the memory that opening takes (64 MiB).
     package static let maximumExtents = 1 << 21
     private static let extentBytes = 26
@@ -63,16 +61,17 @@ package struct ImageIndex: Sendable, Equatable {
 
     /// Seals the index for a tenant. Each call gives other bytes and another name.
     ///
-    /// - Parameter layers: how many layers the image has.
-    /// - Throws: `.limitExceeded` beyond the limits above, `.invalidInput` for what ``open(_:expecting:keys:layers:)``
-    ///   would not take.
-    package func seal(with keys: TenantKeys, layers: Int) throws -> (id: ManifestID, sealed: ByteBuffer) {
+    /// - Parameter regionSlots: as ``open(_:expecting:keys:regionSlots:)`` takes it.
+    /// - Throws: `.limitExceeded` beyond the limits above, `.invalidInput` for what could not be opened again.
+    package func seal(with keys: TenantKeys, regionSlots: [Int]) throws -> (id: ManifestID, sealed: ByteBuffer) {
         guard extents.count <= Self.maximumExtents else {
             throw CacheError(
                 .limitExceeded,
                 "the image has \(extents.count) stretches of sparse files; at most \(Self.maximumExtents) are allowed")
         }
-        if let fault = fault(layers: layers) { throw CacheError(.invalidInput, "the index of the image: \(fault)") }
+        if let fault = fault(regionSlots: regionSlots) {
+            throw CacheError(.invalidInput, "the index of the image: \(fault)")
+        }
         let table = try ChunkTable(streams: [metadata])
         var body = ByteBuffer()
         body.reserveCapacity(24 + table.encodedBytes + extents.count * Self.extentBytes)
@@ -94,15 +93,15 @@ package struct ImageIndex: Sendable, Equatable {
         return try ManifestEnvelope.seal(header, body: body, keys: keys)
     }
 
-    /// Opens a sealed index, and checks all that can be without the layers' manifests.
+    /// Opens a sealed index, and checks all that it says.
     ///
     /// - Parameters:
     ///   - id: the name under which `sealed` was found.
-    ///   - layers: how many layers the image has.
+    ///   - regionSlots: for each layer of the image, the slots of 512 KiB of its data region.
     /// - Throws: `.key` if the tenant's key is another, `.unsupported` for another version, `.corrupt` for all that is
     ///   not right.
     package static func open(
-        _ sealed: ByteBuffer, expecting id: ManifestID, keys: TenantKeys, layers: Int
+        _ sealed: ByteBuffer, expecting id: ManifestID, keys: TenantKeys, regionSlots: [Int]
     ) throws -> ImageIndex {
         let (header, body) = try ManifestEnvelope.open(sealed, expecting: id, keys: keys)
         return try body.withUnsafeReadableBytes { bytes in
@@ -121,7 +120,7 @@ package struct ImageIndex: Sendable, Equatable {
             let index = ImageIndex(
                 generation: header.generation, writerVersion: writerVersion, deviceBytes: deviceBytes,
                 metadata: metadata, extents: extents)
-            if let fault = index.fault(layers: layers) { throw reader.malformed(fault) }
+            if let fault = index.fault(regionSlots: regionSlots) { throw reader.malformed(fault) }
             return index
         }
     }
@@ -142,7 +141,7 @@ package struct ImageIndex: Sendable, Equatable {
     }
 
     /// What is wrong with it; `nil` if nothing is.
-    private func fault(layers: Int) -> String? {
+    private func fault(regionSlots: [Int]) -> String? {
         guard deviceBytes % Self.blockBytes == 0, (1...Self.maximumDeviceBytes).contains(deviceBytes) else {
             return "no device has \(deviceBytes) bytes"
         }
@@ -155,11 +154,12 @@ package struct ImageIndex: Sendable, Equatable {
             guard extent.length >= 1, extent.offset >= end, extent.offset <= deviceBytes,
                 extent.length <= deviceBytes - extent.offset
             else { return "an extent at \(extent.offset) overlaps what is before it, or leaves the device" }
-            guard (0..<layers).contains(extent.layer) else {
-                return "an extent at \(extent.offset) names layer \(extent.layer) of \(layers)"
+            guard regionSlots.indices.contains(extent.layer) else {
+                return "an extent at \(extent.offset) names layer \(extent.layer) of \(regionSlots.count)"
             }
-            guard extent.address <= Self.addressEnd, extent.length <= Self.addressEnd - extent.address else {
-                return "an extent at \(extent.offset) leaves all data regions"
+            let regionBytes = UInt64(regionSlots[extent.layer]) * UInt64(ChunkLimits.plainBytes)
+            guard extent.address <= regionBytes, extent.length <= regionBytes - extent.address else {
+                return "an extent at \(extent.offset) leaves the data region of layer \(extent.layer)"
             }
             end = extent.offset + extent.length
         }

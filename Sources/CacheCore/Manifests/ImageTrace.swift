@@ -24,7 +24,9 @@ public struct ImageTrace: Sendable, Equatable {
     /// Keeps the first ``maximumChunks`` of `chunks`, each once.
     public init(chunks: [UInt32], runs: UInt16 = 1) {
         var seen: Set<UInt32> = []
-        self.chunks = Array(chunks.lazy.filter { seen.insert($0).inserted }.prefix(Self.maximumChunks))
+        var kept: [UInt32] = []
+        for chunk in chunks where kept.count < Self.maximumChunks && seen.insert(chunk).inserted { kept.append(chunk) }
+        self.chunks = kept
         self.runs = runs
     }
 
