@@ -108,6 +108,7 @@ let package = Package(
             name: "CacheDevice",
             dependencies: [
                 "CacheCore", "CacheFiles", "CacheClient", "CLinux", nioCore, nioPosix, nioConcurrency, logging,
+                lifecycle,
             ],
             swiftSettings: settings
         ),
@@ -170,7 +171,7 @@ let package = Package(
             name: "CacheDeviceTests",
             dependencies: [
                 "CacheDevice", "CacheClient", "CacheCore", "CacheFiles", "TestSupport", "fuse-exerciser", "CLinux",
-                nioCore, nioPosix, nioConcurrency, logging,
+                nioCore, nioPosix, nioConcurrency, logging, lifecycle,
             ],
             swiftSettings: settings),
         .testTarget(

@@ -17,6 +17,7 @@ package struct Errno: Error, Hashable, Sendable {
     package static var badArgument: Errno { Errno(rawValue: EINVAL) }
     package static var brokenPipe: Errno { Errno(rawValue: EPIPE) }
     package static var connectionAborted: Errno { Errno(rawValue: ECONNABORTED) }
+    package static var connectionRefused: Errno { Errno(rawValue: ECONNREFUSED) }
     package static var connectionReset: Errno { Errno(rawValue: ECONNRESET) }
     package static var directoryNotEmpty: Errno { Errno(rawValue: ENOTEMPTY) }
     package static var diskQuotaExceeded: Errno { Errno(rawValue: EDQUOT) }
