@@ -18,8 +18,8 @@ enum OverlayMount {
             if error == .badArgument {
                 throw CacheError(
                     .unsupported,
-                    "the filesystem of \(upper) cannot hold what is written to \(target) (it may be an overlayfs itself, or"
-                        + " have no extended attributes): give the worker a --scratch on another one")
+                    "what is written to \(target) cannot be kept in \(upper): its filesystem may be an overlayfs itself, or"
+                        + " have no extended attributes; give the worker a --scratch on another one")
             }
             throw CacheError.system("mount an overlay at \(target)", error)
         }

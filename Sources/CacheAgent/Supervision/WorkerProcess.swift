@@ -14,6 +14,8 @@ package final class WorkerProcess: Sendable {
         case drain
         /// End now, and leave all to the next process, to which somebody hands the descriptors.
         case handOver
+        /// FUSE was unmounted, or its connection cut, by others: no mount can be read any more.
+        case broken
         /// The last mount of a worker that is draining is gone.
         case emptied
     }
@@ -117,8 +119,9 @@ package final class WorkerProcess: Sendable {
                 logger.error("a process after this one cannot take over", metadata: ["error": "\(error)"])
             }
         }
-        events.ended = { [logger] reason in
-            logger.error("FUSE was unmounted by others", metadata: ["reason": "\(reason ?? "unmounted")"])
+        events.ended = { [logger, ending] reason in
+            logger.error("FUSE is gone: the worker ends", metadata: ["reason": "\(reason ?? "unmounted")"])
+            ending.yield(.broken)
         }
         return try FuseFilesystem(
             connection: configuration.connection, negotiated: session, logger: logger, events: events)
@@ -142,6 +145,9 @@ package final class WorkerProcess: Sendable {
             switch end {
             case .handOver: return false
             case .emptied: return true
+            case .broken:
+                await worker.detachAll()
+                return true
             case .drain where isDraining:
                 await worker.detachAll()
                 return true
