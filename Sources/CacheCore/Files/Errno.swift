@@ -15,7 +15,10 @@ package struct Errno: Error, Hashable, Sendable {
 
     package static var alreadyExists: Errno { Errno(rawValue: EEXIST) }
     package static var badArgument: Errno { Errno(rawValue: EINVAL) }
+    package static var blockDeviceNeeded: Errno { Errno(rawValue: ENOTBLK) }
     package static var brokenPipe: Errno { Errno(rawValue: EPIPE) }
+    package static var busy: Errno { Errno(rawValue: EBUSY) }
+    package static var connectionRefused: Errno { Errno(rawValue: ECONNREFUSED) }
     package static var connectionAborted: Errno { Errno(rawValue: ECONNABORTED) }
     package static var connectionRefused: Errno { Errno(rawValue: ECONNREFUSED) }
     package static var connectionReset: Errno { Errno(rawValue: ECONNRESET) }
@@ -31,6 +34,7 @@ package struct Errno: Error, Hashable, Sendable {
     package static var noSpace: Errno { Errno(rawValue: ENOSPC) }
     package static var noSuchAttribute: Errno { Errno(rawValue: ENODATA) }
     package static var noSuchFile: Errno { Errno(rawValue: ENOENT) }
+    package static var notConnected: Errno { Errno(rawValue: ENOTCONN) }
     package static var notDirectory: Errno { Errno(rawValue: ENOTDIR) }
     package static var notPermitted: Errno { Errno(rawValue: EPERM) }
     package static var notSupported: Errno { Errno(rawValue: ENOTSUP) }

@@ -1,3 +1,4 @@
+package import CacheBase
 internal import Glibc
 
 /// This process, to the system.
@@ -18,6 +19,27 @@ package enum CurrentProcess {
         }
         return variables
     }
+
+    /// Whether it acts for root.
+    package static var isRoot: Bool { geteuid() == 0 }
+
+    /// The number of the user that it acts for.
+    package static var user: UInt32 { geteuid() }
+
+    /// The file of the program that it runs: the path that it was started by, also where that file was replaced since.
+    package static func executable() throws(CacheError) -> String {
+        let path = try reporting("find this program's file") { () throws(Errno) in
+            try Descriptor.workingDirectory.target(ofLink: "/proc/self/exe")
+        }
+        let text = path.description
+        return text.hasSuffix(Self.removed) ? String(text.dropLast(Self.removed.count)) : text
+    }
+
+    /// What Linux adds to the name of a file that has none any more.
+    private static let removed = " (deleted)"
+
+    /// Files and directories that are made from now on are for its user alone.
+    package static func makePrivateFiles() { umask(0o077) }
 
     /// Whether a thread of any process has a signal pending that ends it; not if that cannot be found out.
     ///
