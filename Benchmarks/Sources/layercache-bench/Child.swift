@@ -18,8 +18,9 @@ struct Child {
     /// Processes that must not outlive the harness.
     private static let living = Mutex<Set<pid_t>>([])
 
-    /// Starts `command` with its standard output and error in the file `log`.
-    init(_ command: [String], environment: [String: String], log: String) throws {
+    /// Starts `command` with its standard output and error in the file `log`; its standard output in the descriptor
+    /// `output` if there is one.
+    init(_ command: [String], environment: [String: String], log: String, output: Int32? = nil) throws {
         self.log = log
         name = (command[0] as NSString).lastPathComponent
         var actions = posix_spawn_file_actions_t()
@@ -28,6 +29,7 @@ struct Child {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        if let output { posix_spawn_file_actions_adddup2(&actions, output, 1) }
         // The harness ignores what asks it to end until its handler ran; a child must not inherit that.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)

@@ -70,6 +70,7 @@ struct Report {
             """
         for (chosen, result) in results {
             text += "\n## \(chosen.rawValue)\n\n\(result.method)\n"
+            for reason in result.skipped { text += "\nNot measured: \(reason).\n" }
             if !result.rows.isEmpty { text += "\n\(Table(result.rows).markdown)\n" }
             for figure in result.figures { text += "\n![\(figure.title)](figures/\(figure.name).svg)\n" }
         }
