@@ -19,7 +19,7 @@ private final class DeviceReads {
     private let windowBytes: Int
     private(set) var rows: [Row] = []
     private(set) var touches: [(name: String, microseconds: [Double])] = []
-    /// Results on the local disk by job, from the page cache and from the disk.
+    /// What the same jobs found in the local EROFS file.
     private var local: [String: (cached: FioResult, cold: FioResult)] = [:]
 
     init(_ fixture: DeviceFixture) throws {
@@ -34,20 +34,28 @@ private final class DeviceReads {
     }
 
     func measureLocal() throws {
-        for (name, path) in [("ext4", fixture.plain), ("EROFS on ext4", fixture.local)] {
-            guard let path else { continue }
-            for job in jobs {
-                try Host.dropCaches()
-                let cold = try job.run(workspace, path, byteCount: fixture.byteCount)
-                _ = try FioJob.readAll.run(workspace, path, byteCount: fixture.byteCount)
-                let cached = try job.run(workspace, path, byteCount: fixture.byteCount)
-                local["\(name) \(job.name)"] = (cached, cold)
+        for job in jobs {
+            let (cached, cold) = try measureLocal(job, fixture.plain)
+            for (state, result) in [("disk", cold), ("page cache", cached)] {
+                let title = "ext4, from \(state): \(job.name)"
+                rows.append(
+                    job.isSequential
+                        ? .plain("device", title, result.bytesPerSecond / 1e9, "GB/s")
+                        : .plain("device", "\(title), p50", result.percentile(0.5), "µs"))
             }
+            if let path = fixture.local { local[job.name] = try measureLocal(job, path) }
         }
         if let path = fixture.local {
             try Host.dropCaches()
             touches.append(("EROFS on ext4", try FirstTouches.measure(path, byteCount: fixture.byteCount)))
         }
+    }
+
+    private func measureLocal(_ job: FioJob, _ path: String) throws -> (cached: FioResult, cold: FioResult) {
+        try Host.dropCaches()
+        let cold = try job.run(workspace, path, byteCount: fixture.byteCount)
+        _ = try FioJob.readAll.run(workspace, path, byteCount: fixture.byteCount)
+        return (try job.run(workspace, path, byteCount: fixture.byteCount), cold)
     }
 
     /// Reads through the mount from every source, then through the bare device, which has no page cache of its own.
@@ -66,29 +74,26 @@ private final class DeviceReads {
             return (result, result.cpuSeconds + Host.cpuSeconds(of: file.pid) - before)
         }
         let title = "\(name), from \(source.rawValue): \(job.name)"
-        for disk in ["EROFS on ext4", "ext4"] {
-            let yardstick = local["\(disk) \(job.name)"].map { source == .pageCache ? $0.cached : $0.cold }
-            let where_ = "\(disk), from \(source == .pageCache ? "page cache" : "disk")"
-            if job.isSequential {
-                rows.append(
-                    .compared(
-                        "device", title, result.bytesPerSecond / 1e9, "GB/s", to: where_,
-                        yardstick.map { $0.bytesPerSecond / 1e9 }))
-            } else {
-                let isTarget = job.blockBytes == 4096 && source == .pageCache && disk == "EROFS on ext4"
-                rows.append(
-                    .compared(
-                        "device", "\(title), p50", result.percentile(0.5), "µs", to: where_,
-                        yardstick?.percentile(0.5), target: isTarget ? .atMost(2) : nil))
-            }
-        }
+        let isCached = source == .pageCache
+        let yardstick = local[job.name].map { isCached ? $0.cached : $0.cold }
+        let beside = "EROFS on ext4, from \(isCached ? "page cache" : "disk")"
         if job.isSequential {
-            rows.append(
+            rows += [
+                .compared(
+                    "device", title, result.bytesPerSecond / 1e9, "GB/s", to: beside,
+                    yardstick.map { $0.bytesPerSecond / 1e9 }),
                 .plain(
                     "device", "\(title), a second of CPU of worker and reader", result.byteCount / cpu / 1e9, "GB/s",
-                    target: source == .l1 && !isBare ? .atLeast(1) : nil))
+                    target: source == .l1 && !isBare ? .atLeast(1) : nil),
+            ]
         } else {
-            rows.append(.plain("device", "\(title), p99", result.percentile(0.99), "µs"))
+            rows += [
+                .compared(
+                    "device", "\(title), p50", result.percentile(0.5), "µs", to: beside, yardstick?.percentile(0.5),
+                    target: job.blockBytes == 4096 && isCached ? .atMost(2) : nil),
+                .compared(
+                    "device", "\(title), p99", result.percentile(0.99), "µs", to: beside, yardstick?.percentile(0.99)),
+            ]
         }
     }
 
@@ -101,16 +106,11 @@ private final class DeviceReads {
             }
             if !isBare { touches.append((source.rawValue, found)) }
             medians["\(source.rawValue) \(isBare)"] = found.median
-            rows.append(
-                .plain(
-                    "device",
-                    "\(isBare ? "bare device" : "through EROFS"), first touches, from \(source.rawValue), p50",
-                    found.median, "µs"))
-            rows.append(
-                .plain(
-                    "device",
-                    "\(isBare ? "bare device" : "through EROFS"), first touches, from \(source.rawValue), p99",
-                    found.percentile(0.99), "µs"))
+            let title = "\(isBare ? "bare device" : "through EROFS"), first touches, from \(source.rawValue)"
+            rows += [
+                .plain("device", "\(title), p50", found.median, "µs"),
+                .plain("device", "\(title), p99", found.percentile(0.99), "µs"),
+            ]
         }
         let roundTrip = medians["memory true"] ?? 0
         rows.append(
@@ -178,7 +178,7 @@ func runDevice(_ context: Context) throws -> CaseResult {
         + "mounted by `layercache mount`; fio with pread(2), one read at a time; the same file on ext4 and in an EROFS "
         + "file on ext4. From page cache: the mount's own. From memory: the mount's pages are dropped, the worker's "
         + "decoded chunks are not; over 32 MiB of the file. From L1: a new worker over a full L1, all pages dropped. "
-        + "From L2: a new worker with an empty L1. First touches: one 4 KiB read in each chunk in random order; from L1 "
-        + "with L1's pages in the page cache, as the bare calls have their chunks."
+        + "From L2: a new worker with an empty L1. First touches: one 4 KiB read in each chunk in random order; from "
+        + "L1 with its pages in the page cache, as the bare calls have their chunks."
     return result
 }

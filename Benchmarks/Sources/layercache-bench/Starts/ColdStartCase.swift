@@ -124,11 +124,11 @@ func runColdStart(_ context: Context) throws -> CaseResult {
     var result = CaseResult()
     result.method =
         "From `layercache mount` (the worker runs, its L1 and memory are empty) to the first byte that a program in "
-        + "the image prints: small is `print(1)` in Python, middle imports numpy and scipy.linalg, large imports pandas "
-        + "and pyarrow from an image with tensorflow and more. L2 and worker on this machine; L2 warm: it has every "
-        + "chunk; cold: a new one before L3, a directory. The page cache is dropped before each start and before each "
-        + "yardstick. Bytes moved are sealed bytes from L2 and L3, once nothing is fetched ahead any more. skopeo copies "
-        + "the image from one local layout to another, umoci unpacks it."
+        + "the image prints: small is `print(1)` in Python, middle imports numpy and scipy.linalg, large imports "
+        + "pandas and pyarrow from an image with tensorflow and more. L2 and worker on this machine; L2 warm: it has "
+        + "every chunk; cold: a new one before L3, a directory. The page cache is dropped before each start and before "
+        + "each yardstick. Bytes moved are sealed bytes from L2 and L3, once nothing is fetched ahead any more. skopeo "
+        + "copies the image from one local layout to another, umoci unpacks it."
     if let obstacle = Host.mountObstacle {
         result.skipped.append(obstacle)
         return result
