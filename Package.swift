@@ -115,7 +115,7 @@ let package = Package(
             name: "CacheAgent",
             dependencies: [
                 "CacheCore", "CacheFiles", "CacheClient", "CacheDevice", nioCore, nioPosix, nioHTTP1, nioConcurrency,
-                httpTypes, logging, lifecycle, hummingbird,
+                logging,
             ],
             swiftSettings: settings
         ),

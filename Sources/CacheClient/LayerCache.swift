@@ -14,14 +14,15 @@ internal import NIOPosix
 ///     try await cache.close()
 public final class LayerCache: Sendable {
     private let configuration: CacheConfiguration
-    private let reader: TieredReader
+    let reader: TieredReader
     private let l1: L1Tier?
     private let l2: L2Client?
-    private let refs: RememberedRefs?
+    let refs: RememberedRefs?
     private let pool: NIOThreadPool
     private let deadlines: Deadlines
     private let logger: Logger
     private let counter = ReadCounter(parent: nil)
+    let localIndexes = LocalIndexes()
 
     private init(
         configuration: CacheConfiguration, reader: TieredReader, l1: L1Tier?, l2: L2Client?, refs: RememberedRefs?,
@@ -109,6 +110,19 @@ public final class LayerCache: Sendable {
         let opener = ImageOpener(reader: reader, refs: refs)
         return try await opener.open(
             reference, try keyring.keys(for: reference.tenant), ReadCounter(parent: counter))
+    }
+
+    /// Opens the very image that an earlier ``CachedImage`` was, whatever its ref names by now: L3 is not asked for the
+    /// ref, and may be away if the tiers above have the manifests.
+    ///
+    /// - Parameter pin: ``CachedImage/pin`` of that image.
+    /// - Throws: as ``image(_:keyring:)``; `.missing` for a manifest that no tier has any more. Never `.overloaded`: who
+    ///   opens an image again is using it.
+    public func image(
+        _ reference: ImageReference, pinned pin: ImagePin, keyring: Keyring
+    ) async throws -> CachedImage {
+        try await ImageOpener(reader: reader, refs: refs).open(
+            reference, pinned: pin, try keyring.keys(for: reference.tenant), ReadCounter(parent: counter))
     }
 
     /// What all images of this cache were given so far, by tier.

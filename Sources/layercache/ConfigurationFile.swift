@@ -7,7 +7,8 @@ enum ConfigurationFile {
     static let names = [
         "l1", "l1-capacity", "l1-deadline", "l2", "l2-deadline", "l2-patience", "l3", "l3-deadline", "keyring",
         "listen",
-        "store", "capacity", "memory", "threads", "connections", "compression", "limit",
+        "store", "capacity", "memory", "threads", "connections", "compression", "limit", "socket", "scratch",
+        "prefetch",
     ]
     private static let maximumBytes = 1 << 20
 

@@ -24,11 +24,31 @@ struct InspectCommand: AsyncParsableCommand {
         let sharedShare: Double
     }
 
+    /// The image as a device; absent for what cannot be mounted, or was pushed by a version that made none.
+    private struct Device: Encodable {
+        let manifest: String
+        let bytes: UInt64
+        let metadata: UInt64
+        let stored: Int
+        let chunks: Int
+        let extents: Int
+
+        init(_ id: ManifestID, _ index: ImageIndex) {
+            manifest = "\(id)"
+            bytes = index.deviceBytes
+            metadata = index.metadataBytes
+            stored = Set(index.metadata).reduce(0) { $0 + Int($1.sealedLength) }
+            chunks = index.metadata.count
+            extents = index.extents.count
+        }
+    }
+
     private struct Report: Encodable {
         let ref: String
         let manifest: String
         let configDigest: String?
         let layers: [Row]
+        let index: Device?
     }
 
     func run() async throws {
@@ -37,8 +57,10 @@ struct InspectCommand: AsyncParsableCommand {
         let keyring = try settings.keyring()
         let cache = try await settings.openBareL3()
         let image: CachedImage
+        let index: ImageIndex?
         do {
             image = try await cache.image(reference, keyring: keyring)
+            index = try await image.index()
         } catch {
             try await cache.close()
             throw error
@@ -56,7 +78,9 @@ struct InspectCommand: AsyncParsableCommand {
         let digest = image.configuration.map { config in
             "sha256:" + config.withUnsafeReadableBytes { SHA256Digest(hashing: $0) }.hex
         }
-        let report = Report(ref: "\(reference)", manifest: "\(image.id)", configDigest: digest, layers: rows)
+        let device = image.manifest.index.flatMap { id in index.map { Device(id, $0) } }
+        let report = Report(
+            ref: "\(reference)", manifest: "\(image.id)", configDigest: digest, layers: rows, index: device)
         try options.report(report) {
             try Terminal.say("\(report.ref) is \(report.manifest)")
             try Terminal.printTable(
@@ -68,6 +92,12 @@ struct InspectCommand: AsyncParsableCommand {
                         "\(row.chunks)", "\(Int((row.sharedShare * 100).rounded())) %",
                     ]
                 })
+            if let device {
+                try Terminal.say(
+                    "a device of \(Int(clamping: device.bytes).inBytes), of which "
+                        + "\(Int(clamping: device.metadata).inBytes) are metadata in \(device.chunks) chunks "
+                        + "(\(device.stored.inBytes) stored)")
+            }
         }
     }
 }

@@ -19,7 +19,8 @@ struct LayerCacheCommand: AsyncParsableCommand {
         version: version,
         subcommands: [
             PushCommand.self, PullCommand.self, ListCommand.self, InspectCommand.self, VerifyCommand.self,
-            StatsCommand.self, ServerCommand.self, KeygenCommand.self,
+            StatsCommand.self, WorkerCommand.self, MountCommand.self, UnmountCommand.self, ServerCommand.self,
+            KeygenCommand.self,
         ])
 
     static func main() {
@@ -43,8 +44,9 @@ struct LayerCacheCommand: AsyncParsableCommand {
             do { try other.run() } catch { end(error) }
             end(nil)
         }
-        // The daemon has signals of its own.
+        // The daemons have signals of their own.
         if verb is ServerCommand { run({ try await verb.run() }, end: end) }
+        if verb is WorkerCommand { WorkerSignals.run({ try await verb.run() }, end: end) }
         runUntilInterrupted({ try await verb.run() }, end: end)
     }
 

@@ -96,6 +96,11 @@ struct Settings {
 
     /// A cache with the tiers that the options name.
     func openCache() async throws -> LayerCache {
+        try await LayerCache.open(try configuration(), logger: .commandLine)
+    }
+
+    /// The tiers that the options name.
+    func configuration() throws -> CacheConfiguration {
         // Bad usage is told before anything is looked at.
         let capacity = try l1Capacity()
         var configuration = try cacheConfiguration(try lateObjectStore())
@@ -110,7 +115,7 @@ struct Settings {
         configuration.l2 = l2Addresses()
         configuration.l2Connections = Machine.l2Connections(
             configuration.l2Connections, daemons: configuration.l2.count)
-        return try await LayerCache.open(configuration, logger: .commandLine)
+        return configuration
     }
 
     /// A cache of nothing: whatever is read comes from L3.

@@ -1,16 +1,22 @@
 import ArgumentParser
+import CacheAgent
 import CacheClient
 import CacheCore
 import Foundation
 
 struct StatsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stats", abstract: "Show the numbers of an L2 daemon (--l2) or of this host's L1 (--l1).")
+        commandName: "stats",
+        abstract: "Show the numbers of a mount (DIR), of an L2 daemon (--l2) or of this host's L1 (--l1).")
 
+    @Argument(help: ArgumentHelp("The directory of a mount.", valueName: "dir"))
+    var directory: String?
+    @OptionGroup var socket: SocketOption
     @OptionGroup var options: CommonOptions
 
     func run() async throws {
         let settings = try Settings(options)
+        if let directory { return try await print(mount: directory, settings) }
         if let address = settings.l2Addresses().first {
             return try print(try await L2Statistics.fetch(from: address), of: address)
         }
@@ -22,6 +28,26 @@ struct StatsCommand: AsyncParsableCommand {
             chunks: Int(statistics.chunks), bytes: Int(statistics.bytesUsed), capacity: Int(statistics.capacity))
         try options.report(report) {
             try Terminal.say("\(report.chunks) chunks, \(report.bytes.inBytes) of \(report.capacity.inBytes)")
+        }
+    }
+
+    private func print(mount directory: String, _ settings: Settings) async throws {
+        let directory = try directory.inWorkingDirectory()
+        let launcher = WorkerLauncher(WorkerPlace(socket: try socket.path(settings)))
+        let numbers = try await launcher.withWorker(orStart: nil) { try await $0.statistics(of: directory) }
+        try options.report(numbers) {
+            try Terminal.say("\(numbers.ref): \(numbers.asked.bytes.inBytes) in \(numbers.asked.reads) reads")
+            let tiers = numbers.tiers
+            try Terminal.printTable(
+                ["tier", "chunks", "bytes"],
+                [("memory", tiers.memory), ("l1", tiers.l1), ("l2", tiers.l2), ("l3", tiers.l3)].map {
+                    [$0, "\($1.chunks)", $1.bytes.inBytes]
+                })
+            try Terminal.say("prefetched: \(numbers.prefetch.chunks) chunks, \(numbers.prefetch.used) used")
+            let repaired = numbers.repaired
+            if repaired.l1 + repaired.l2 > 0 {
+                try Terminal.say("repaired: \(repaired.l1) in L1, \(repaired.l2) in L2")
+            }
         }
     }
 

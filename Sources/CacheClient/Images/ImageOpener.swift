@@ -11,8 +11,6 @@ struct ImageOpener: Sendable {
             l3: reader.l3.store, refs: refs, configuration: reader.configuration, deadlines: reader.deadlines)
         let ref = try await refResolver.read(reference, keys)
         do {
-            // What L3 does not say in its time may still be had from L2.
-            let deadline = reader.configuration.l3Deadline + reader.configuration.l2Deadline
             return try await reader.deadlines.run(deadline, "L3, asked for the manifests of \(reference),") {
                 let (image, pieces) = try await open(reference, ref, keys, counter)
                 // Only what could be opened is worth remembering.
@@ -28,6 +26,22 @@ struct ImageOpener: Sendable {
         }
     }
 
+    /// Opens the image of a manifest, whatever the reference names now.
+    func open(
+        _ reference: ImageReference, pinned pin: ImagePin, _ keys: TenantKeys, _ counter: ReadCounter
+    ) async throws -> CachedImage {
+        var remembered = try await refs?.find(RememberedRef.Name(ofImage: pin.manifest, keys: keys), keys)
+        if remembered == nil { remembered = try await refs?.find(reference, keys) }
+        let record = RefRecord(generation: pin.generation, manifest: pin.manifest, setAt: 0)
+        let ref = RefResolver.Answer(record: record, seenAt: 0, isChecked: false, remembered: remembered)
+        return try await reader.deadlines.run(deadline, "L3, asked for manifest \(pin.manifest),") {
+            try await open(reference, ref, keys, counter).0
+        }
+    }
+
+    /// What L3 does not say in its time may still be had from L2.
+    private var deadline: Duration { reader.configuration.l3Deadline + reader.configuration.l2Deadline }
+
     private func open(
         _ reference: ImageReference, _ ref: RefResolver.Answer, _ keys: TenantKeys, _ counter: ReadCounter
     ) async throws -> (CachedImage, ManifestPieces) {
@@ -41,10 +55,12 @@ struct ImageOpener: Sendable {
         let (manifest, cut) = try await manifests.image(ref.record.manifest)
         var pieces = ManifestPieces()
         pieces.add(cut, of: ref.record.manifest)
+        // Read when the image is used as a device; what the host knows of it must not get lost meanwhile.
+        if let index = manifest.index { pieces.add(known.cuts[index], of: index) }
         let layers = try await manifests.layers(of: manifest, addingTo: &pieces)
         let image = CachedImage(
-            reference: reference, seenAt: ref.seenAt, isChecked: ref.isChecked, id: ref.record.manifest,
-            manifest: manifest, layers: layers, counter: counter)
+            reference: reference, seenAt: ref.seenAt, isChecked: ref.isChecked, manifest: manifest, layers: layers,
+            origin: ImageOrigin(reader: reader, keys: keys, record: ref.record, pieces: pieces, counter: counter))
         return (image, pieces)
     }
 }

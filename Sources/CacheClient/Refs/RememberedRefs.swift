@@ -42,7 +42,11 @@ final class RememberedRefs: Sendable {
     /// What the host saw last; `nil` if it has not seen the reference, or cannot tell. Throws only if the task is
     /// cancelled.
     func find(_ reference: ImageReference, _ keys: TenantKeys) async throws -> RememberedRef? {
-        let name = RememberedRef.Name(of: reference, keys: keys)
+        try await find(RememberedRef.Name(of: reference, keys: keys), keys)
+    }
+
+    /// The same of what else is remembered.
+    func find(_ name: RememberedRef.Name, _ keys: TenantKeys) async throws -> RememberedRef? {
         let look: @Sendable () async throws -> Result<RememberedRef?, any Error> = { [file, thread] in
             try await thread.runIfActive { Result { try Self.find(name, keys, in: file) } }
         }
@@ -91,7 +95,10 @@ final class RememberedRefs: Sendable {
 
     /// Keeps what L3 said, beside the caller.
     func remember(_ reference: ImageReference, _ ref: RememberedRef, _ keys: TenantKeys) {
-        let name = RememberedRef.Name(of: reference, keys: keys)
+        remember(RememberedRef.Name(of: reference, keys: keys), ref, keys)
+    }
+
+    func remember(_ name: RememberedRef.Name, _ ref: RememberedRef, _ keys: TenantKeys) {
         let record = ref.encoded(as: name, keys: keys)
         beside { [file, now] in try file.put(record, name, seenAt: ref.seenAt, now: now()) }
     }

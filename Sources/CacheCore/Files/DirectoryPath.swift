@@ -1,4 +1,5 @@
 package import CacheBase
+internal import Glibc
 
 /// Directories by their path, for paths that the user gave.
 package enum DirectoryPath {
@@ -27,6 +28,27 @@ package enum DirectoryPath {
         } catch {
             return error == .notDirectory || error == .nameTooLong
         }
+    }
+
+    /// The directory as the kernel writes it: absolute, without links, dots or doubled slashes, `realpath(3)`.
+    ///
+    /// - Throws: `.invalidInput` for what is no directory, or is not there; `.io`.
+    package static func resolved(_ path: String) throws(CacheError) -> String {
+        guard let whole = realpath(path, nil) else {
+            let error = Errno.current
+            guard error != .noSuchFile, error != .notDirectory else {
+                throw CacheError(.invalidInput, "there is no directory \(path): make it first")
+            }
+            throw CacheError.system("find the directory \(path)", error)
+        }
+        defer { free(whole) }
+        guard let text = String(validatingCString: whole) else {
+            throw CacheError(.invalidInput, "the directory \(path) has a name that is not UTF-8")
+        }
+        guard FileStatus.find(text)?.kind == .directory else {
+            throw CacheError(.invalidInput, "\(path) is no directory")
+        }
+        return text
     }
 
     /// Makes the names in the directory survive a crash.

@@ -15,7 +15,11 @@ package struct Errno: Error, Hashable, Sendable {
 
     package static var alreadyExists: Errno { Errno(rawValue: EEXIST) }
     package static var badArgument: Errno { Errno(rawValue: EINVAL) }
+    package static var blockDeviceNeeded: Errno { Errno(rawValue: ENOTBLK) }
     package static var brokenPipe: Errno { Errno(rawValue: EPIPE) }
+    package static var busy: Errno { Errno(rawValue: EBUSY) }
+    package static var connectionRefused: Errno { Errno(rawValue: ECONNREFUSED) }
+    package static var connectionAborted: Errno { Errno(rawValue: ECONNABORTED) }
     package static var connectionReset: Errno { Errno(rawValue: ECONNRESET) }
     package static var directoryNotEmpty: Errno { Errno(rawValue: ENOTEMPTY) }
     package static var diskQuotaExceeded: Errno { Errno(rawValue: EDQUOT) }
@@ -23,11 +27,13 @@ package struct Errno: Error, Hashable, Sendable {
     package static var interrupted: Errno { Errno(rawValue: EINTR) }
     package static var ioError: Errno { Errno(rawValue: EIO) }
     package static var nameTooLong: Errno { Errno(rawValue: ENAMETOOLONG) }
+    package static var noDevice: Errno { Errno(rawValue: ENODEV) }
     package static var noDeviceOrAddress: Errno { Errno(rawValue: ENXIO) }
     package static var noFunction: Errno { Errno(rawValue: ENOSYS) }
     package static var noSpace: Errno { Errno(rawValue: ENOSPC) }
     package static var noSuchAttribute: Errno { Errno(rawValue: ENODATA) }
     package static var noSuchFile: Errno { Errno(rawValue: ENOENT) }
+    package static var notConnected: Errno { Errno(rawValue: ENOTCONN) }
     package static var notDirectory: Errno { Errno(rawValue: ENOTDIR) }
     package static var notPermitted: Errno { Errno(rawValue: EPERM) }
     package static var notSupported: Errno { Errno(rawValue: ENOTSUP) }
@@ -35,6 +41,9 @@ package struct Errno: Error, Hashable, Sendable {
     package static var listTooLong: Errno { Errno(rawValue: E2BIG) }
     package static var outOfRange: Errno { Errno(rawValue: ERANGE) }
     package static var permissionDenied: Errno { Errno(rawValue: EACCES) }
+    package static var protocolError: Errno { Errno(rawValue: EPROTO) }
+    package static var readOnlyFilesystem: Errno { Errno(rawValue: EROFS) }
+    package static var staleHandle: Errno { Errno(rawValue: ESTALE) }
     package static var symbolicLink: Errno { Errno(rawValue: ELOOP) }
     package static var tooManyOpenFiles: Errno { Errno(rawValue: EMFILE) }
     package static var tooManyOpenFilesInSystem: Errno { Errno(rawValue: ENFILE) }

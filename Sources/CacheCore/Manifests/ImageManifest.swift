@@ -58,6 +58,9 @@ public struct ImageManifest: Sendable, Equatable {
     /// The exact bytes of the OCI image configuration; empty if the source has none.
     public let configuration: ByteBuffer
     public let annotations: [Annotation]
+    /// The description of the image as a device (``ImageIndex``); `nil` for a raw file, for an image that cannot be
+    /// one, and for one that was pushed by a program which made none.
+    public let index: ManifestID?
 
     /// The most layers, and the most annotations, of an image.
     public static let maximumLayers = 1024
@@ -70,13 +73,15 @@ public struct ImageManifest: Sendable, Equatable {
     public static let maximumValueBytes = 64 << 10
 
     public init(
-        source: Source, generation: Generation, layers: [Layer], configuration: ByteBuffer, annotations: [Annotation]
+        source: Source, generation: Generation, layers: [Layer], configuration: ByteBuffer, annotations: [Annotation],
+        index: ManifestID? = nil
     ) {
         self.source = source
         self.generation = generation
         self.layers = layers
         self.configuration = configuration
         self.annotations = annotations
+        self.index = index
     }
 
     /// Seals the manifest for a tenant. Each call gives other bytes and another name.
@@ -100,7 +105,7 @@ public struct ImageManifest: Sendable, Equatable {
             body.writeText(annotation.value)
         }
         let header = ManifestHeader(
-            generation: generation, tenantKeyID: keys.id, contents: .layers(layers.map(\.manifest)))
+            generation: generation, tenantKeyID: keys.id, contents: .layers(layers.map(\.manifest), index: index))
         return try ManifestEnvelope.seal(header, body: body, keys: keys)
     }
 
@@ -129,8 +134,8 @@ public struct ImageManifest: Sendable, Equatable {
         let (header, body) = try ManifestEnvelope.open(sealed, expecting: id, keys: keys)
         let manifest = try body.withUnsafeReadableBytes { bytes in
             var reader = RecordReader(bytes, what: "manifest \(id)")
-            guard case .layers(let ids) = header.contents else {
-                throw reader.malformed("it is the manifest of a layer, not of an image")
+            guard case .layers(let ids, let index) = header.contents else {
+                throw reader.malformed("it is not the manifest of an image")
             }
             guard let source = Source(rawValue: try reader.integer()) else {
                 throw reader.malformed("unknown source")
@@ -153,7 +158,7 @@ public struct ImageManifest: Sendable, Equatable {
             try reader.end()
             return ImageManifest(
                 source: source, generation: header.generation, layers: layers, configuration: configuration,
-                annotations: annotations)
+                annotations: annotations, index: index)
         }
         try manifest.checkLimits()
         return manifest

@@ -4,7 +4,8 @@ public import CacheCrypto
 public import CacheObjectStore
 internal import NIOCore
 
-/// Finds the layers that a tenant has pushed to a generation before, so that none is converted twice.
+/// Finds the layers that a tenant has pushed to a generation before, so that none is converted twice; and the indexes of
+/// images (``Image``).
 ///
 /// The name of an index object is an HMAC under the tenant's index key: without that key it does not tell which layer
 /// it stands for.
@@ -28,6 +29,13 @@ public struct LayerIndex: Sendable {
             self.codecPolicy = codecPolicy
             self.diffID = diffID
         }
+
+        func encode(into message: inout ByteBuffer) {
+            message.writeLittle(packingVersion)
+            message.writeLittle(codecPolicy)
+            message.writeLittle(kind.rawValue)
+            message.writeDigest(diffID)
+        }
     }
 
     private static let magic: StaticString = "LCLI"
@@ -45,9 +53,10 @@ public struct LayerIndex: Sendable {
     ///
     /// The manifest itself is not looked at: it may be gone or damaged.
     /// - Throws: `.corrupt` or `.unsupported` that names the index object.
-    public func find(_ layer: Layer) async throws -> ManifestID? {
-        let object = object(of: layer)
-        return try await store.get(object, limit: Self.maximumBytes).map { try Self.decode($0.body, object) }
+    public func find(_ layer: Layer) async throws -> ManifestID? { try await find(object(of: layer)) }
+
+    func find(_ object: ObjectKey) async throws -> ManifestID? {
+        try await store.get(object, limit: Self.maximumBytes).map { try Self.decode($0.body, object) }
     }
 
     /// Remembers the manifest of a layer, once that and all its chunks are durable.
@@ -58,7 +67,12 @@ public struct LayerIndex: Sendable {
     public func record(
         _ layer: Layer, as manifest: ManifestID, replacing stale: ManifestID? = nil
     ) async throws -> ManifestID {
-        let object = object(of: layer)
+        try await record(object(of: layer), as: manifest, replacing: stale)
+    }
+
+    func record(
+        _ object: ObjectKey, as manifest: ManifestID, replacing stale: ManifestID?
+    ) async throws -> ManifestID {
         for _ in 0..<Self.maximumTries {
             let present = try await store.get(object, limit: Self.maximumBytes)
             if let present, let known = try Self.decodeUnlessDamaged(present.body, object) {
@@ -74,10 +88,11 @@ public struct LayerIndex: Sendable {
     /// HMAC-SHA-256(index key, "layer" || packing version || codec policy || kind || diffID).
     private func object(of layer: Layer) -> ObjectKey {
         var message = ByteBuffer(string: "layer")
-        message.writeLittle(layer.packingVersion)
-        message.writeLittle(layer.codecPolicy)
-        message.writeLittle(layer.kind.rawValue)
-        message.writeDigest(layer.diffID)
+        layer.encode(into: &message)
+        return object(named: message)
+    }
+
+    func object(named message: ByteBuffer) -> ObjectKey {
         let code = message.withUnsafeReadableBytes { HMACSHA256.authenticate(key: keys.indexKey, $0) }
         return L3Layout.layer(code, in: generation)
     }

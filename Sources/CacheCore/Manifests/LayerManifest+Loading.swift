@@ -31,6 +31,17 @@ extension ImageManifest {
     }
 }
 
+extension ImageIndex {
+    /// As ``LayerManifest/load(_:from:generation:keys:)``.
+    package static func load(
+        _ id: ManifestID, from store: any ObjectStore, generation: Generation, keys: TenantKeys, regionSlots: [Int]
+    ) async throws -> ImageIndex {
+        try open(
+            try await ManifestEnvelope.load(id, from: store, generation: generation), expecting: id, keys: keys,
+            regionSlots: regionSlots)
+    }
+}
+
 extension ManifestEnvelope {
     /// The sealed bytes of a manifest.
     static func load(

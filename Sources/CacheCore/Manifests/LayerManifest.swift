@@ -80,7 +80,7 @@ public struct LayerManifest: Sendable {
         return try body.withUnsafeReadableBytes { bytes in
             var reader = RecordReader(bytes, what: "manifest \(id)")
             guard case .chunks(let chunks) = header.contents else {
-                throw reader.malformed("it is the manifest of an image, not of a layer")
+                throw reader.malformed("it is not the manifest of a layer")
             }
             guard let kind = LayerKind(rawValue: try reader.integer()) else {
                 throw reader.malformed("unknown kind of layer")

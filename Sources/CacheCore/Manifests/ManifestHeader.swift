@@ -9,14 +9,17 @@ public struct ManifestHeader: Sendable {
     public enum Kind: UInt8, Sendable {
         case layer = 1
         case image = 2
+        case index = 3
     }
 
     /// What a manifest needs to have beside it in its generation.
     public enum Contents: Sendable {
         /// Of a layer: its distinct chunks that are not zero, in order of first use.
         case chunks([(id: ChunkID, sealedLength: UInt32)])
-        /// Of an image: the manifests of its layers, bottom first.
-        case layers([ManifestID])
+        /// Of an image: the manifests of its layers, bottom first, and its index, if it has one.
+        case layers([ManifestID], index: ManifestID?)
+        /// Of the index of an image: the distinct chunks of its metadata that are not zero, in order of first use.
+        case metadata([(id: ChunkID, sealedLength: UInt32)])
     }
 
     public let generation: Generation
@@ -28,6 +31,15 @@ public struct ManifestHeader: Sendable {
         switch contents {
         case .chunks: .layer
         case .layers: .image
+        case .metadata: .index
+        }
+    }
+
+    /// What is of version 1 can be read by programs from before there were indexes.
+    private var version: UInt16 {
+        switch contents {
+        case .chunks, .layers(_, index: nil): 1
+        case .layers, .metadata: 2
         }
     }
 
@@ -35,7 +47,7 @@ public struct ManifestHeader: Sendable {
     public static let maximumBytes = 64 << 20
 
     static let magic: StaticString = "LCMF"
-    static let version: UInt16 = 1
+    private static let versions: ClosedRange<UInt16> = 1...2
     package static let fixedBytes = 36
     static let chunkBytes = 36
 
@@ -51,7 +63,7 @@ public struct ManifestHeader: Sendable {
     package static func tenantKeyID(_ start: ByteBuffer) -> KeyID? {
         start.withUnsafeReadableBytes { bytes in
             var reader = RecordReader(bytes, what: "manifest")
-            guard (try? reader.magic(magic, version: version)) != nil, (try? reader.take(2 + 8)) != nil else {
+            guard (try? reader.magic(magic, versions: versions)) != nil, (try? reader.take(2 + 8)) != nil else {
                 return nil
             }
             return try? reader.keyID()
@@ -70,7 +82,7 @@ public struct ManifestHeader: Sendable {
         guard SHA256Digest(hashing: bytes) == id.digest else {
             throw reader.malformed("its SHA-256 is not its name")
         }
-        try reader.magic(magic, version: version)
+        let version = try reader.magic(magic, versions: versions)
         guard let kind = Kind(rawValue: try reader.integer()) else { throw reader.malformed("unknown kind") }
         try reader.zeros(1)
         guard let generation = Generation(try reader.integer()) else {
@@ -80,19 +92,21 @@ public struct ManifestHeader: Sendable {
         let count = Int(try reader.integer(UInt32.self))
         let contents: Contents
         switch kind {
-        case .layer:
+        case .layer, .index:
             // Taking the list first bounds what is allocated by what is there.
             let list = try reader.take(count * chunkBytes)
-            contents = .chunks(try chunks(list, count: count, reader))
+            let chunks = try chunks(list, count: count, reader)
+            contents = kind == .layer ? .chunks(chunks) : .metadata(chunks)
         case .image:
             let list = try reader.take(count * SHA256Digest.byteCount)
-            contents = .layers(
-                (0..<count).map { index in
-                    ManifestID(
-                        list.loadUnaligned(fromByteOffset: index * SHA256Digest.byteCount, as: SHA256Digest.self))
-                })
+            let layers = (0..<count).map { index in
+                ManifestID(list.loadUnaligned(fromByteOffset: index * SHA256Digest.byteCount, as: SHA256Digest.self))
+            }
+            contents = .layers(layers, index: version == 1 ? nil : ManifestID(try reader.digest()))
         }
-        return (ManifestHeader(generation: generation, tenantKeyID: keyID, contents: contents), reader.offset)
+        let header = ManifestHeader(generation: generation, tenantKeyID: keyID, contents: contents)
+        guard header.version == version else { throw reader.malformed("its version is not that of its kind") }
+        return (header, reader.offset)
     }
 
     private static func chunks(
@@ -115,22 +129,23 @@ public struct ManifestHeader: Sendable {
     /// The bytes of the plain part.
     func encoded() -> ByteBuffer {
         var buffer = ByteBuffer()
-        buffer.writeMagic(Self.magic, version: Self.version)
+        buffer.writeMagic(Self.magic, version: version)
         buffer.writeLittle(kind.rawValue)
         buffer.writeZeros(1)
         buffer.writeLittle(generation.number)
         buffer.writeKeyID(tenantKeyID)
         switch contents {
-        case .chunks(let chunks):
+        case .chunks(let chunks), .metadata(let chunks):
             buffer.writeLittle(UInt32(chunks.count))
             buffer.reserveCapacity(minimumWritableBytes: chunks.count * Self.chunkBytes)
             for chunk in chunks {
                 buffer.writeDigest(chunk.id.digest)
                 buffer.writeLittle(chunk.sealedLength)
             }
-        case .layers(let layers):
+        case .layers(let layers, let index):
             buffer.writeLittle(UInt32(layers.count))
             for layer in layers { buffer.writeDigest(layer.digest) }
+            if let index { buffer.writeDigest(index.digest) }
         }
         return buffer
     }

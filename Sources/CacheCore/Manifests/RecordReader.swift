@@ -60,15 +60,22 @@ struct RecordReader {
 
     /// Four letters and a version of two bytes, with which every record begins.
     mutating func magic(_ letters: StaticString, version: UInt16) throws {
+        _ = try magic(letters, versions: version...version)
+    }
+
+    /// The same for a record of which several versions are known; which one it is.
+    mutating func magic(_ letters: StaticString, versions: ClosedRange<UInt16>) throws -> UInt16 {
         guard remaining >= 6 else { throw malformed("it ends too early, at byte \(bytes.count)") }
         let found = try take(4)
         let expected = UnsafeRawBufferPointer(start: letters.utf8Start, count: letters.utf8CodeUnitCount)
         guard found.elementsEqual(expected) else { throw malformed("it does not begin with \(letters)") }
         let number: UInt16 = try integer()
-        guard number == version else {
+        guard versions.contains(number) else {
             throw CacheError(
                 .unsupported,
-                "\(what) has format version \(number); this build knows version \(version): use a newer one")
+                "\(what) has format version \(number); this build knows version \(versions.upperBound): use a newer one"
+            )
         }
+        return number
     }
 }

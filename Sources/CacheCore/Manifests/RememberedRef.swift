@@ -27,8 +27,16 @@ package struct RememberedRef: Hashable, Sendable {
         fileprivate let high: UInt64
         fileprivate let low: UInt64
 
-        package init(of reference: ImageReference, keys: TenantKeys) {
-            var text = "\(reference)"
+        package init(of reference: ImageReference, keys: TenantKeys) { self.init("\(reference)", keys) }
+
+        /// Of the record by which a host finds the index that it has made of an image itself. No reference has a blank.
+        package init(ofIndexFor image: ManifestID, keys: TenantKeys) { self.init("index \(image)", keys) }
+
+        /// Of the record by which a host opens an image again whatever its ref names by then.
+        package init(ofImage image: ManifestID, keys: TenantKeys) { self.init("image \(image)", keys) }
+
+        private init(_ text: String, _ keys: TenantKeys) {
+            var text = text
             let code = text.withUTF8 {
                 HMACSHA256.authenticate(key: keys.rememberKey, UnsafeRawBufferPointer($0))
             }

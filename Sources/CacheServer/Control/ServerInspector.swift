@@ -1,3 +1,4 @@
+internal import CacheBase
 internal import CacheStore
 internal import FoundationEssentials
 internal import NIOCore

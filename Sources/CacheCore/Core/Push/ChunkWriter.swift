@@ -60,14 +60,14 @@ final class ChunkWriter: Sendable {
         sealers = SealerPool(salt: generation.salt, compression: options.compression)
     }
 
-    /// Takes the next chunk of a layer and seals it, in one go on one thread of the pool: its plaintext is still in
+    /// Takes the next chunk and seals it, in one go on one thread of the pool: its plaintext is still in
     /// that core's cache.
     ///
     /// - Returns: `nil` after the last one.
-    /// - Throws: what the layer's source throws.
-    func sealNext(of splitter: SplitterHandle) async throws -> SealedChunk? {
+    /// - Throws: what the source throws.
+    func sealNext(of source: some PlainChunkSource) async throws -> SealedChunk? {
         try await pool.runCancellable { [sealers, buffers] in
-            guard let chunk = try splitter.next() else { return nil }
+            guard let chunk = try source.next() else { return nil }
             var sealed = buffers.take()
             let ref = sealers.withSealer { Self.seal(chunk.bytes, with: $0, into: &sealed) }
             buffers.give(chunk.bytes)

@@ -50,9 +50,23 @@ public struct ImagePusher: Sendable {
         let now = SystemClock.milliseconds()
         let generation = try await ActiveGeneration.find(
             in: store, deploymentKey: deployment, create: true, repair: options.repair, now: now)
-        let layers = try await pushLayers(source.layers, generation, progress, pool)
-        try await TreeCheck(store: store, deadlines: Deadlines(), deadline: options.storeDeadline, pool: pool)
-            .check(layers, whiteouts: source.origin.hasWhiteouts)
+        let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: options.chunksInFlight)
+        let stream = StreamPusher(
+            writer: ChunkWriter(
+                store: store, generation: generation, options: options, pool: pool, buffers: buffers,
+                deadlines: Deadlines()),
+            limit: AsyncLimiter("chunks", capacity: options.chunksInFlight, maximumWaiters: .max),
+            chunksInFlight: options.chunksInFlight, progress: progress)
+        let layers = try await pushLayers(
+            source.layers,
+            LayerPusher(
+                store: store, generation: generation, tenant: tenant, options: options, stream: stream, pool: pool,
+                buffers: buffers, progress: progress))
+        let index = try await pushIndex(
+            of: layers, whiteouts: source.origin.hasWhiteouts,
+            IndexPusher(
+                store: store, generation: generation, tenant: tenant, options: options, stream: stream, pool: pool,
+                buffers: buffers))
         let manifest = ImageManifest(
             source: source.origin, generation: generation.generation,
             layers: layers.map { pushed in
@@ -61,13 +75,15 @@ public struct ImagePusher: Sendable {
                     byteCount: UInt64(pushed.report.logicalBytes), sharedBytes: UInt64(pushed.report.sharedBytes),
                     name: pushed.report.name)
             },
-            configuration: source.configuration ?? ByteBuffer(), annotations: [])
+            configuration: source.configuration ?? ByteBuffer(), annotations: [], index: index?.report?.manifest)
         let (id, sealed) = try manifest.seal(with: tenant)
         _ = try await store.putIfAbsent(L3Layout.manifest(id, in: generation.generation), sealed)
         let previous = try await previousKey(of: reference)
         try await RefStore(store).set(
             reference, to: RefRecord(generation: generation.generation, manifest: id, setAt: now))
         var report = PushReport(reference: reference, manifest: id, layers: layers.map(\.report))
+        report.index = index?.report
+        report.notes += index?.notes(on: reference) ?? []
         if let repair = generation.repair { report.notes.append(repair.note(on: generation.generation)) }
         if let previous, previous != tenant.id {
             report.notes.append(
@@ -90,17 +106,9 @@ public struct ImagePusher: Sendable {
     }
 
     private func pushLayers(
-        _ sources: [LayerSource], _ generation: ActiveGeneration, _ progress: PushProgress, _ pool: NIOThreadPool
+        _ sources: [LayerSource], _ pusher: LayerPusher
     ) async throws -> [LayerPusher.Pushed] {
-        let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: options.chunksInFlight)
-        let pusher = LayerPusher(
-            store: store, generation: generation, tenant: tenant, options: options,
-            writer: ChunkWriter(
-                store: store, generation: generation, options: options, pool: pool, buffers: buffers,
-                deadlines: Deadlines()),
-            limit: AsyncLimiter("chunks", capacity: options.chunksInFlight, maximumWaiters: .max), pool: pool,
-            buffers: buffers, progress: progress)
-        return try await withThrowingTaskGroup(of: (Int, LayerPusher.Pushed).self) { group in
+        try await withThrowingTaskGroup(of: (Int, LayerPusher.Pushed).self) { group in
             var pushed: [Int: LayerPusher.Pushed] = [:]
             for (index, source) in sources.enumerated() {
                 if index >= options.layersInFlight, let done = try await group.next() { pushed[done.0] = done.1 }
@@ -109,5 +117,15 @@ public struct ImagePusher: Sendable {
             for try await done in group { pushed[done.0] = done.1 }
             return sources.indices.compactMap { pushed[$0] }
         }
+    }
+
+    /// Makes sure that the layers make a tree, and describes that as a device; `nil` for raw files.
+    private func pushIndex(
+        of layers: [LayerPusher.Pushed], whiteouts: Bool, _ pusher: IndexPusher
+    ) async throws -> IndexPusher.Outcome? {
+        let check = TreeCheck(
+            store: store, deadlines: Deadlines(), deadline: options.storeDeadline, pool: pusher.pool)
+        guard let tree = try await check.check(layers, whiteouts: whiteouts) else { return nil }
+        return try await pusher.push(tree, of: layers, whiteouts: whiteouts)
     }
 }

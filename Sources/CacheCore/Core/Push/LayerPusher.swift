@@ -14,8 +14,7 @@ struct LayerPusher: Sendable {
     let generation: ActiveGeneration
     let tenant: TenantKeys
     let options: PushOptions
-    let writer: ChunkWriter
-    let limit: AsyncLimiter
+    let stream: StreamPusher
     let pool: NIOThreadPool
     let buffers: BufferPool
     let progress: PushProgress
@@ -24,6 +23,13 @@ struct LayerPusher: Sendable {
         let id: ManifestID
         let manifest: LayerManifest
         let report: LayerPushReport
+
+        /// What decided its chunks.
+        var identity: LayerIndex.Layer {
+            LayerIndex.Layer(
+                kind: manifest.kind, packingVersion: manifest.packingVersion, codecPolicy: manifest.codecPolicy,
+                diffID: manifest.diffID)
+        }
     }
 
     /// - Throws: ``CacheError``: of the source (`.invalidInput`, `.limitExceeded`, `.corrupt` if it is not the layer
@@ -36,9 +42,11 @@ struct LayerPusher: Sendable {
                     LayerReading(try source.openToCompare()), kind: source.kind, limits: options.limits.layer,
                     buffers: buffers))
         }
-        let (slots, counts): (LayerSlots, LayerPushReport)
+        let (slots, counts): (LayerSlots, PushCounts)
         do {
-            (slots, counts) = try await writeChunks(of: splitter)
+            (slots, counts) = try await stream.push(splitter) { [progress] chunk in
+                if chunk.stream == .data { progress.add(read: Int(chunk.ref.plainLength)) }
+            }
         } catch let failure as LayerReading.Failure {
             throw failure.error
         } catch let error as CacheError where [.invalidInput, .limitExceeded].contains(error.code) {
@@ -90,68 +98,16 @@ struct LayerPusher: Sendable {
     private func known(_ source: LayerSource, _ diffID: SHA256Digest) async throws -> Pushed? {
         guard let (id, manifest) = try await find(identity(of: source, diffID)).usable else { return nil }
         var report = LayerPushReport(name: source.name, diffID: diffID, logicalBytes: Int(clamping: manifest.byteCount))
-        for ref in manifest.allRefs {
-            report.chunks += 1
-            if ref.isZero { report.zeroChunks += 1 }
-        }
-        report.storedBytes = manifest.storedBytes
+        report.counts = PushCounts(known: manifest.allRefs)
         report.wasKnown = true
         progress.add(read: report.logicalBytes)
         return Pushed(id: id, manifest: manifest, report: report)
     }
 
-    /// Splits and seals on the threads of the pool, one chunk a thread, and stores without a thread; bounded by
-    /// `limit`.
-    private func writeChunks(of splitter: SplitterHandle) async throws -> (LayerSlots, LayerPushReport) {
-        var slots = LayerSlots()
-        var report = LayerPushReport(name: "", diffID: .zero, logicalBytes: 0)
-        // Half of a name does for a sum that people read, and keeps the bound of memory: 16 bytes a chunk at most.
-        var seen: Set<UInt64> = []
-        func take(_ placed: PlacedChunk) {
-            slots.place(placed)
-            report.chunks += 1
-            if placed.outcome.ref.isZero { report.zeroChunks += 1 }
-            if seen.insert(placed.outcome.ref.id.hashWord).inserted {
-                report.storedBytes += Int(placed.outcome.ref.sealedLength)
-            }
-            if placed.outcome.isNew {
-                report.newChunks += 1
-                report.newBytes += Int(placed.outcome.ref.plainLength)
-                report.uploadedBytes += Int(placed.outcome.ref.sealedLength)
-            }
-        }
-        try await withThrowingTaskGroup(of: PlacedChunk?.self) { group in
-            var underWay = 0
-            var hasEnded = false
-            func takeNext() async throws {
-                guard let done = try await group.next() else { return }
-                underWay -= 1
-                if let placed = done { take(placed) } else { hasEnded = true }
-            }
-            while !hasEnded {
-                try await limit.acquire()
-                underWay += 1
-                group.addTask {
-                    defer { limit.release() }
-                    guard let sealed = try await writer.sealNext(of: splitter) else { return nil }
-                    if sealed.stream == .data { progress.add(read: Int(sealed.ref.plainLength)) }
-                    let (stream, slot) = (sealed.stream, sealed.slot)
-                    let outcome = try await writer.write(sealed)
-                    if outcome.isNew { progress.add(uploaded: Int(outcome.ref.sealedLength)) }
-                    return PlacedChunk(stream: stream, slot: slot, outcome: outcome)
-                }
-                // What is done is collected at once, so that the group never holds more than what is under way.
-                while underWay >= options.chunksInFlight { try await takeNext() }
-            }
-            while underWay > 0 { try await takeNext() }
-        }
-        return (slots, report)
-    }
-
     /// Everything that the manifest names is durable now; then the manifest, then the name by which the next push finds
     /// it.
     private func record(
-        _ source: LayerSource, _ summary: LayerSummary, _ slots: LayerSlots, _ counts: LayerPushReport
+        _ source: LayerSource, _ summary: LayerSummary, _ slots: LayerSlots, _ counts: PushCounts
     ) async throws -> Pushed {
         let layer = identity(of: source, summary.diffID)
         let manifest = LayerManifest(
@@ -170,10 +126,9 @@ struct LayerPusher: Sendable {
             // What a newer version has made stays what the index names.
             id = isNewer ? own : try await index.record(layer, as: own, replacing: usable?.id ?? stale)
         }
-        var report = counts
-        report.name = source.name
-        report.diffID = summary.diffID
-        report.logicalBytes = Int(summary.byteCount)
+        var report = LayerPushReport(
+            name: source.name, diffID: summary.diffID, logicalBytes: Int(summary.byteCount))
+        report.counts = counts
         return Pushed(id: id, manifest: manifest, report: report)
     }
 }

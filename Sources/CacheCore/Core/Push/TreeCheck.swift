@@ -17,11 +17,13 @@ struct TreeCheck: Sendable {
 
     private static let readAhead = 8
 
+    /// The merged tree; `nil` for raw files.
+    ///
     /// - Throws: ``CacheError`` `.invalidInput` that names layer and entry, for what no runtime unpacks; else of the
     ///   store, or `.corrupt` for a table that is damaged there.
-    func check(_ layers: [LayerPusher.Pushed], whiteouts: Bool) async throws {
+    func check(_ layers: [LayerPusher.Pushed], whiteouts: Bool) async throws -> ImageTree? {
         // A raw file has no entries.
-        guard layers.allSatisfy({ $0.manifest.kind == .tar }) else { return }
+        guard layers.allSatisfy({ $0.manifest.kind == .tar }) else { return nil }
         let builder = SharedTreeBuilder(
             expecting: layers.reduce(0) { $0 &+ Int(clamping: $1.manifest.entryCount) }, whiteouts: whiteouts)
         let chunks = layers.flatMap { layer in layer.manifest.entries.map { (ref: $0, layer.manifest.generation) } }
@@ -43,6 +45,7 @@ struct TreeCheck: Sendable {
             }
             try builder.with { try $0.endLayer() }
         }
+        return try await pool.runIfActive { builder.finish() }
     }
 
     private static func append(_ ref: ChunkRef, _ sealed: ByteBuffer, to builder: SharedTreeBuilder) throws {

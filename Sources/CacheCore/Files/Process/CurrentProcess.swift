@@ -1,3 +1,4 @@
+package import CacheBase
 internal import Glibc
 
 /// This process, to the system.
@@ -17,6 +18,49 @@ package enum CurrentProcess {
             next += 1
         }
         return variables
+    }
+
+    /// Whether it acts for root.
+    package static var isRoot: Bool { geteuid() == 0 }
+
+    /// The number of the user that it acts for.
+    package static var user: UInt32 { geteuid() }
+
+    /// The file of the program that it runs: the path that it was started by, also where that file was replaced since.
+    package static func executable() throws(CacheError) -> String {
+        let path = try reporting("find this program's file") { () throws(Errno) in
+            try Descriptor.workingDirectory.target(ofLink: "/proc/self/exe")
+        }
+        let text = path.description
+        return text.hasSuffix(Self.removed) ? String(text.dropLast(Self.removed.count)) : text
+    }
+
+    /// What Linux adds to the name of a file that has none any more.
+    private static let removed = " (deleted)"
+
+    /// Files and directories that are made from now on are for its user alone.
+    package static func makePrivateFiles() { umask(0o077) }
+
+    /// Whether a thread of any process has a signal pending that ends it; not if that cannot be found out.
+    ///
+    /// The kernel turns whatever ends a process into SIGKILL for each of its threads.
+    /// - Parameter thread: its number in the PID namespace of `/proc`.
+    package static func isDying(thread: UInt32) -> Bool {
+        guard thread > 0 else { return false }
+        do {
+            let file = try OpenFile.open("/proc/\(thread)/status")
+            return try withUnsafeTemporaryAllocation(byteCount: 8192, alignment: 8) { buffer in
+                let count = try file.descriptor.readAll(into: buffer, at: 0)
+                let lines = buffer[..<count].split(separator: UInt8(ascii: "\n"))
+                let label = "SigPnd:"
+                guard let line = lines.first(where: { $0.starts(with: label.utf8) }) else { return false }
+                let digits = String(decoding: line.dropFirst(label.utf8.count), as: UTF8.self)
+                let pending = UInt64(digits.drop { $0 == "\t" || $0 == " " }, radix: 16) ?? 0
+                return pending & (1 << (UInt64(SIGKILL) - 1)) != 0
+            }
+        } catch {
+            return false
+        }
     }
 
     // MARK: Its end

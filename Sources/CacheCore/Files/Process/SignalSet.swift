@@ -41,4 +41,7 @@ package struct SignalSet: Sendable {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
     }
+
+    /// Processes that this one starts leave nothing behind when they end, and nobody waits for them.
+    package static func forgetChildren() { signal(SIGCHLD, SIG_IGN) }
 }

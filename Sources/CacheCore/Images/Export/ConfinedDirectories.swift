@@ -64,10 +64,4 @@ extension ImageTree {
         }
         return OpenFile(adopting: descriptor, name: "a directory of the image")
     }
-
-    /// A path for messages, not longer than a line should be.
-    func shownPath(of node: Int) -> String {
-        let path = path(of: node)
-        return node == 0 ? "/" : "\(FileName(bytes: path.bytes.prefix(256)))"
-    }
 }

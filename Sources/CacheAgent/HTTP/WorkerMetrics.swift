@@ -1,0 +1,36 @@
+package import CacheClient
+internal import CacheCore
+
+/// The numbers of a worker for Prometheus.
+package enum WorkerMetrics {
+    package static func text(_ cache: LayerCache, _ status: WorkerStatus) -> String {
+        var out = PrometheusText()
+        out.gauge("layercache_worker_mounts", "Directories that show images.", status.mounts.count)
+        out.gauge("layercache_worker_devices", "Images that are open.", Set(status.mounts.map(\.manifest)).count)
+        let counts = cache.counts
+        out.counter(
+            "layercache_worker_chunks_total", "Chunks that each tier delivered.", label: "tier",
+            Tier.allCases.map { ($0.rawValue, counts[$0].chunks) })
+        out.counter(
+            "layercache_worker_bytes_total", "Bytes that each tier delivered, sealed but for memory.", label: "tier",
+            Tier.allCases.map { ($0.rawValue, counts[$0].bytes) })
+        out.counter(
+            "layercache_worker_repaired_total", "Damaged chunks that were dropped.", label: "tier",
+            [("l1", counts.repairedL1 + cache.l1Resets), ("l2", counts.repairedL2)])
+        out.counter(
+            "layercache_worker_failures_total", "Calls that a tier failed or was too slow for.", label: "tier",
+            [("l1", counts.l1Failures), ("l2", counts.l2Failures)])
+        let dropped = cache.droppedFills
+        out.counter(
+            "layercache_worker_dropped_fills_total", "Fills that a tier did not take in time.", label: "tier",
+            [("l1", dropped.l1), ("l2", dropped.l2)])
+        let memory = cache.memoryUsage
+        out.gauge("layercache_worker_memory_chunks", "Decoded chunks in memory.", memory.chunks)
+        out.gauge("layercache_worker_memory_bytes", "Bytes of decoded chunks in memory.", memory.bytes)
+        if let l1 = cache.l1Statistics {
+            out.gauge("layercache_worker_l1_bytes", "Bytes of L1 on disk.", Int(clamping: l1.bytesUsed))
+            out.gauge("layercache_worker_l1_capacity_bytes", "Most bytes of L1.", Int(clamping: l1.capacity))
+        }
+        return out.text
+    }
+}

@@ -1,0 +1,184 @@
+internal import CacheCore
+package import CacheDevice
+package import CacheFiles
+package import Logging
+internal import NIOConcurrencyHelpers
+
+/// The process that serves: FUSE, the mounts, the socket; from its start, which may be in the middle of other programs'
+/// reads, to its end.
+package final class WorkerProcess: Sendable {
+    /// Why it is to end.
+    package enum End: Sendable {
+        /// Unmount what nothing uses, take no more mounts, and end once all is unmounted. A second time: detach what is
+        /// in use.
+        case drain
+        /// End now, and leave all to the next process, to which somebody hands the descriptors.
+        case handOver
+        /// FUSE was unmounted, or its connection cut, by others: no mount can be read any more.
+        case broken
+        /// The last mount of a worker that is draining is gone.
+        case emptied
+    }
+
+    package struct Configuration: Sendable {
+        package let place: WorkerPlace
+        /// The descriptors of FUSE, held by somebody else as well.
+        package let connection: [OpenFile]
+        /// The keyring of requests that name none.
+        package let keyring: String
+        /// Whether mounts in use are left to the next process at the end, instead of waiting for their users: for a
+        /// service manager that keeps the descriptors.
+        package let leavesBusyMounts: Bool
+
+        package init(place: WorkerPlace, connection: [OpenFile], keyring: String, leavesBusyMounts: Bool) {
+            self.place = place
+            self.connection = connection
+            self.keyring = keyring
+            self.leavesBusyMounts = leavesBusyMounts
+        }
+    }
+
+    private let configuration: Configuration
+    private let logger: Logger
+    private let (ends, ending) = AsyncStream.makeStream(of: End.self)
+
+    package init(_ configuration: Configuration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// From any thread, at any time.
+    package func end(_ end: End) { ending.yield(end) }
+
+    /// Serves until it is told to end.
+    ///
+    /// - Parameters:
+    ///   - metrics: the text of `/metrics`, from the status.
+    ///   - onServing: called once the socket answers.
+    /// - Returns: whether nothing is mounted any more, and the place is gone.
+    package func run(
+        images: any ImageSource, metrics: @escaping @Sendable (WorkerStatus) -> String,
+        onServing: @Sendable () -> Void
+    ) async throws -> Bool {
+        let place = configuration.place
+        let table = try MountTable(place.table)
+        let mounter = ImageMounter(deadlines: Deadlines())
+        defer { mounter.close() }
+        let fuse = try filesystem()
+        let worker = Worker(
+            Worker.Parts(
+                place: place, images: images, shelf: fuse, mounter: mounter, table: table, logger: logger),
+            keyring: configuration.keyring)
+        try await worker.restore()
+        try fuse.start()
+        if fuse.session != nil { try resend(fuse) }
+        await worker.reopen()
+        Descriptor.workingDirectory.removeIfPossible(place.socket)
+        let server = try await AgentServer.listen(on: place.socket)
+        let routes = AgentRoutes(worker) { metrics(await worker.status) }
+        onServing()
+        logger.info("serving mounts", metadata: ["socket": "\(place.socket)"])
+        let isEmpty = try await withThrowingTaskGroup(of: Bool?.self) { group in
+            group.addTask {
+                try await server.serve(routes)
+                return nil
+            }
+            group.addTask { [self] in
+                let isEmpty = await waitForEnd(of: worker)
+                try await server.stop()
+                return isEmpty
+            }
+            var isEmpty = false
+            for try await result in group { isEmpty = result ?? isEmpty }
+            return isEmpty
+        }
+        if isEmpty { try await unmount(place.devices, mounter) }
+        try await fuse.stop()
+        await worker.closeDevices()
+        try await table.close()
+        if isEmpty { place.remove() }
+        return isEmpty
+    }
+
+    // MARK: FUSE
+
+    private static let sessionLimits = JSONLimits(bytes: 4096, depth: 2)
+
+    private func filesystem() throws -> FuseFilesystem {
+        let path = configuration.place.session
+        var session: FuseSession?
+        if FileStatus.find(path) != nil {
+            let bytes = try OpenFile.open(path, .noFollow).wholeRange().readDocument(Self.sessionLimits)
+            session = try JSONDocument.decode(FuseSession.self, from: bytes, name: path, limits: Self.sessionLimits)
+        }
+        var events = FuseFilesystem.Events()
+        events.negotiated = { [logger] session in
+            do {
+                try DurableFile.write(try JSONDocument.encode(session), to: path)
+            } catch {
+                logger.error("a process after this one cannot take over", metadata: ["error": "\(error)"])
+            }
+        }
+        events.ended = { [logger, ending] reason in
+            logger.error("FUSE is gone: the worker ends", metadata: ["reason": "\(reason ?? "unmounted")"])
+            ending.yield(.broken)
+        }
+        return try FuseFilesystem(
+            connection: configuration.connection, negotiated: session, logger: logger, events: events)
+    }
+
+    private func resend(_ fuse: FuseFilesystem) throws {
+        do throws(CacheError) {
+            try fuse.resendPending()
+        } catch {
+            guard error.code == .unsupported else { throw error }
+            // What the process before had read waits for ever; all other requests are answered.
+            logger.error("reads that were under way cannot go on", metadata: ["error": "\(error)"])
+        }
+    }
+
+    // MARK: The end
+
+    private func waitForEnd(of worker: Worker) async -> Bool {
+        var isDraining = false
+        for await end in ends {
+            switch end {
+            case .handOver: return false
+            case .emptied: return true
+            case .broken:
+                await worker.detachAll()
+                return true
+            case .drain where isDraining:
+                await worker.detachAll()
+                return true
+            case .drain:
+                isDraining = true
+                let busy = await worker.drain()
+                if busy.isEmpty { return true }
+                let metadata: Logger.Metadata = ["mounts": .array(busy.map { "\($0)" })]
+                if configuration.leavesBusyMounts {
+                    logger.warning("mounts in use stay: their readers wait for the next process", metadata: metadata)
+                    return false
+                }
+                logger.warning("mounts are in use: the worker ends when they are unmounted", metadata: metadata)
+                Task { [ending] in
+                    await worker.waitUntilEmpty()
+                    ending.yield(.emptied)
+                }
+            }
+        }
+        return false
+    }
+
+    /// Nothing of it is mounted any more; what still has a device's file open, such as a virtual machine, loses it.
+    private func unmount(_ devices: String, _ mounter: ImageMounter) async throws {
+        do {
+            try await mounter.unmount(devices, scratch: nil)
+        } catch let error as CacheError where error.code == .conflict {
+            logger.warning("the file of a device is open still: it fails from now on", metadata: ["dir": "\(devices)"])
+            try await mounter.detach(devices, scratch: nil)
+        }
+    }
+}
+
+extension FuseFilesystem: DeviceShelf {}

@@ -1,0 +1,155 @@
+package import CacheClient
+internal import CacheCore
+package import CacheFiles
+package import Logging
+internal import NIOPosix
+
+/// A worker as a program: which process does what, from the first one to the last.
+package struct WorkerRunner: Sendable {
+    /// The serving process could not start, and has said why.
+    package struct ServingFailed: Error {}
+
+    private let place: WorkerPlace
+    private let cache: CacheConfiguration
+    private let keyring: String
+    private let asks: AsyncStream<WorkerProcess.End>
+    private let logger: Logger
+    private let onServing: @Sendable () -> Void
+
+    /// - Parameters:
+    ///   - keyring: the path of the keyring of requests that name none; may be empty.
+    ///   - asks: what the process is asked for from outside.
+    ///   - onServing: called once the worker answers, by the process that was started first.
+    package init(
+        place: WorkerPlace, cache: CacheConfiguration, keyring: String, asks: AsyncStream<WorkerProcess.End>,
+        logger: Logger, onServing: @escaping @Sendable () -> Void
+    ) {
+        self.place = place
+        self.cache = cache
+        self.keyring = keyring
+        self.asks = asks
+        self.logger = logger
+        self.onServing = onServing
+    }
+
+    // MARK: With a supervisor
+
+    /// The first process: takes the place, mounts FUSE, and supervises from then on.
+    ///
+    /// - Parameter processes: how the others are started, given the lock and the descriptors of FUSE.
+    package func start(_ processes: (OpenFile, [OpenFile]) throws -> WorkerProcesses) async throws {
+        let lock = try place.take()
+        do {
+            try clear()
+            let connection = try place.mountDevices()
+            try await supervise(try processes(lock, connection), adopting: nil, onServing: onServing)
+        } catch {
+            place.unmountDevices()
+            place.remove()
+            throw error
+        }
+    }
+
+    /// A process that holds the descriptors beside a serving one whose supervisor has died.
+    package func supervise(_ processes: WorkerProcesses, adopting line: Lifeline) async throws {
+        try await supervise(processes, adopting: line, onServing: {})
+    }
+
+    private func supervise(
+        _ processes: WorkerProcesses, adopting line: Lifeline?, onServing: @escaping @Sendable () -> Void
+    ) async throws {
+        let supervisor = Supervisor(processes, logger: logger)
+        let listener = Task {
+            for await ask in asks {
+                if ask == .handOver { supervisor.handOver() } else { supervisor.drain() }
+            }
+        }
+        defer { listener.cancel() }
+        let outcome = try await NIOThreadPool.singleton.runIfActive {
+            try supervisor.run(adopting: line, onServing: onServing)
+        }
+        if outcome == .failed { throw ServingFailed() }
+    }
+
+    /// The process that serves beside a supervisor.
+    package func serve(_ inherited: WorkerProcesses.Inherited, _ processes: WorkerProcesses) async throws {
+        let line = SupervisedLine(inherited.lifeline, processes, logger: logger)
+        do {
+            let isEmpty = try await serve(inherited.connection, leavesBusyMounts: false) { process in
+                line.listen { process.end($0) }
+            } onServing: {
+                line.tellServing()
+            }
+            if isEmpty { line.tellEnded() } else { line.tellNothing() }
+        } catch {
+            line.tellFailed()
+            throw error
+        }
+        withExtendedLifetime(inherited) {}
+    }
+
+    // MARK: With a service manager
+
+    /// The name of the descriptors in the service manager's store.
+    private static let storeName = "fuse"
+
+    /// The one process of a service, whose manager keeps the descriptors and starts the next one.
+    package func serve(for manager: ServiceManager) async throws {
+        let lock = try place.take()
+        var connection = ServiceManager.files(named: Self.storeName)
+        if connection.isEmpty || !place.hasSession {
+            connection = []
+            // Descriptors that nobody knows what was agreed upon are of no use.
+            try manager.tell("FDSTOREREMOVE=1\nFDNAME=\(Self.storeName)")
+            try clear()
+            connection = try place.mountDevices()
+            for file in connection {
+                try manager.tell("FDSTORE=1\nFDNAME=\(Self.storeName)", storing: file.descriptor)
+            }
+        }
+        let isEmpty = try await serve(connection, leavesBusyMounts: true) { _ in
+        } onServing: {
+            do {
+                try manager.tell("READY=1")
+            } catch {
+                logger.error("the service manager does not hear", metadata: ["error": "\(error)"])
+            }
+            onServing()
+        }
+        try manager.tell("STOPPING=1" + (isEmpty ? "\nFDSTOREREMOVE=1\nFDNAME=\(Self.storeName)" : ""))
+        withExtendedLifetime(lock) {}
+    }
+
+    // MARK: Both
+
+    private func clear() throws {
+        for directory in try place.clear() {
+            logger.warning("a mount of a dead worker is detached", metadata: ["dir": "\(directory)"])
+        }
+    }
+
+    private func serve(
+        _ connection: [OpenFile], leavesBusyMounts: Bool, onStart: (WorkerProcess) -> Void,
+        onServing: @escaping @Sendable () -> Void
+    ) async throws -> Bool {
+        let process = WorkerProcess(
+            .init(place: place, connection: connection, keyring: keyring, leavesBusyMounts: leavesBusyMounts),
+            logger: logger)
+        let listener = Task {
+            for await ask in asks { process.end(ask) }
+        }
+        defer { listener.cancel() }
+        onStart(process)
+        let cache = try await LayerCache.open(cache, logger: logger)
+        let result: Result<Bool, any Error>
+        do {
+            let isEmpty = try await process.run(
+                images: CachedImages(cache), metrics: { WorkerMetrics.text(cache, $0) }, onServing: onServing)
+            result = .success(isEmpty)
+        } catch {
+            result = .failure(error)
+        }
+        try await cache.close()
+        return try result.get()
+    }
+}

@@ -1,0 +1,173 @@
+internal import CacheClient
+internal import CacheCore
+internal import CacheFiles
+internal import NIOConcurrencyHelpers
+internal import NIOCore
+
+/// The reads that could not be answered at once: those whose bytes must come from afar, and those of devices that are
+/// not open yet.
+///
+/// Each is answered exactly once: with its bytes, or with an error when the device has one, when its time is over, when
+/// its reader dies or when its device goes. What a device does after that is thrown away; it is cancelled, and never
+/// waited for. For each device so many reads are under way at the same time; those beyond wait for their turn, and
+/// their time runs.
+final class FuseReads: Sendable {
+    /// One READ.
+    struct Read: Sendable {
+        let unique: UInt64
+        let thread: UInt32
+        let number: UInt64
+        let offset: UInt64
+        let count: Int
+        let channel: FuseChannel
+    }
+
+    private struct Pending {
+        let read: Read
+        var alarm: Deadlines.Alarm?
+        var task: Task<Void, Never>?
+    }
+
+    /// The reads of one device.
+    private struct Line {
+        var device: (any BlockDevice)?
+        var underWay = 0
+        var waiting = CircularBuffer<UInt64>()
+    }
+
+    private struct State {
+        var pending: [UInt64: Pending] = [:]
+        var lines: [UInt64: Line] = [:]
+        var isStopped = false
+    }
+
+    private let state = NIOLockedValueBox(State())
+    private let deadline: Duration
+    private let deadlines: Deadlines
+
+    init(deadline: Duration, time: TimeSource) {
+        self.deadline = deadline
+        deadlines = Deadlines(time: time)
+    }
+
+    /// Reads that wait for their answer.
+    var count: Int { state.withLockedValue { $0.pending.count } }
+
+    /// A device is expected, or is there.
+    func open(_ number: UInt64, _ device: (any BlockDevice)?) {
+        state.withLockedValue { $0.lines[number, default: Line()].device = device }
+        startNext(number)
+    }
+
+    /// Takes a read over.
+    func submit(_ read: Read) {
+        let isTaken = state.withLockedValue { state in
+            guard !state.isStopped, state.pending.count < FuseLimits.waitingReads, state.lines[read.number] != nil,
+                state.pending[read.unique] == nil
+            else { return false }
+            state.pending[read.unique] = Pending(read: read)
+            state.lines[read.number]?.waiting.append(read.unique)
+            return true
+        }
+        guard isTaken else { return read.channel.answer(read.unique, .ioError) }
+        let alarm = deadlines.after(deadline) { self.end(read.unique, .ioError) }
+        let isWanted = state.withLockedValue { state in
+            state.pending[read.unique]?.alarm = alarm
+            return state.pending[read.unique] != nil
+        }
+        if !isWanted { deadlines.cancel(alarm) }
+        startNext(read.number)
+    }
+
+    /// The thread that waits for the answer is dying: nobody wants the bytes any more.
+    func interrupt(_ unique: UInt64) {
+        guard let thread = state.withLockedValue({ $0.pending[unique]?.read.thread }) else { return }
+        if CurrentProcess.isDying(thread: thread) { end(unique, .interrupted) }
+    }
+
+    /// Answers all reads of a device with an error.
+    func close(_ number: UInt64) {
+        let uniques = state.withLockedValue { state in
+            state.lines[number] = nil
+            return state.pending.filter { $0.value.read.number == number }.map(\.key)
+        }
+        for unique in uniques { end(unique, .ioError) }
+    }
+
+    /// Gives all reads up without an answer: the next process is sent them again, or the kernel ends them when the
+    /// connection closes.
+    func stop() {
+        let left = state.withLockedValue { state in
+            defer { (state.pending, state.lines, state.isStopped) = ([:], [:], true) }
+            return Array(state.pending.values)
+        }
+        for pending in left {
+            if let alarm = pending.alarm { deadlines.cancel(alarm) }
+            pending.task?.cancel()
+        }
+    }
+
+    // MARK: One read after the other
+
+    private func startNext(_ number: UInt64) {
+        while let (read, device) = next(number) {
+            let task = Task {
+                do {
+                    let buffers = try await device.read(at: read.offset, count: read.count)
+                    self.finish(read.unique, buffers, of: read.count)
+                } catch {
+                    self.end(read.unique, .ioError)
+                }
+                self.state.withLockedValue { $0.lines[number]?.underWay -= 1 }
+                self.startNext(number)
+            }
+            let isWanted = state.withLockedValue { state in
+                state.pending[read.unique]?.task = task
+                return state.pending[read.unique] != nil
+            }
+            // Over already; or given up meanwhile, by who could not cancel it.
+            if !isWanted { task.cancel() }
+        }
+    }
+
+    private func next(_ number: UInt64) -> (read: Place, device: any BlockDevice)? {
+        state.withLockedValue { state in
+            guard var line = state.lines[number], let device = line.device else { return nil }
+            defer { state.lines[number] = line }
+            while line.underWay < FuseLimits.readsUnderWay, let unique = line.waiting.popFirst() {
+                // Those that ended while they waited are in the line still.
+                guard let read = state.pending[unique]?.read else { continue }
+                line.underWay += 1
+                return (Place(unique: unique, offset: read.offset, count: read.count), device)
+            }
+            return nil
+        }
+    }
+
+    /// What a task knows of its read: not the channel, which must be closed when all is stopped, whatever hangs.
+    private struct Place {
+        let unique: UInt64
+        let offset: UInt64
+        let count: Int
+    }
+
+    private func finish(_ unique: UInt64, _ buffers: [ByteBuffer], of count: Int) {
+        // A short answer would be the end of the file.
+        guard buffers.reduce(0, { $0 + $1.readableBytes }) == count else { return end(unique, .ioError) }
+        guard let pending = take(unique) else { return }
+        pending.read.channel.answer(unique, with: buffers)
+    }
+
+    private func end(_ unique: UInt64, _ error: Errno) {
+        guard let pending = take(unique) else { return }
+        pending.task?.cancel()
+        pending.read.channel.answer(unique, error)
+    }
+
+    /// Whoever takes it answers it.
+    private func take(_ unique: UInt64) -> Pending? {
+        guard let pending = state.withLockedValue({ $0.pending.removeValue(forKey: unique) }) else { return nil }
+        if let alarm = pending.alarm { deadlines.cancel(alarm) }
+        return pending
+    }
+}

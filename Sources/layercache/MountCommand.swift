@@ -1,0 +1,79 @@
+import ArgumentParser
+import CacheAgent
+import CacheClient
+import CacheCore
+
+struct MountCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mount", abstract: "Show an image as a directory; what is read of it arrives then.",
+        discussion: """
+            Asks the worker of this host (--socket), which is started with the same options where none runs. Returns \
+            once the directory
+            can be used. Needs root.
+            """)
+
+    @Argument(help: "TENANT/NAME:TAG")
+    var ref: String
+    @Argument(help: ArgumentHelp("The directory, which must exist.", valueName: "dir"))
+    var directory: String
+    @Flag(help: "What is written is kept on this host until the directory is unmounted.")
+    var writable = false
+    @Option(
+        help: ArgumentHelp(
+            "Fetch ahead what earlier runs read (trace), everything (all) or nothing (none).",
+            valueName: "trace|all|none"))
+    var prefetch: String?
+    @OptionGroup var socket: SocketOption
+    @OptionGroup var options: CommonOptions
+
+    private struct MountJSON: Encodable {
+        let ref: String
+        let dir: String
+        let device: String
+        let bytes: UInt64
+        let seconds: Double
+    }
+
+    func run() async throws {
+        let settings = try Settings(options)
+        let reference = try ImageReference(parsing: ref)
+        let path = try socket.path(settings)
+        let request = MountRequest(
+            ref: "\(reference)", dir: try directory.inWorkingDirectory(), writable: writable,
+            prefetch: try mode(settings.value("prefetch", prefetch)),
+            keyring: try settings.value("keyring", options.keyring)?.inWorkingDirectory())
+        let start = ContinuousClock.now
+        let launcher = WorkerLauncher(WorkerPlace(socket: path))
+        let status = try await launcher.withWorker(
+            orStart: .init(
+                program: try CurrentProcess.executable(),
+                arguments: ["worker", "--socket", path] + options.workerArguments)
+        ) { client in try await client.mount(request) }
+        let seconds = ((ContinuousClock.now - start) / .seconds(1)).toMilliseconds
+        let report = MountJSON(
+            ref: status.ref, dir: status.dir, device: status.device, bytes: status.bytes, seconds: seconds)
+        try options.report(report) {
+            try Terminal.say("\(status.dir): \(status.ref) in \(seconds) s")
+        }
+    }
+
+    private func mode(_ text: String?) throws -> DeviceOptions.Prefetch? {
+        guard let text else { return nil }
+        guard let mode = DeviceOptions.Prefetch(rawValue: text) else {
+            throw ValidationError("--prefetch '\(text)' is none of trace, all and none.")
+        }
+        return mode
+    }
+}
+
+extension CommonOptions {
+    /// What a worker that is started by a verb gets of its options; all others it finds where the verb did.
+    fileprivate var workerArguments: [String] {
+        let given: [(String, String?)] = [
+            ("l1", l1), ("l1-capacity", l1Capacity), ("l2", l2), ("l3", l3), ("l1-deadline", l1Deadline),
+            ("l2-deadline", l2Deadline), ("l2-patience", l2Patience), ("l3-deadline", l3Deadline),
+            ("keyring", keyring), ("config", config),
+        ]
+        return given.flatMap { name, value in value.map { ["--\(name)", $0] } ?? [] }
+    }
+}

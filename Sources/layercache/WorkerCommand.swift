@@ -1,0 +1,85 @@
+import ArgumentParser
+import CacheAgent
+import CacheClient
+import CacheCore
+import Logging
+
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker", abstract: "Run this host's agent: it owns L1 and FUSE, and serves mounts.",
+        discussion: """
+            As a service (Type=notify) its service manager keeps the FUSE descriptors, else a second process does: \
+            whichever is
+            killed, mounts go on. SIGTERM unmounts what nothing uses, and ends when all is unmounted; a second one \
+            detaches the rest.
+            SIGHUP hands over to a new process.
+            """)
+
+    @OptionGroup var socket: SocketOption
+    @Option(help: ArgumentHelp("Most bytes of decoded chunks in memory (64MiB).", valueName: "size"))
+    var memory: String?
+    @Option(
+        help: ArgumentHelp(
+            "Where mounts with --writable keep what is written; not on an overlayfs (beside the socket).",
+            valueName: "dir"))
+    var scratch: String?
+    @Option(help: .hidden)
+    var role: String?
+    @OptionGroup var options: CommonOptions
+
+    private static let roleOption = "--role"
+
+    func run() async throws {
+        SignalSet.forgetChildren()
+        CurrentProcess.makePrivateFiles()
+        let settings = try Settings(options)
+        let place = WorkerPlace(
+            socket: try socket.path(settings),
+            scratch: try settings.value("scratch", scratch)?.inWorkingDirectory())
+        // Bad usage is told before anything is made.
+        let configuration = try configuration(settings)
+        let logger = Logger.standardError(options.quiet ? .warning : .info)
+        let keyring = try settings.value("keyring", options.keyring)?.inWorkingDirectory() ?? ""
+        let isJSON = options.json
+        let runner = WorkerRunner(
+            place: place, cache: configuration, keyring: keyring, asks: WorkerSignals.heard, logger: logger
+        ) {
+            // Through a sink: the program that started the worker may not read its output.
+            if isJSON { try? Terminal.queueJSON(["socket": place.socket]) }
+        }
+        if let role {
+            guard let role = WorkerProcesses.Role(role) else { throw ValidationError("--role is no option of users.") }
+            let inherited = try WorkerProcesses.Inherited(role)
+            switch role.kind {
+            case .serving:
+                try await runner.serve(inherited, try processes(inherited.lock, inherited.connection))
+            case .supervising:
+                try await runner.supervise(
+                    try processes(inherited.lock, inherited.connection), adopting: inherited.lifeline)
+            }
+        } else if let manager = ServiceManager() {
+            try await runner.serve(for: manager)
+        } else {
+            do {
+                try await runner.start { try processes($0, $1) }
+            } catch is WorkerRunner.ServingFailed {
+                throw ExitCode(1)
+            }
+        }
+    }
+
+    private func configuration(_ settings: Settings) throws -> CacheConfiguration {
+        var configuration = try settings.configuration()
+        configuration.memoryBytes = Int(
+            clamping: try settings.size("memory", memory, default: UInt64(configuration.memoryBytes)))
+        return configuration
+    }
+
+    private func processes(_ lock: OpenFile, _ connection: [OpenFile]) throws -> WorkerProcesses {
+        var arguments = try ProcessArguments.checked()
+        if let index = arguments.firstIndex(of: Self.roleOption) { arguments.removeSubrange(index...index + 1) }
+        return WorkerProcesses(
+            program: try CurrentProcess.executable(), arguments: arguments, roleOption: Self.roleOption, lock: lock,
+            connection: connection)
+    }
+}
