@@ -57,7 +57,7 @@ package final class WorkerProcess: Sendable {
     ///   - onServing: called once the socket answers.
     /// - Returns: whether nothing is mounted any more, and the place is gone.
     package func run(
-        images: any ImageSource, metrics: @escaping @Sendable (WorkerStatus) -> String,
+        images: any WorkerImages, metrics: @escaping @Sendable (WorkerStatus) -> String,
         onServing: @Sendable () -> Void
     ) async throws -> Bool {
         let place = configuration.place

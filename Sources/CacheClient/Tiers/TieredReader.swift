@@ -10,7 +10,7 @@ internal import Synchronization
 /// fetched from the next one; only when L3's copy is wrong or gone does the reader get an error. What a lower tier
 /// delivered fills those above it.
 final class TieredReader: Sendable {
-    private let memory: MemoryCache<ChunkRef>
+    let memory: MemoryCache<ChunkRef>
     let l1: L1Tier?
     let lower: LowerTiers
     let l3: L3Tier
@@ -20,7 +20,9 @@ final class TieredReader: Sendable {
     let buffers: BufferPool
     let configuration: CacheConfiguration
     let logger: Logger
-    private let flights = SingleFlight<ChunkRequest.Key, ByteBuffer>()
+    let flights = SingleFlight<ChunkRequest.Key, ByteBuffer>()
+    /// Chunks of L1 that are being opened on threads of their readers.
+    let visits = ThreadFlights<ChunkRequest.Key, ByteBuffer>()
     private let hasWarned = Atomic<Bool>(false)
 
     init(
