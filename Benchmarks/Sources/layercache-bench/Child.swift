@@ -87,10 +87,12 @@ struct Child {
         return usage
     }
 
-    /// Asks it to end, and insists after ten seconds.
+    /// Asks it to end, again after five seconds (a worker then detaches what is in use), and insists after ten.
     func terminate() -> Usage {
-        kill(pid, SIGTERM)
-        for _ in 0..<200 where !hasEnded { usleep(50_000) }
+        for _ in 0..<2 where !hasEnded {
+            kill(pid, SIGTERM)
+            for _ in 0..<100 where !hasEnded { usleep(50_000) }
+        }
         if !hasEnded { kill(pid, SIGKILL) }
         return end()
     }
@@ -104,7 +106,12 @@ struct Child {
     var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
     var lastLine: String { output.split(separator: "\n").last.map(String.init) ?? "it said nothing" }
 
+    /// Ends all at once. A worker whose one process is killed is brought back by its other: it is asked first.
     static func endAll() {
+        for number in [SIGTERM, SIGTERM] {
+            for pid in living.withLock({ $0 }) { kill(pid, number) }
+            for _ in 0..<20 where living.withLock({ $0 }).contains(where: { kill($0, 0) == 0 }) { usleep(50_000) }
+        }
         for pid in living.withLock({ $0 }) { kill(pid, SIGKILL) }
     }
 

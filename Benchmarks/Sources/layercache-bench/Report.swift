@@ -94,7 +94,10 @@ struct Machine {
         let system = file("/etc/os-release").split(separator: "\n").first { $0.hasPrefix("PRETTY_NAME=") }
             .map { $0.dropFirst("PRETTY_NAME=".count).replacingOccurrences(of: "\"", with: "") }
         let kernel = file("/proc/sys/kernel/osrelease").trimmingCharacters(in: .whitespacesAndNewlines)
-        let peers = ["nginx", "redis-server", "casync", "restic", "borg", "wrk"].map {
+        let tools = [
+            "nginx", "redis-server", "casync", "restic", "borg", "wrk", "skopeo", "umoci", "fio", "mkfs.erofs",
+        ]
+        let peers = tools.map {
             "\($0) \(installed($0) == nil ? "not installed" : "installed")"
         }
         markdown = """
