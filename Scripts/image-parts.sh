@@ -96,16 +96,22 @@ make_root() {
     tar --extract --file "$demo/base/python.tar" --directory "$work/root" --numeric-owner --xattrs --xattrs-include='*'
 }
 
-# One layer of PyPI packages, compiled by the image's own Python: pip_layer OUT.tar REQUIREMENT...
-pip_layer() {
-    local out=$1 root=$work/root
-    shift
+# PyPI packages in the root, compiled by the image's own Python: pip_install REQUIREMENT...
+pip_install() {
+    root=$work/root
     make_root
     rm -rf "${root:?}/$site"
     mkdir -p "$root/$site"
     attempt python3 -m pip install --quiet --no-input --no-compile --only-binary :all: --root-user-action=ignore \
         --python-version "$python" --implementation cp --target "$root/$site" "$@" || return 1
     attempt chroot "$root" python3 -m compileall -q "/$site" || true # some packages carry files for other Pythons
+}
+
+# One layer of PyPI packages: pip_layer OUT.tar REQUIREMENT...
+pip_layer() {
+    local out=$1
+    shift
+    pip_install "$@" || return 1
     pack "$root" "$out" "./$site"
 }
 

@@ -1,16 +1,12 @@
 """Runs a case through layercache, umoci and GNU tar, and says who agrees with whom."""
-import gzip
-import hashlib
-import json
 import os
 import re
 import shutil
 import subprocess
 import time
 
+import layouts
 import trees
-
-MEDIA = "application/vnd.oci.image."
 
 # What others have otherwise for a reason, as few as there must be: what umoci says or what differs, and why it is not ours to follow.
 # What umoci refuses and containers have.
@@ -101,7 +97,7 @@ class Judge:
     def judge(self, layers, packed=None):
         """The verdict on a case (its layers as whole tars), and what there is to say: `agree`, `refused`, `alone`, `known`, `FAULT`."""
         self.clear()
-        self.layout(layers, packed or [""] * len(layers))
+        layouts.write(self.path("img"), layers, packed)
         single = layers[0] if len(layers) == 1 else None
         if single is not None:
             with open(self.path("in.tar"), "wb") as file:
@@ -138,32 +134,3 @@ class Judge:
         if from_tar == []:
             return "alone", ["as tar has it; umoci differs:"] + lines
         return "FAULT", ["umoci differs:", *lines, *([f"tar refuses it: {tar_said}"] if tar is None else ["tar differs:", *from_tar])]
-
-    def layout(self, layers, packed):
-        def put(data):
-            name = hashlib.sha256(data).hexdigest()
-            with open(self.path("img/blobs/sha256/" + name), "wb") as file:
-                file.write(data)
-            return {"digest": "sha256:" + name, "size": len(data)}
-
-        def pack(data, how):
-            if how == "+gzip":
-                return gzip.compress(data, 1)
-            if how == "+zstd":
-                return subprocess.run(["zstd", "-qc"], input=data, stdout=subprocess.PIPE, check=True).stdout
-            return data
-
-        os.makedirs(self.path("img/blobs/sha256"))
-        config = {"architecture": "amd64", "os": "linux", "rootfs": {
-            "type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]}}
-        manifest = {"schemaVersion": 2, "mediaType": MEDIA + "manifest.v1+json",
-                    "config": dict(put(json.dumps(config).encode()), mediaType=MEDIA + "config.v1+json"),
-                    "layers": [dict(put(pack(layer, how)), mediaType=MEDIA + "layer.v1.tar" + how)
-                               for layer, how in zip(layers, packed)]}
-        index = {"schemaVersion": 2, "manifests": [dict(
-            put(json.dumps(manifest).encode()), mediaType=MEDIA + "manifest.v1+json",
-            annotations={"org.opencontainers.image.ref.name": "t"})]}
-        with open(self.path("img/index.json"), "w") as file:
-            json.dump(index, file)
-        with open(self.path("img/oci-layout"), "w") as file:
-            file.write('{"imageLayoutVersion": "1.0.0"}')

@@ -15,7 +15,8 @@ def snapshot(root, since):
         status = os.lstat(path)
         mode = status.st_mode
         kind = stat.S_IFMT(mode)
-        entry = {"kind": oct(kind), "mode": oct(stat.S_IMODE(mode)), "owner": (status.st_uid, status.st_gid)}
+        entry = {"kind": oct(kind), "mode": oct(stat.S_IMODE(mode)), "owner": (status.st_uid, status.st_gid),
+                 "links": status.st_nlink}
         entry["mtime"] = "new" if since <= status.st_mtime_ns < since + DAY else status.st_mtime_ns
         if kind == stat.S_IFREG:
             with open(path, "rb") as file:

@@ -17,6 +17,12 @@ struct BenchCommand: AsyncParsableCommand {
     var quick = false
     @Option(help: ArgumentHelp("The image to work on, an OCI layout.", valueName: "DIR:TAG"))
     var image = ".demo/image:python"
+    @Option(
+        name: .customLong("start"),
+        help: ArgumentHelp(
+            "An image for case cold-start; its name (small, middle, large) says which program runs. May be repeated.",
+            valueName: "NAME=DIR:TAG"))
+    var starts: [String] = []
     @Option(help: ArgumentHelp("The layercache to measure.", valueName: "file"))
     var binary = ".build/release/layercache"
     @Option(help: ArgumentHelp("Where a directory for the run is made (and removed).", valueName: "dir"))
@@ -27,6 +33,7 @@ struct BenchCommand: AsyncParsableCommand {
     func run() async throws {
         let here = FileManager.default.currentDirectoryPath
         func absolute(_ path: String) -> String { path.hasPrefix("/") ? path : "\(here)/\(path)" }
+        let startImages = try starts.map { try StartImage(option: $0).at(absolute) }
         let workspace = try Workspace(parent: absolute(scratch), binary: absolute(binary), quick: quick)
         let signals = endOnSignals(workspace)
         defer {
@@ -34,11 +41,15 @@ struct BenchCommand: AsyncParsableCommand {
             Child.endAll()
             workspace.remove()
         }
-        let context = Context(workspace: workspace, source: absolute(image))
+        let context = Context(workspace: workspace, source: absolute(image), starts: startImages)
         var results: [(BenchCase, CaseResult)] = []
         for chosen in cases.isEmpty ? BenchCase.allCases : cases {
             FileHandle.standardError.write(Data("running \(chosen.rawValue)\n".utf8))
-            results.append((chosen, try await chosen.run(context)))
+            let result = try await chosen.run(context)
+            for reason in result.skipped {
+                FileHandle.standardError.write(Data("\(chosen.rawValue) skipped: \(reason)\n".utf8))
+            }
+            results.append((chosen, result))
         }
         let rows = results.flatMap(\.1.rows)
         if json {

@@ -18,8 +18,9 @@ struct Child {
     /// Processes that must not outlive the harness.
     private static let living = Mutex<Set<pid_t>>([])
 
-    /// Starts `command` with its standard output and error in the file `log`.
-    init(_ command: [String], environment: [String: String], log: String) throws {
+    /// Starts `command` with its standard output and error in the file `log`; its standard output in the descriptor
+    /// `output` if there is one.
+    init(_ command: [String], environment: [String: String], log: String, output: Int32? = nil) throws {
         self.log = log
         name = (command[0] as NSString).lastPathComponent
         var actions = posix_spawn_file_actions_t()
@@ -28,6 +29,7 @@ struct Child {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        if let output { posix_spawn_file_actions_adddup2(&actions, output, 1) }
         // The harness ignores what asks it to end until its handler ran; a child must not inherit that.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -85,10 +87,12 @@ struct Child {
         return usage
     }
 
-    /// Asks it to end, and insists after ten seconds.
+    /// Asks it to end, again after five seconds (a worker then detaches what is in use), and insists after ten.
     func terminate() -> Usage {
-        kill(pid, SIGTERM)
-        for _ in 0..<200 where !hasEnded { usleep(50_000) }
+        for _ in 0..<2 where !hasEnded {
+            kill(pid, SIGTERM)
+            for _ in 0..<100 where !hasEnded { usleep(50_000) }
+        }
         if !hasEnded { kill(pid, SIGKILL) }
         return end()
     }
@@ -102,7 +106,12 @@ struct Child {
     var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
     var lastLine: String { output.split(separator: "\n").last.map(String.init) ?? "it said nothing" }
 
+    /// Ends all at once. A worker whose one process is killed is brought back by its other: it is asked first.
     static func endAll() {
+        for number in [SIGTERM, SIGTERM] {
+            for pid in living.withLock({ $0 }) { kill(pid, number) }
+            for _ in 0..<20 where living.withLock({ $0 }).contains(where: { kill($0, 0) == 0 }) { usleep(50_000) }
+        }
         for pid in living.withLock({ $0 }) { kill(pid, SIGKILL) }
     }
 

@@ -1,12 +1,15 @@
 /// What cases share in one run: the image is unpacked once, and only if a case asks for it.
 final class Context {
     let workspace: Workspace
+    /// Images whose starts are measured.
+    let starts: [StartImage]
     private let source: String
     private var loadedImage: ImageFixture?
     private var loadedSample: ChunkSample?
 
-    init(workspace: Workspace, source: String) {
+    init(workspace: Workspace, source: String, starts: [StartImage]) {
         self.workspace = workspace
+        self.starts = starts
         self.source = source
     }
 
@@ -39,6 +42,8 @@ enum BenchCase: String, CaseIterable {
     case l2Put = "l2-put"
     case push
     case pull
+    case coldStart = "cold-start"
+    case device
 
     func run(_ context: Context) async throws -> CaseResult {
         switch self {
@@ -51,6 +56,8 @@ enum BenchCase: String, CaseIterable {
         case .l2Put: try runL2Put(context)
         case .push: try runPush(context)
         case .pull: try runPull(context)
+        case .coldStart: try runColdStart(context)
+        case .device: try runDevice(context)
         }
     }
 }

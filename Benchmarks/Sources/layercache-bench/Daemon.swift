@@ -20,6 +20,8 @@ struct Daemon {
 
     func stop() { _ = child.terminate() }
 
+    var url: String { "http://127.0.0.1:\(port)" }
+
     /// One thread serves the network, as with the yardsticks.
     static func layercache(_ workspace: Workspace, store: String, memory: String, threads: Int = 1) throws -> Daemon {
         let port = try freePort()

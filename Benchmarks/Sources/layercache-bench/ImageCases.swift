@@ -44,35 +44,6 @@ private struct Peer {
     }
 }
 
-/// What `push --json` prints (docs/OPERATIONS.md, "JSON"), as far as it is needed here.
-private struct PushReport: Decodable {
-    struct Chunks: Decodable { let total: Int }
-    struct Bytes: Decodable { let logical, new, uploaded: Double }
-    let chunks: Chunks
-    let bytes: Bytes
-}
-
-/// Keys and an L3 directory for the image cases.
-private struct Deployment {
-    let workspace: Workspace
-    let keyring: String
-
-    init(_ workspace: Workspace) throws {
-        self.workspace = workspace
-        keyring = workspace.fresh("keyring")
-        _ = try workspace.layercache(["keygen", "bench", "--keyring", keyring, "--quiet"])
-    }
-
-    func push(_ source: String, as ref: String, to l3: String) throws -> (report: PushReport, usage: Child.Usage) {
-        let (output, usage) = try workspace.layercache(
-            ["push", source, ref, "--l3", l3, "--keyring", keyring, "--json"])
-        guard let line = output.split(separator: "\n").last(where: { $0.hasPrefix("{") }) else {
-            throw BenchError("push --json printed no object")
-        }
-        return (try JSONDecoder().decode(PushReport.self, from: Data(line.utf8)), usage)
-    }
-}
-
 func runPush(_ context: Context) throws -> CaseResult {
     let workspace = context.workspace
     let image = try context.image()
@@ -145,7 +116,7 @@ func runPull(_ context: Context) throws -> CaseResult {
         defer { try? FileManager.default.removeItem(atPath: path) }
         return try workspace.layercache(
             [
-                "pull", ref, "\(kind):\(path)", "--l2", "http://127.0.0.1:\(daemon.port)", "--l3", l3, "--keyring",
+                "pull", ref, "\(kind):\(path)", "--l2", daemon.url, "--l3", l3, "--keyring",
                 deployment.keyring, "--json",
             ]
         ).usage

@@ -70,6 +70,7 @@ struct Report {
             """
         for (chosen, result) in results {
             text += "\n## \(chosen.rawValue)\n\n\(result.method)\n"
+            for reason in result.skipped { text += "\nNot measured: \(reason).\n" }
             if !result.rows.isEmpty { text += "\n\(Table(result.rows).markdown)\n" }
             for figure in result.figures { text += "\n![\(figure.title)](figures/\(figure.name).svg)\n" }
         }
@@ -93,7 +94,10 @@ struct Machine {
         let system = file("/etc/os-release").split(separator: "\n").first { $0.hasPrefix("PRETTY_NAME=") }
             .map { $0.dropFirst("PRETTY_NAME=".count).replacingOccurrences(of: "\"", with: "") }
         let kernel = file("/proc/sys/kernel/osrelease").trimmingCharacters(in: .whitespacesAndNewlines)
-        let peers = ["nginx", "redis-server", "casync", "restic", "borg", "wrk"].map {
+        let tools = [
+            "nginx", "redis-server", "casync", "restic", "borg", "wrk", "skopeo", "umoci", "fio", "mkfs.erofs",
+        ]
+        let peers = tools.map {
             "\($0) \(installed($0) == nil ? "not installed" : "installed")"
         }
         markdown = """

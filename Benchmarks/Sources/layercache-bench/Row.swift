@@ -86,4 +86,6 @@ struct CaseResult {
     var figures: [Figure] = []
     /// How it was measured, for the report.
     var method = ""
+    /// What this machine did not let it measure: a reason each.
+    var skipped: [String] = []
 }

@@ -22,11 +22,14 @@ final class Workspace {
 
     func remove() { try? FileManager.default.removeItem(atPath: root) }
 
-    /// A path that nothing is at.
-    func fresh(_ name: String) -> String {
+    /// A number that no other thing of this run has.
+    func number() -> Int {
         count += 1
-        return "\(root)/\(name)-\(count)"
+        return count
     }
+
+    /// A path that nothing is at.
+    func fresh(_ name: String) -> String { "\(root)/\(name)-\(number())" }
 
     /// Lets every program start without what it remembers of earlier runs.
     func forgetHome() throws {
@@ -48,10 +51,26 @@ final class Workspace {
         ]
     }
 
-    func start(_ command: [String], _ more: [String: String] = [:]) throws -> Child {
+    /// - Parameter output: where its standard output goes; by default into its log.
+    func start(_ command: [String], _ more: [String: String] = [:], output: Int32? = nil) throws -> Child {
         let name = (command[0] as NSString).lastPathComponent
         return try Child(
-            command, environment: environment.merging(more) { $1 }, log: "\(root)/\(name).log")
+            command, environment: environment.merging(more) { $1 }, log: "\(root)/\(name)-\(number()).log",
+            output: output)
+    }
+
+    /// Seconds until a program writes its first byte, and its output; it must end with status 0.
+    func firstOutput(_ command: [String]) throws -> (seconds: Double, output: String) {
+        let pipe = Pipe()
+        let start = ContinuousClock.now
+        let child = try self.start(command, output: pipe.fileHandleForWriting.fileDescriptor)
+        try pipe.fileHandleForWriting.close()
+        let first = try pipe.fileHandleForReading.read(upToCount: 1) ?? Data()
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        let rest = try pipe.fileHandleForReading.readToEnd() ?? Data()
+        _ = try child.success()
+        guard !first.isEmpty else { throw BenchError("\(command[0]) printed nothing") }
+        return (seconds, String(decoding: first + rest, as: UTF8.self))
     }
 
     @discardableResult
@@ -64,6 +83,14 @@ final class Workspace {
         let child = try start([try requireBinary()] + arguments)
         let usage = try child.success()
         return (child.output, usage)
+    }
+
+    /// The JSON object that a program printed in one line, whatever it said before.
+    func decode<Value: Decodable>(_ output: String) throws -> Value {
+        guard let line = output.split(separator: "\n").last(where: { $0.hasPrefix("{") }) else {
+            throw BenchError("no JSON object in '\(output.prefix(200))'")
+        }
+        return try JSONDecoder().decode(Value.self, from: Data(line.utf8))
     }
 
     func requireBinary() throws -> String {
