@@ -39,7 +39,7 @@ final class StoreSession: Sendable {
         capacity = opened.budget.capacity
         reads = ReadPool(opened.environment)
         mapped = MappedPages(opened.environment, limit: options.mappedBytes)
-        cold = try ColdPages(opened.environment)
+        cold = opened.cold
         frequencies = FrequencyTable(
             slots: Int(opened.budget.capacity >> 15), intervalSeconds: options.touchIntervalSeconds)
         touched = TouchedChunks()
