@@ -58,31 +58,9 @@ final class Connection {
     }
 }
 
-/// Runs `body` for every number below `total` on `threads` threads, each with a connection of its own.
-/// - Returns: the seconds of each call, and of all together.
+/// As ``load(_:total:_:)``, on `threads` threads, each with a connection of its own.
 func load(
     threads: Int, total: Int, port: Int, _ body: @escaping @Sendable (Connection, Int) throws -> Void
 ) throws -> (samples: [Double], seconds: Double) {
-    let shared = LoadState()
-    let connections = try (0..<threads).map { _ in try Connection(port: port) }
-    let group = DispatchGroup()
-    let start = ContinuousClock.now
-    for connection in connections {
-        nonisolated(unsafe) let connection = connection  // Each thread has one of its own; this function waits for all.
-        group.enter()
-        Thread.detachNewThread {
-            while let number = shared.next(below: total) {
-                let begin = ContinuousClock.now
-                do {
-                    try body(connection, number)
-                    shared.done((ContinuousClock.now - begin) / .seconds(1))
-                } catch {
-                    shared.failed(error)
-                }
-            }
-            group.leave()
-        }
-    }
-    group.wait()
-    return (try shared.samples(), (ContinuousClock.now - start) / .seconds(1))
+    try load(try (0..<threads).map { _ in try Connection(port: port) }, total: total, body)
 }

@@ -37,6 +37,7 @@ enum BenchCase: String, CaseIterable {
     case seal
     case open
     case l1Get = "l1-get"
+    case l1Cold = "l1-cold"
     case l1Churn = "l1-churn"
     case l2Get = "l2-get"
     case l2Put = "l2-put"
@@ -51,6 +52,7 @@ enum BenchCase: String, CaseIterable {
         case .seal: try runSeal(context)
         case .open: try runOpen(context)
         case .l1Get: try await runL1Get(context)
+        case .l1Cold: try await runL1Cold(context)
         case .l1Churn: try await runL1Churn(context)
         case .l2Get: try runL2Get(context)
         case .l2Put: try runL2Put(context)

@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 
 /// What the threads of a load share: the next number, the times so far, the first failure.
@@ -27,4 +28,32 @@ final class LoadState: Sendable {
             return state.samples
         }
     }
+}
+
+/// Runs `body` for every number below `total`, on a thread for each worker.
+/// - Returns: the seconds of each call, and of all together.
+func load<Worker>(
+    _ workers: [Worker], total: Int, _ body: @escaping @Sendable (Worker, Int) throws -> Void
+) throws -> (samples: [Double], seconds: Double) {
+    let shared = LoadState()
+    let group = DispatchGroup()
+    let start = ContinuousClock.now
+    for worker in workers {
+        nonisolated(unsafe) let worker = worker  // Each thread has one of its own; this function waits for all.
+        group.enter()
+        Thread.detachNewThread {
+            while let number = shared.next(below: total) {
+                let begin = ContinuousClock.now
+                do {
+                    try body(worker, number)
+                    shared.done((ContinuousClock.now - begin) / .seconds(1))
+                } catch {
+                    shared.failed(error)
+                }
+            }
+            group.leave()
+        }
+    }
+    group.wait()
+    return (try shared.samples(), (ContinuousClock.now - start) / .seconds(1))
 }

@@ -153,12 +153,18 @@ public final class ChunkStore: Sendable {
     public func withSealedPieces<R>(
         _ id: ChunkID, touch: Bool, _ body: ([UnsafeRawBufferPointer]) throws -> R
     ) throws -> R? {
-        guard let result = try session()?.withSealedPieces(id, touch: touch, body) else {
-            counters.misses.count()
-            return nil
-        }
-        counters.hits.count()
-        return result
+        counted(try session()?.withSealedPieces(id, touch: touch, body))
+    }
+
+    /// The length in bytes of a sealed chunk, of which nothing is read but the index; `nil` if it is not here.
+    /// - Throws: as ``withSealedPieces(_:touch:_:)``.
+    package func length(of id: ChunkID) throws -> Int? {
+        counted(try session()?.length(of: id))
+    }
+
+    private func counted<R>(_ found: R?) -> R? {
+        if found == nil { counters.misses.count() } else { counters.hits.count() }
+        return found
     }
 
     /// Queues the removal of a chunk whose bytes turned out not to match its name, and counts it once.

@@ -17,6 +17,7 @@ final class StoreSession: Sendable {
     private let layout: StoreLayout
     private let reads: ReadPool
     private let mapped: MappedPages
+    private let cold: ColdPages
     private let writer: StoreWriter
     private let broken = BreakLatch()
     private let frequencies: FrequencyTable
@@ -38,6 +39,7 @@ final class StoreSession: Sendable {
         capacity = opened.budget.capacity
         reads = ReadPool(opened.environment)
         mapped = MappedPages(opened.environment, limit: options.mappedBytes)
+        cold = opened.cold
         frequencies = FrequencyTable(
             slots: Int(opened.budget.capacity >> 15), intervalSeconds: options.touchIntervalSeconds)
         touched = TouchedChunks()
@@ -89,12 +91,18 @@ final class StoreSession: Sendable {
     ) throws -> R? {
         let found = try reading { transaction -> R? in
             guard let pieces = try self.pieces(id, transaction) else { return nil }
+            cold.request(pieces)
             defer { mapped.touch(pieces.reduce(0) { $0 + $1.count }) }
             return try body(pieces)
         }
         guard let found, let result = found else { return nil }
         if touch, frequencies.touch(id, now: StoreWriter.seconds()) { touched.append(id) }
         return result
+    }
+
+    /// See ``ChunkStore/length(of:)``.
+    func length(of id: ChunkID) throws -> Int? {
+        try reading { transaction in try self.pieces(id, transaction)?.reduce(0) { $0 + $1.count } } ?? nil
     }
 
     /// Queues the removal of a chunk whose bytes turned out not to match its name, and counts it once.

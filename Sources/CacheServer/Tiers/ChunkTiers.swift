@@ -53,7 +53,7 @@ final class ChunkTiers: Sendable {
     func length(of id: ChunkID, on eventLoop: any EventLoop) -> EventLoopFuture<Int?> {
         threads.runIfActive(eventLoop: eventLoop) { [store] in
             do {
-                return try store.withSealedPieces(id, touch: false) { pieces in pieces.reduce(0) { $0 + $1.count } }
+                return try store.length(of: id)
             } catch let error as CacheError where error.code == .corrupt {
                 return nil  // being dropped: a GET would not find it either
             }

@@ -41,5 +41,6 @@ import Testing
 }
 
 extension ChunkID {
-    fileprivate init(of bytes: ByteBuffer) { self = bytes.withUnsafeReadableBytes { ChunkID(ofSealed: $0) } }
+    /// The name of sealed bytes.
+    init(of bytes: ByteBuffer) { self = bytes.withUnsafeReadableBytes { ChunkID(ofSealed: $0) } }
 }
