@@ -20,7 +20,6 @@ package struct Errno: Error, Hashable, Sendable {
     package static var busy: Errno { Errno(rawValue: EBUSY) }
     package static var connectionRefused: Errno { Errno(rawValue: ECONNREFUSED) }
     package static var connectionAborted: Errno { Errno(rawValue: ECONNABORTED) }
-    package static var connectionRefused: Errno { Errno(rawValue: ECONNREFUSED) }
     package static var connectionReset: Errno { Errno(rawValue: ECONNRESET) }
     package static var directoryNotEmpty: Errno { Errno(rawValue: ENOTEMPTY) }
     package static var diskQuotaExceeded: Errno { Errno(rawValue: EDQUOT) }
