@@ -218,11 +218,12 @@ import Testing
     }
 
     /// Sparse files of up to 8 EiB, of which a few bytes are stored at places that no block begins at.
-    @Test(.enabled(if: ErofsFixture.canMount, "needs root and EROFS in the kernel"))
-    func hugeSparseFiles() throws {
+    @Test(
+        .enabled(if: ErofsFixture.canMount, "needs root and EROFS in the kernel"),
+        arguments: [[1 << 20, 1 << 34, 1 << 46], [UInt64(Int64.max)]])
+    func hugeSparseFiles(_ sizes: [UInt64]) throws {
         var entries: [LayerEntry] = []
         let run = DataRun(address: RegionAddress(slot: 0), length: 3000)
-        let sizes: [UInt64] = [1 << 20, 1 << 34, 1 << 46, UInt64(Int64.max)]
         for (index, size) in sizes.enumerated() {
             var file = LayerEntry("s\(index)")
             file.size = size
@@ -249,7 +250,8 @@ import Testing
         try file.truncate(atOffset: writer.deviceBytes)
         try file.close()
         try directory.write("stored", bytes)
-        try directory.checkImage()
+        // That takes a system call for each of the sixteen million chunks of the largest file.
+        if sizes.count > 1 { try directory.checkImage() }
         try directory.mounting(
             """
             mount('image', 'mnt')
