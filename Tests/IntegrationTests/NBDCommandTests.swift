@@ -66,10 +66,10 @@ import Testing
         _ = try await server.firstLine()
         try await bench.shell(
             """
-            mv l3 away
+            mv l3/generations away
             ! nbdcopy 'nbd+unix:///?socket=s' out 2> err
             grep -qi 'input/output' err
-            mv away l3
+            mv away l3/generations
             """)
         // What failed is left alone for a while by the cache itself.
         try await eventually("a good copy") {
