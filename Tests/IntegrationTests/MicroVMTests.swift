@@ -35,7 +35,7 @@ import Testing
         let bench = try await Workbench()
         try await MicroVM.makeRoot(bench)
         try await bench.shell("mkfs.erofs root.erofs root")
-        let expected = try await bench.shell("python3 -c '\(MicroVM.hashOfTree)' root")
+        let expected = try await MicroVM.hash(of: "root", bench)
         let command = ["/usr/bin/python", "-c", MicroVM.hashOfTree, ""]
         #expect(try await MicroVM.run(bench("root.erofs"), command, ["--direct"]).output == expected)
         try await bench.push("file:\(bench("root.erofs"))", "acme/disk:1")
@@ -51,7 +51,7 @@ import Testing
     func image() async throws {
         let bench = try await Workbench()
         try await MicroVM.makeRoot(bench)
-        let expected = try await bench.shell("python3 -c '\(MicroVM.hashOfTree)' root")
+        let expected = try await MicroVM.hash(of: "root", bench)
         try await bench.push("dir:\(bench("root"))", "acme/python:1")
         try await serving(bench, "acme/python:1", ["--l1", bench.l1]) { socket in
             let answer = try await MicroVM.run(

@@ -56,9 +56,9 @@ import Testing
     }
 
     @Test(
-        "L3 that goes away is EIO for the reader, and reads work again once it is back",
+        "chunks that no tier has are EIO for the reader, and reads work again once they are back",
         .enabled(if: hasTools, "needs libnbd-bin, qemu-utils"))
-    func lossOfL3() async throws {
+    func lossOfChunks() async throws {
         let bench = try await Workbench()
         try await bench.python("write('in', noise(1, 4_194_304))")
         try await bench.push("file:\(bench("in"))", "acme/f:1")
@@ -66,10 +66,10 @@ import Testing
         _ = try await server.firstLine()
         try await bench.shell(
             """
-            mv l3 away
+            mkdir away; mv l3/generations/*/chunks/* away
             ! nbdcopy 'nbd+unix:///?socket=s' out 2> err
             grep -qi 'input/output' err
-            mv away l3
+            mv away/* l3/generations/*/chunks
             """)
         // What failed is left alone for a while by the cache itself.
         try await eventually("a good copy") {

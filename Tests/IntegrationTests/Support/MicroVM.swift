@@ -66,6 +66,12 @@ enum MicroVM {
             """#)
     }
 
+    /// What ``hashOfTree`` prints of a directory of a test.
+    static func hash(of directory: String, _ bench: Workbench) async throws -> String {
+        try bench.write(Data(hashOfTree.utf8), bench("hash.py"))
+        return try await bench.shell("python3 hash.py \(directory)")
+    }
+
     /// A program that prints one hash over names, kinds, modes, owners, times, targets and bytes of everything below a
     /// directory, in the order of names, without what guests mount.
     static let hashOfTree = #"""
