@@ -43,10 +43,10 @@ private final class ColdStore {
     }
 
     /// Takes the file out of the page cache, opens the store, which reads its index, and has `body` read chunks that
-    /// were not read for long.
-    func cold(_ body: (ChunkStore, [ChunkRef]) throws -> Void) async throws {
-        let refs = sets[turn % sets.count].shuffled()
-        turn += 1
+    /// were not read for long: the sample, `copies` times.
+    func cold(copies: Int = 1, _ body: (ChunkStore, [ChunkRef]) throws -> Void) async throws {
+        let refs = (turn..<turn + copies).flatMap { sets[$0 % sets.count] }.shuffled()
+        turn += copies
         try forget()
         try await using { store in
             let before = try Self.bytesFromDevice()
@@ -136,8 +136,11 @@ func runL1Cold(_ context: Context) async throws -> CaseResult {
     let readers = try (0..<flight).map { _ in Reader(file: try DirectFile(store.path, longest: store.longest)) }
     defer { readers.forEach { $0.output.deallocate() } }
     let inMemory = SealedSample(sample)
-    let direct: Samples.Read = { try $0.file.readAnywhere(Int(inMemory.refs[$1].sealedLength)) }
-    let directOpened: Samples.Read = { try $0.openBare(inMemory.refs[$1], inMemory.chunks[$1]) }
+    // Long enough that the beginning and the end of a round, when fewer are under way, do not count.
+    let copies = 4
+    let many = (0..<copies).flatMap { _ in inMemory.refs }
+    let direct: Samples.Read = { try $0.file.readAnywhere(Int(many[$1].sealedLength)) }
+    let directOpened: Samples.Read = { try $0.openBare(many[$1], inMemory.chunks[$1 % inMemory.chunks.count]) }
     var (checked, opened, bare, bareOpened) = (Samples(), Samples(), Samples(), Samples())
     for _ in 0..<context.rounds {
         try await store.cold { cold, refs in
@@ -148,18 +151,18 @@ func runL1Cold(_ context: Context) async throws -> CaseResult {
             try opened.addOneByOne(readers[0], refs) { try $0.open(refs[$1], in: cold) }
         }
         try bareOpened.addOneByOne(readers[0], inMemory.refs, directOpened)
-        try await store.cold { cold, refs in
+        try await store.cold(copies: copies) { cold, refs in
             try checked.addTogether(readers, refs) { try $0.read(refs[$1], in: cold) }
         }
-        try bare.addTogether(readers, inMemory.refs, direct)
-        try await store.cold { cold, refs in
+        try bare.addTogether(readers, many, direct)
+        try await store.cold(copies: copies) { cold, refs in
             try opened.addTogether(readers, refs) { try $0.open(refs[$1], in: cold) }
         }
-        try bareOpened.addTogether(readers, inMemory.refs, directOpened)
+        try bareOpened.addTogether(readers, many, directOpened)
     }
     let mean = (inMemory.refs.byteCount / sample.count) >> 10
     return CaseResult(
-        rows: rows("sealed bytes, checked", checked, to: "O_DIRECT read of its size", bare)
+        rows: rows("sealed bytes, checked", checked, to: "O_DIRECT read of its size", bare, hasTarget: true)
             + rows("verified and opened", opened, to: "O_DIRECT read, then opened", bareOpened),
         figures: [
             .distribution(
@@ -179,16 +182,19 @@ func runL1Cold(_ context: Context) async throws -> CaseResult {
     )
 }
 
-private func rows(_ what: String, _ ours: Samples, to yardstick: String, _ bare: Samples) -> [Row] {
+/// - Parameter hasTarget: the device is the limit, not the processors.
+private func rows(
+    _ what: String, _ ours: Samples, to yardstick: String, _ bare: Samples, hasTarget: Bool = false
+) -> [Row] {
     [
         .compared(
             "l1-cold", "\(what), p50", ours.one.median * 1e6, "µs", to: yardstick, bare.one.median * 1e6,
-            target: .atMost(2)),
+            target: hasTarget ? .atMost(2) : nil),
         .compared(
             "l1-cold", "\(what), p99", ours.one.percentile(0.99) * 1e6, "µs", to: yardstick,
             bare.one.percentile(0.99) * 1e6),
         .compared(
             "l1-cold", "\(what), \(flight) at once", ours.many.median, "MB/s", to: "\(yardstick), \(flight) at once",
-            bare.many.median, target: .atLeast(0.9)),
+            bare.many.median, target: hasTarget ? .atLeast(0.9) : nil),
     ]
 }
