@@ -3,13 +3,13 @@ import Foundation
 import Logging
 import NIOCore
 
-/// The sample's chunks, sealed by us.
+/// The sample's chunks, sealed by us; with each salt they are other chunks.
 struct SealedSample {
     let refs: [ChunkRef]
     let chunks: [ByteBuffer]
 
-    init(_ sample: ChunkSample) {
-        let sealer = ChunkSealer(salt: GenerationSalt(.zero), compression: .standard)
+    init(_ sample: ChunkSample, salt: SHA256Digest = .zero) {
+        let sealer = ChunkSealer(salt: GenerationSalt(salt), compression: .standard)
         let output = UnsafeMutableRawBufferPointer.allocate(byteCount: ChunkSample.chunkBytes, alignment: 64)
         defer { output.deallocate() }
         var refs: [ChunkRef] = []
