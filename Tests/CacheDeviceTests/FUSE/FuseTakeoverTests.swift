@@ -82,6 +82,24 @@ struct FuseTakeoverTests {
         try await second.stop()
     }
 
+    /// A process read the first request of all and died: nothing is agreed upon yet, and the next one is asked again.
+    @Test func theFirstRequestIsSentAgain() async throws {
+        let mount = try FuseMount()
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 8)
+        defer { room.deallocate() }
+        let count = try mount.connection[0].descriptor.read(into: room)
+        #expect(count > 0)
+        let filesystem = try mount.serve()
+        #expect(filesystem.session == nil)
+        try filesystem.resendPending()
+        try filesystem.insert(ScriptedDevice([]), name: "device", number: 2)
+        let size = try await onThread { try OpenFile.open(mount.file("device")).status().size }
+        #expect(size == 1 << 30)
+        #expect(filesystem.session?.canResend == true)
+        try await mount.unmount()
+        try await filesystem.stop()
+    }
+
     /// Nothing of ours wakes a process that nobody asks. libdispatch has a timer of its own, which looks at its threads
     /// once a second.
     @Test func anIdleProcessSleeps() async throws {
