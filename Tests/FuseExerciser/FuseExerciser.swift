@@ -13,8 +13,11 @@ import TestSupport
 struct FuseExerciser {
     struct Misuse: Error {}
 
-    /// `serve DESCRIPTORS SESSION FILE NAME`: serves FILE as NAME over the descriptors with those numbers (`5,6`), after
-    /// a process before if there is a file SESSION, which is written otherwise. Prints a line once it answers.
+    /// `serve DESCRIPTORS SESSION FILE NAME`: serves FILE as NAME over the descriptors with those numbers (`5,6`),
+    /// after a process before if there is a file SESSION. Else it writes that. Prints a line once it answers.
+    ///
+    /// `show DIRECTORY FILE THREADS DESCRIPTORS`: mounts at DIRECTORY and shows FILE there as `device`, from memory and
+    /// in chunks of 512 KiB, until it is unmounted: for measurements by hand.
     ///
     /// `check DEVICE FILE SEED STOP`: reads DEVICE in random pieces, past the page cache, until there is a file STOP,
     /// and compares each with FILE. Prints how many there were, and the longest wait in milliseconds.
@@ -23,6 +26,8 @@ struct FuseExerciser {
         switch arguments.first {
         case "serve" where arguments.count == 5:
             try await serve(arguments[1], arguments[2], arguments[3], arguments[4])
+        case "show" where arguments.count == 5:
+            try await show(arguments[1], arguments[2], Int(arguments[3]) ?? 1, Int(arguments[4]) ?? 1)
         case "check" where arguments.count == 5:
             try check(arguments[1], arguments[2], seed: UInt64(arguments[3]) ?? 0, until: arguments[4])
         default:
@@ -56,6 +61,19 @@ struct FuseExerciser {
         try filesystem.start()
         if session != nil { try filesystem.resendPending() }
         try filesystem.insert(device, name: name, number: 2)
+        FileHandle.standardOutput.write(Data("serves\n".utf8))
+        while true { try await Task.sleep(for: .seconds(3600)) }
+    }
+
+    static func show(_ directory: String, _ path: String, _ threads: Int, _ descriptors: Int) async throws {
+        let first = try FuseFilesystem.mount(at: directory)
+        let clones = try (1..<descriptors).map { _ in try FuseFilesystem.clone(first) }
+        var events = FuseFilesystem.Events()
+        events.ended = { reason in exit(reason == nil ? 0 : 1) }
+        let filesystem = try FuseFilesystem(
+            connection: [first] + clones, threads: threads, logger: Logger(label: "fuse-exerciser"), events: events)
+        try filesystem.insert(try MemoryDevice(path), name: "device", number: 2)
+        try filesystem.start()
         FileHandle.standardOutput.write(Data("serves\n".utf8))
         while true { try await Task.sleep(for: .seconds(3600)) }
     }

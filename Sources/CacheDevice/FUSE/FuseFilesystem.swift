@@ -95,7 +95,8 @@ package final class FuseFilesystem: Sendable {
     ///
     /// - Throws: `.unsupported` for a kernel before Linux 6.9, under which such requests wait for ever; `.io`.
     package func resendPending() throws(CacheError) {
-        guard session?.canResend ?? false else {
+        // Without a session it is INIT that waits, and the kernel says what it can.
+        if let session, !session.canResend {
             throw CacheError(
                 .unsupported, "this kernel cannot send pending FUSE requests again: Linux 6.9 or later can")
         }
