@@ -26,7 +26,7 @@ struct DeviceChunks: Sendable {
     func isNear(_ place: DeviceMap.Place) -> Bool {
         let request = request(place)
         return reader.memory.contains(request.ref) || landed.get(request.ref) != nil
-            || reader.flights.isUnderWay(request.key)
+            || reader.flights.all.isUnderWay(request.key)
     }
 
     /// The plaintext, for a reader that waits for it: it stays in memory.
