@@ -19,7 +19,7 @@ struct LayerCacheCommand: AsyncParsableCommand {
         version: version,
         subcommands: [
             PushCommand.self, PullCommand.self, ListCommand.self, InspectCommand.self, VerifyCommand.self,
-            StatsCommand.self, ServerCommand.self, KeygenCommand.self,
+            StatsCommand.self, TraceCommand.self, ServerCommand.self, KeygenCommand.self,
         ])
 
     static func main() {
