@@ -15,8 +15,13 @@ extension LayerCache {
 
     /// Where the bytes of an image's device come from.
     func map(of image: CachedImage) async throws -> (map: DeviceMap, layout: DeviceLayout) {
-        let known = DeviceLayout(rawFile: image)
-        let layout = if let known { known } else { try await layout(of: image) }
+        let layout: DeviceLayout
+        if let known = DeviceLayout(rawFile: image) {
+            try await remember(image, image.origin.pieces)
+            layout = known
+        } else {
+            layout = try await self.layout(of: image)
+        }
         return (try DeviceMap(layout, of: image), layout)
     }
 

@@ -121,8 +121,8 @@ public final class LayerCache: Sendable {
     /// the ref, and may be away if the tiers above have the manifests.
     ///
     /// - Parameter pin: ``CachedImage/pin`` of that image.
-    /// - Throws: as ``image(_:keyring:)``; `.missing` for a manifest that no tier has any more. Never `.overloaded`: who
-    ///   opens an image again is using it.
+    /// - Throws: as ``image(_:keyring:)``; `.missing` for a manifest that no tier has any more. Never `.overloaded`:
+    ///   who opens an image again is using it.
     public func image(
         _ reference: ImageReference, pinned pin: ImagePin, keyring: Keyring
     ) async throws -> CachedImage {
