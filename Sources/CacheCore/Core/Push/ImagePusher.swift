@@ -13,6 +13,9 @@ public struct ImagePusher: Sendable {
     private let deployment: DeploymentKey
     private let options: PushOptions
 
+    /// The merged tree is in memory meanwhile.
+    private static let metadataChunksInFlight = 8
+
     public init(
         store: any ObjectStore, tenant: TenantKeys, deployment: DeploymentKey, options: PushOptions = PushOptions()
     ) {
@@ -62,10 +65,12 @@ public struct ImagePusher: Sendable {
             LayerPusher(
                 store: store, generation: generation, tenant: tenant, options: options, stream: stream, pool: pool,
                 buffers: buffers, progress: progress))
+        var narrow = stream
+        narrow.chunksInFlight = min(options.chunksInFlight, Self.metadataChunksInFlight)
         let index = try await pushIndex(
             of: layers, whiteouts: source.origin.hasWhiteouts,
             IndexPusher(
-                store: store, generation: generation, tenant: tenant, options: options, stream: stream, pool: pool,
+                store: store, generation: generation, tenant: tenant, options: options, stream: narrow, pool: pool,
                 buffers: buffers))
         let manifest = ImageManifest(
             source: source.origin, generation: generation.generation,
