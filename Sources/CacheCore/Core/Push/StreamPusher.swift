@@ -7,7 +7,7 @@ struct StreamPusher: Sendable {
     let writer: ChunkWriter
     let limit: AsyncLimiter
     /// The most chunks of one stream that are under way.
-    var chunksInFlight: Int
+    let chunksInFlight: Int
     let progress: PushProgress
 
     /// Brings all chunks of a source to L3.
