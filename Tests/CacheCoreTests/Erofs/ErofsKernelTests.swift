@@ -188,6 +188,60 @@ import Testing
         }
     }
 
+    /// Attributes that are right, nearly right and wrong, beside those that the kernel takes when `dir:` sets them.
+    @Test(.enabled(if: ErofsFixture.canMount, "needs root and EROFS in the kernel"))
+    func attributesAsTheKernelTakesThem() throws {
+        let seed = UInt64.random(in: 0...(1 << 32))
+        let directory = try TemporaryDirectory(in: TemporaryDirectory.parentInMemory)
+        try directory.python(
+            Self.image + #"""
+                import struct
+                r = random.Random(\#(seed))
+                def acl():
+                    tags = r.choice([[1, 4, 32], [1, 2, 4, 16, 32], [1, 2, 2, 4, 8, 16, 32], [1, 4, 16, 32],
+                        [1, 4, 8, 32], []])
+                    if tags and r.random() < 0.3: tags[r.randrange(len(tags))] = r.choice([1, 2, 4, 8, 16, 32, 64])
+                    if tags and r.random() < 0.2: tags.pop(r.randrange(len(tags)))
+                    if r.random() < 0.2: r.shuffle(tags)
+                    ids = [r.randrange(9) if t in (2, 8) and r.random() < 0.95 else 2 ** 32 - 1 for t in tags]
+                    most = r.choice([7, 7, 7, 8])
+                    packed = [struct.pack('<HHI', t, r.randint(0, most), i) for t, i in zip(tags, ids)]
+                    head, tail = struct.pack('<I', r.choice([2] * 9 + [1])), bytes(r.choice([0] * 9 + [4]))
+                    return head + b''.join(packed) + tail
+                def capability():
+                    version, size = r.choice([(2, 20), (3, 24), (1, 12), (2, 24), (3, 20), (2, 4), (4, 20)])
+                    return struct.pack('<I', version << 24 | r.choice([0, 0, 1, 2])) + r.randbytes(size - 4)
+                def attributes():
+                    x = {}
+                    if r.random() < 0.4: x['system.posix_acl_access'] = acl()
+                    if r.random() < 0.3: x['system.posix_acl_default'] = acl()
+                    if r.random() < 0.3: x['security.capability'] = capability()
+                    names = [['user.a', 'trusted.a', 'security.a', 'trusted.' + 'n' * 247],
+                        ['com.apple.x', 'user.', 'system.x', 'trusted', 'user']]
+                    for n in names:
+                        if r.random() < 0.2: x[r.choice(n)] = b'v'
+                    if r.random() < 0.2: x['trusted.overlay.' + r.choice(['opaque', 'redirect'])] = b'y'
+                    return x
+                kinds = [(F, b''), (F, b'x'), (D, ''), (D, ''), (L, 'x'), (P, ''), (C, (1, 3))]
+                modes = [0o640, 0o4711, 0o1777]
+                entries = [('%d' % n, *r.choice(kinds), r.choice(modes), attributes()) for n in range(500)]
+                image([layer(entries, r)])
+                """#)
+        try FileManager.default.createDirectory(atPath: directory("out"), withIntermediateDirectories: false)
+        let fixture = try assemble(directory)
+        _ = try extract([directory.bytes("layer-0.tar")], to: directory("out"))
+        #expect(try !fixture.writer().omissions.isEmpty)
+        let differences = try directory.mounting(
+            """
+            mount('image', 'mnt')
+            a, b = describe('mnt'), describe('out')
+            a['2e'] = b['2e']
+            compare(a, b, \(Int(Date.now.timeIntervalSince1970) - 3600))
+            print(len(a))
+            """)
+        #expect(differences == "501\n", "seed \(seed)")
+    }
+
     @Test(.enabled(if: ErofsFixture.canMount, "needs root and EROFS in the kernel"))
     func aDirectoryOfManyFiles() throws {
         let count = 100_000
@@ -218,11 +272,12 @@ import Testing
     }
 
     /// Sparse files of up to 8 EiB, of which a few bytes are stored at places that no block begins at.
-    @Test(.enabled(if: ErofsFixture.canMount, "needs root and EROFS in the kernel"))
-    func hugeSparseFiles() throws {
+    @Test(
+        .enabled(if: ErofsFixture.canMount, "needs root and EROFS in the kernel"),
+        arguments: [[1 << 20, 1 << 34, 1 << 46], [UInt64(Int64.max)]])
+    func hugeSparseFiles(_ sizes: [UInt64]) throws {
         var entries: [LayerEntry] = []
         let run = DataRun(address: RegionAddress(slot: 0), length: 3000)
-        let sizes: [UInt64] = [1 << 20, 1 << 34, 1 << 46, UInt64(Int64.max)]
         for (index, size) in sizes.enumerated() {
             var file = LayerEntry("s\(index)")
             file.size = size
@@ -249,7 +304,8 @@ import Testing
         try file.truncate(atOffset: writer.deviceBytes)
         try file.close()
         try directory.write("stored", bytes)
-        try directory.checkImage()
+        // That takes a system call for each of the sixteen million chunks of the largest file.
+        if sizes.count > 1 { try directory.checkImage() }
         try directory.mounting(
             """
             mount('image', 'mnt')

@@ -58,6 +58,47 @@ import Testing
         expect(.limitExceeded, "more than 16 TiB", entries, slots: [300])
     }
 
+    /// Entries with any values that a table can hold, most of them senseless: an error or an image, never an end.
+    @Test func senselessEntries() throws {
+        var random = SeededGenerator()
+        let numbers: [UInt64] = [0, 1, 511, 4096, 524_288, 1 << 31, 1 << 32, 1 << 43, 1 << 60, 1 << 62]
+        func number(_ below: UInt64) -> UInt64 {
+            let number = numbers[Int.random(in: 0..<numbers.count, using: &random)]
+            return number < below && Bool.random(using: &random)
+                ? number : below == 0 ? 0 : UInt64.random(in: 0..<below, using: &random)
+        }
+        var images = 0
+        for _ in 0..<200 {
+            let entries = (0..<Int.random(in: 1...5, using: &random)).map { index in
+                var entry = LayerEntry("\(index)")
+                let length = number(Bool.random(using: &random) ? 1 << 20 : 1 << 59)
+                let run = DataRun(address: RegionAddress(rawValue: number(1 << 22)), length: max(length, 1))
+                entry.content = Bool.random(using: &random) ? run : nil
+                entry.size = Bool.random(using: &random) ? entry.content?.length ?? 0 : number(1 << 63)
+                guard Bool.random(using: &random) else { return entry }
+                entry.segments = (0..<Int.random(in: 0...3, using: &random)).map { _ in
+                    LayerEntry.Segment(offset: number(entry.size + 1), length: number(1 << 59))
+                }
+                if Bool.random(using: &random), let run = entry.content, run.length <= entry.size {
+                    entry.segments = [LayerEntry.Segment(offset: entry.size - run.length, length: run.length)]
+                }
+                return entry
+            }
+            do {
+                let writer = try ErofsWriter(tree: tree([entries]), regionSlots: [Int(number(1 << 26))])
+                if writer.metadataBytes < 1 << 14 { _ = try writer.metadata() }
+                for (one, next) in zip(writer.extents, writer.extents.dropFirst()) {
+                    #expect(one.offset + one.length <= next.offset, "seed \(random.seed)")
+                }
+                #expect((writer.extents.last.map { $0.offset + $0.length } ?? 0) <= writer.deviceBytes)
+                images += 1
+            } catch let error as CacheError {
+                #expect([.corrupt, .limitExceeded].contains(error.code), "\(error), seed \(random.seed)")
+            }
+        }
+        #expect(images > 0, "seed \(random.seed)")
+    }
+
     // MARK: Attributes
 
     private static let capability: [UInt8] = [1, 0, 0, 2] + [UInt8](repeating: 4, count: 16)
