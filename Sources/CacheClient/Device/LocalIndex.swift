@@ -9,7 +9,7 @@ internal import NIOPosix
 final class LocalIndex: Sendable {
     private let image: CachedImage
     private let index: ImageIndex
-    private let remaking = SingleFlight<ManifestID, Void>()
+    private let remaking: SingleFlight<ManifestID, Void> = SingleFlight()
     private let remade: NIOLockedValueBox<MadeIndex?>
 
     private init(_ image: CachedImage, _ index: ImageIndex, remade: MadeIndex?) {

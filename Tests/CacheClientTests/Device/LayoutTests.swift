@@ -220,25 +220,63 @@ import Testing
         }
         #expect(try await problems() == [])
         // An index of the same shape that shows something else.
+        try await plantIndex { index in
+            index.with(metadata: index.metadata.map { .zero(plainLength: $0.plainLength) })
+        }
+        #expect(try await problems().first?.contains("does not show the files") == true)
+    }
+
+    /// An index of many sparse files is longer than a chunk, and kept in pieces.
+    @Test func anIndexInPiecesIsReadWithL3Away() async throws {
+        try await push()
+        let count: UInt64 = 30_000
+        let pin = try await plantIndex { index in
+            let end = index.deviceBytes
+            return ImageIndex(
+                generation: index.generation, writerVersion: 9, deviceBytes: end + count * 4096,
+                metadata: index.metadata,
+                extents: (0..<count).map { number in
+                    ImageIndex.Extent(offset: end + number * 4096, length: 1, address: number, layer: 0)
+                })
+        }
+        let first = try await withCache { try await $0.layout(of: try await fixture.image($0)) }
+        #expect(first.extents.count == Int(count))
+        store.set(.failing)
+        for isPinned in [false, true, false] {
+            let again = try await withCache { cache in
+                let image =
+                    isPinned
+                    ? try await cache.image(try fixture.reference, pinned: pin, keyring: fixture.keyring)
+                    : try await fixture.image(cache)
+                #expect(!image.isReferenceChecked)
+                return try await cache.layout(of: image)
+            }
+            #expect(again.extents == first.extents)
+            #expect(again.metadata == first.metadata)
+        }
+    }
+
+    /// Makes the ref name the same image with another index, as a holder of the keys could.
+    @discardableResult
+    private func plantIndex(_ change: (ImageIndex) -> ImageIndex) async throws -> ImagePin {
         let reference = try fixture.reference
         let keys = try fixture.keyring.keys(for: reference.tenant)
         let record = try #require(try await RefStore(fixture.store).read(reference))
         let image = try await ImageManifest.load(
             record.manifest, from: fixture.store, generation: record.generation, keys: keys)
         let slots = try await withCache(l1: nil) { try await fixture.image($0).regionSlots }
-        let id = try #require(image.index)
         let index = try await ImageIndex.load(
-            id, from: fixture.store, generation: record.generation, keys: keys, regionSlots: slots)
-        let zeros = index.with(metadata: index.metadata.map { .zero(plainLength: $0.plainLength) })
-        let (other, sealed) = try zeros.seal(with: keys, regionSlots: slots)
-        _ = try await fixture.store.putIfAbsent(L3Layout.manifest(other, in: record.generation), sealed)
-        let forged = ImageManifest(
+            try #require(image.index), from: fixture.store, generation: record.generation, keys: keys,
+            regionSlots: slots)
+        let (id, sealed) = try change(index).seal(with: keys, regionSlots: slots)
+        _ = try await fixture.store.putIfAbsent(L3Layout.manifest(id, in: record.generation), sealed)
+        let planted = ImageManifest(
             source: image.source, generation: image.generation, layers: image.layers,
-            configuration: image.configuration, annotations: image.annotations, index: other)
-        let (forgedID, bytes) = try forged.seal(with: keys)
-        _ = try await fixture.store.putIfAbsent(L3Layout.manifest(forgedID, in: record.generation), bytes)
+            configuration: image.configuration, annotations: image.annotations, index: id)
+        let (plantedID, bytes) = try planted.seal(with: keys)
+        _ = try await fixture.store.putIfAbsent(L3Layout.manifest(plantedID, in: record.generation), bytes)
         try await RefStore(fixture.store).set(
-            reference, to: RefRecord(generation: record.generation, manifest: forgedID, setAt: 1))
-        #expect(try await problems().first?.contains("does not show the files") == true)
+            reference, to: RefRecord(generation: record.generation, manifest: plantedID, setAt: 1))
+        return ImagePin(manifest: plantedID, generation: record.generation)
     }
 }

@@ -42,6 +42,31 @@ import Testing
             try fixture.reference, to: RefRecord(generation: layer.generation, manifest: imageID, setAt: 1))
     }
 
+    /// As a restarted worker does, with the ref moved on and L3 away.
+    @Test func theyAreOpenedByAPin() async throws {
+        try await plant()
+        func withCache<R>(_ body: (LayerCache) async throws -> R) async throws -> R {
+            try await fixture.withCache(l1: fixture("l1")) {
+                $0.l3 = store
+            } _: {
+                try await body($0)
+            }
+        }
+        let pin = try await withCache { cache in
+            let image = try await fixture.image(cache)
+            _ = try await cache.device(of: image).read(at: 0, count: 4096)
+            return image.pin
+        }
+        try await fixture.push([1, 2, 3])
+        #expect(try await withCache { try await fixture.image($0).pin } != pin)
+        store.set(.failing)
+        try await withCache { cache in
+            let image = try await cache.image(try fixture.reference, pinned: pin, keyring: fixture.keyring)
+            let bytes = try await cache.device(of: image).read(at: 0, count: 4096)
+            #expect(bytes.flatMap { Array($0.readableBytesView) } == Array(content.prefix(4096)))
+        }
+    }
+
     /// Opens the image and reads its first bytes, through a cache of its own.
     private func open(l1: String, l2: [String] = []) async throws -> (isChecked: Bool, counts: ReadCounts) {
         try await fixture.withCache(l1: fixture(l1), l2: l2) {

@@ -13,6 +13,9 @@ public struct ImagePusher: Sendable {
     private let deployment: DeploymentKey
     private let options: PushOptions
 
+    /// The merged tree is in memory meanwhile.
+    private static let metadataChunksInFlight = 8
+
     public init(
         store: any ObjectStore, tenant: TenantKeys, deployment: DeploymentKey, options: PushOptions = PushOptions()
     ) {
@@ -50,23 +53,8 @@ public struct ImagePusher: Sendable {
         let now = SystemClock.milliseconds()
         let generation = try await ActiveGeneration.find(
             in: store, deploymentKey: deployment, create: true, repair: options.repair, now: now)
-        let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: options.chunksInFlight)
-        let stream = StreamPusher(
-            writer: ChunkWriter(
-                store: store, generation: generation, options: options, pool: pool, buffers: buffers,
-                deadlines: Deadlines()),
-            limit: AsyncLimiter("chunks", capacity: options.chunksInFlight, maximumWaiters: .max),
-            chunksInFlight: options.chunksInFlight, progress: progress)
-        let layers = try await pushLayers(
-            source.layers,
-            LayerPusher(
-                store: store, generation: generation, tenant: tenant, options: options, stream: stream, pool: pool,
-                buffers: buffers, progress: progress))
-        let index = try await pushIndex(
-            of: layers, whiteouts: source.origin.hasWhiteouts,
-            IndexPusher(
-                store: store, generation: generation, tenant: tenant, options: options, stream: stream, pool: pool,
-                buffers: buffers))
+        let layers = try await pushLayers(source.layers, generation, progress, pool)
+        let index = try await pushIndex(of: layers, source.origin.hasWhiteouts, generation, progress, pool)
         let manifest = ImageManifest(
             source: source.origin, generation: generation.generation,
             layers: layers.map { pushed in
@@ -106,9 +94,13 @@ public struct ImagePusher: Sendable {
     }
 
     private func pushLayers(
-        _ sources: [LayerSource], _ pusher: LayerPusher
+        _ sources: [LayerSource], _ generation: ActiveGeneration, _ progress: PushProgress, _ pool: NIOThreadPool
     ) async throws -> [LayerPusher.Pushed] {
-        try await withThrowingTaskGroup(of: (Int, LayerPusher.Pushed).self) { group in
+        let (stream, buffers) = stream(of: options.chunksInFlight, generation, progress, pool)
+        let pusher = LayerPusher(
+            store: store, generation: generation, tenant: tenant, options: options, stream: stream, pool: pool,
+            buffers: buffers, progress: progress)
+        return try await withThrowingTaskGroup(of: (Int, LayerPusher.Pushed).self) { group in
             var pushed: [Int: LayerPusher.Pushed] = [:]
             for (index, source) in sources.enumerated() {
                 if index >= options.layersInFlight, let done = try await group.next() { pushed[done.0] = done.1 }
@@ -121,11 +113,28 @@ public struct ImagePusher: Sendable {
 
     /// Makes sure that the layers make a tree, and describes that as a device; `nil` for raw files.
     private func pushIndex(
-        of layers: [LayerPusher.Pushed], whiteouts: Bool, _ pusher: IndexPusher
+        of layers: [LayerPusher.Pushed], _ whiteouts: Bool, _ generation: ActiveGeneration, _ progress: PushProgress,
+        _ pool: NIOThreadPool
     ) async throws -> IndexPusher.Outcome? {
-        let check = TreeCheck(
-            store: store, deadlines: Deadlines(), deadline: options.storeDeadline, pool: pusher.pool)
+        let check = TreeCheck(store: store, deadlines: Deadlines(), deadline: options.storeDeadline, pool: pool)
         guard let tree = try await check.check(layers, whiteouts: whiteouts) else { return nil }
+        let (stream, buffers) = stream(
+            of: min(options.chunksInFlight, Self.metadataChunksInFlight), generation, progress, pool)
+        let pusher = IndexPusher(
+            store: store, generation: generation, tenant: tenant, options: options, stream: stream, pool: pool,
+            buffers: buffers)
         return try await pusher.push(tree, of: layers, whiteouts: whiteouts)
+    }
+
+    /// A way of chunks to L3, and the memory that it needs; let go of both when it is done.
+    private func stream(
+        of chunksInFlight: Int, _ generation: ActiveGeneration, _ progress: PushProgress, _ pool: NIOThreadPool
+    ) -> (StreamPusher, BufferPool) {
+        let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: chunksInFlight)
+        let writer = ChunkWriter(
+            store: store, generation: generation, options: options, pool: pool, buffers: buffers,
+            deadlines: Deadlines())
+        let limit = AsyncLimiter("chunks", capacity: chunksInFlight, maximumWaiters: .max)
+        return (StreamPusher(writer: writer, limit: limit, chunksInFlight: chunksInFlight, progress: progress), buffers)
     }
 }

@@ -19,7 +19,7 @@ extension LayerCache {
 
     /// Manifests that are cut are found by a list: it is remembered for who opens the image again with L3 away, by its
     /// pin or by its ref.
-    private func remember(_ image: CachedImage, _ pieces: ManifestPieces) async throws {
+    func remember(_ image: CachedImage, _ pieces: ManifestPieces) async throws {
         let origin = image.origin
         guard let refs, let list = try await reader.keep(pieces, origin.counter) else { return }
         let now = reader.configuration.now()
