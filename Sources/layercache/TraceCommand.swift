@@ -6,8 +6,8 @@ struct TraceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace", abstract: "Show, drop or record anew which parts of an image its programs read first.",
         discussion: """
-            The first runs of a mounted image are recorded by themselves; later mounts fetch what they read ahead, in that
-            order. Use --record after a change of what the image runs: its next run replaces the trace.
+            The first runs of a mounted image are recorded by themselves; later mounts fetch ahead what these read, in \
+            their order. Use --record after a change of what the image runs: its next run replaces the trace.
             """)
 
     enum Action: String, EnumerableFlag {
@@ -84,8 +84,8 @@ struct TraceCommand: AsyncParsableCommand {
             bytes: size.bytes, stored: size.stored, order: trace.chunks)
         try options.report(report) {
             try Terminal.say(
-                "\(report.ref): \(report.chunks) chunks, \(report.bytes.inBytes) (\(report.stored.inBytes) stored), from"
-                    + " \(report.runs) runs")
+                "\(report.ref): \(report.chunks) chunks, \(report.bytes.inBytes) (\(report.stored.inBytes) stored),"
+                    + " from \(report.runs) runs")
             try Terminal.say(trace.chunks.map(String.init).joined(separator: " "))
         }
     }

@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// The chunks that were read last on a device: a filesystem reads a chunk in several pieces, and eviction must take them
-/// for one read, or any scan would look like what is read again and again.
+/// The chunks that were read last on a device: a filesystem reads a chunk in several pieces, and eviction must take
+/// them for one read, or any scan would look like what is read again and again.
 ///
 /// A table without locks, in which chunks of the same remainder take each other's place.
 final class RecentChunks: Sendable {
