@@ -38,10 +38,10 @@ struct FioJob {
         }
         guard let start = output.firstIndex(of: "{") else { throw BenchError("fio printed no object") }
         let report = try JSONDecoder().decode(FioReport.self, from: Data(output[start...].utf8))
-        guard let read = report.jobs.first?.read, read.total_ios > 0 else {
+        guard let job = report.jobs.first, job.read.total_ios > 0 else {
             throw BenchError("fio read nothing of \(path)")
         }
-        return FioResult(read, cpuSeconds: usage.cpuSeconds)
+        return FioResult(job)
     }
 }
 
@@ -49,16 +49,17 @@ struct FioJob {
 struct FioResult {
     let byteCount: Double
     let bytesPerSecond: Double
-    /// CPU that fio used, in the kernel too.
+    /// CPU that the reads took, in the kernel too; without what fio needs to begin and to end.
     let cpuSeconds: Double
     /// Microseconds and how many reads took them, in order.
     private let bins: [(microseconds: Double, count: Int)]
 
-    fileprivate init(_ read: FioReport.Read, cpuSeconds: Double) {
-        byteCount = read.io_bytes
-        bytesPerSecond = read.bw_bytes
-        self.cpuSeconds = cpuSeconds
-        bins = (read.clat_ns.bins ?? [:]).compactMap { name, count in Double(name).map { ($0 / 1e3, count) } }
+    fileprivate init(_ job: FioReport.Job) {
+        byteCount = job.read.io_bytes
+        bytesPerSecond = job.read.bw_bytes
+        // Shares in percent, of milliseconds.
+        cpuSeconds = (job.usr_cpu + job.sys_cpu) / 100 * job.job_runtime / 1e3
+        bins = (job.read.clat_ns.bins ?? [:]).compactMap { name, count in Double(name).map { ($0 / 1e3, count) } }
             .sorted { $0.microseconds < $1.microseconds }
     }
 
@@ -83,6 +84,9 @@ private struct FioReport: Decodable {
         let total_ios: Int
         let clat_ns: Latency
     }
-    struct Job: Decodable { let read: Read }
+    struct Job: Decodable {
+        let read: Read
+        let usr_cpu, sys_cpu, job_runtime: Double
+    }
     let jobs: [Job]
 }
