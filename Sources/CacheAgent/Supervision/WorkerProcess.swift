@@ -40,6 +40,8 @@ package final class WorkerProcess: Sendable {
 
     private let configuration: Configuration
     private let logger: Logger
+    /// Ends when the kernel has agreed upon a new mount of FUSE, and that is kept.
+    private let (agreed, agreeing) = AsyncStream.makeStream(of: Void.self)
     private let (ends, ending) = AsyncStream.makeStream(of: End.self)
 
     package init(_ configuration: Configuration, logger: Logger) {
@@ -70,8 +72,9 @@ package final class WorkerProcess: Sendable {
                 place: place, images: images, shelf: fuse, mounter: mounter, table: table, logger: logger),
             keyring: configuration.keyring)
         try await worker.restore()
+        let isFirst = fuse.session == nil
         try fuse.start()
-        if fuse.session != nil { try resend(fuse) }
+        if isFirst { try await waitForKernel() } else { try resend(fuse) }
         await worker.reopen()
         Descriptor.workingDirectory.removeIfPossible(place.socket)
         let server = try await AgentServer.listen(on: place.socket)
@@ -112,9 +115,10 @@ package final class WorkerProcess: Sendable {
             session = try JSONDocument.decode(FuseSession.self, from: bytes, name: path, limits: Self.sessionLimits)
         }
         var events = FuseFilesystem.Events()
-        events.negotiated = { [logger] session in
+        events.negotiated = { [logger, agreeing] session in
             do {
                 try DurableFile.write(try JSONDocument.encode(session), to: path)
+                agreeing.finish()
             } catch {
                 logger.error("a process after this one cannot take over", metadata: ["error": "\(error)"])
             }
@@ -125,6 +129,16 @@ package final class WorkerProcess: Sendable {
         }
         return try FuseFilesystem(
             connection: configuration.connection, negotiated: session, logger: logger, events: events)
+    }
+
+    private static let agreementTime = Duration.seconds(10)
+
+    /// The kernel asks as soon as the filesystem is mounted, and only once: if a process was killed before it had
+    /// answered, nobody can serve this mount.
+    private func waitForKernel() async throws {
+        try await Deadlines().run(Self.agreementTime, "the kernel's side of FUSE") { [agreed] in
+            for await _ in agreed {}
+        }
     }
 
     private func resend(_ fuse: FuseFilesystem) throws {
