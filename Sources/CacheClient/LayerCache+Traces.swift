@@ -14,6 +14,18 @@ extension LayerCache {
         try await traces.replace(image.traceOwner, by: trace)
     }
 
+    /// What prefetching by a trace brings: bytes of plaintext, and of these chunks as they are stored.
+    /// - Throws: `.corrupt` for a trace that is none of this image's, else as ``device(of:_:)``.
+    public func size(of trace: ImageTrace, in image: CachedImage) async throws -> (bytes: Int, stored: Int) {
+        let map = try await map(of: image).map
+        try trace.check(against: map.chunkCount)
+        return trace.chunks.reduce(into: (bytes: 0, stored: 0)) { sum, number in
+            let ref = map.ref(map.place(of: Int(number)))
+            sum.bytes += Int(ref.plainLength)
+            sum.stored += Int(ref.sealedLength)
+        }
+    }
+
     /// Removes the trace of an image, in L3 and on this host; whether there was one.
     /// - Throws: as L3 does.
     @discardableResult

@@ -117,8 +117,8 @@ public final class LayerCache: Sendable {
             reference, try keyring.keys(for: reference.tenant), ReadCounter(parent: counter))
     }
 
-    /// Opens the very image that an earlier ``CachedImage`` was, whatever its ref names by now: L3 is not asked for the
-    /// ref, and may be away if the tiers above have the manifests.
+    /// Opens the very image that an earlier ``CachedImage`` was, whatever its ref names by now: L3 is not asked for
+    /// the ref, and may be away if the tiers above have the manifests.
     ///
     /// - Parameter pin: ``CachedImage/pin`` of that image.
     /// - Throws: as ``image(_:keyring:)``; `.missing` for a manifest that no tier has any more. Never `.overloaded`: who

@@ -7,6 +7,7 @@ struct DeviceChunks: Sendable {
     let reader: TieredReader
     let counter: ReadCounter
     let landed: LandedChunks
+    let recent = RecentChunks()
     /// See ``DeviceLayout/remake``.
     let remake: (@Sendable (Int) async throws -> ByteBuffer)?
 
@@ -16,17 +17,17 @@ struct DeviceChunks: Sendable {
             ref: region.refs[place.slot], generation: region.generation, counter: counter, use: use, isAhead: isAhead)
     }
 
-    /// The plaintext if it is in memory; counts nothing.
+    /// The plaintext if it is in memory; counts nothing as delivered.
     func inMemory(_ place: DeviceMap.Place) -> ByteBuffer? {
         let ref = map.ref(place)
-        return reader.inMemory(ref) ?? landed.get(ref)
+        return reader.inMemory(ref, isRepeated: recent.isRepeated(map.number(of: place))) ?? landed.get(ref)
     }
 
     /// Whether the chunk is in memory, or on its way; counts nothing.
     func isNear(_ place: DeviceMap.Place) -> Bool {
         let request = request(place)
         return reader.memory.contains(request.ref) || landed.get(request.ref) != nil
-            || reader.flights.isUnderWay(request.key)
+            || reader.flights.all.isUnderWay(request.key)
     }
 
     /// The plaintext, for a reader that waits for it: it stays in memory.

@@ -47,7 +47,7 @@ public final class ImageDevice: BlockDevice {
     /// Waits until all that is to be fetched before anybody asks for it was, as far as the tiers gave it.
     public func prefetched() async { await run.prepared() }
 
-    /// Gives up what is fetched ahead, and keeps the trace of this run; within the deadlines of L3 and L1. Reads that
+    /// Gives up what is fetched ahead, and keeps the trace of this run: 5 s at most for L3, then L1's deadline. Reads that
     /// are under way, and later ones, go on as ever, as long as the cache is open.
     public func close() async {
         ahead.close()

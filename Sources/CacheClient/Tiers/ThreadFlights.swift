@@ -1,7 +1,7 @@
 internal import NIOConcurrencyHelpers
 
-/// ``SingleFlight`` for threads: one of those that want the same thing at the same time makes it, and the others wait for
-/// that, which must be a matter of a millisecond.
+/// ``SingleFlight`` for threads: one of those that want the same thing at the same time makes it, and the others wait
+/// for that, which must be a matter of a millisecond.
 final class ThreadFlights<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private final class Flight: Sendable {
         /// True once the value is there.

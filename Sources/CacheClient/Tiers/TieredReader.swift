@@ -20,9 +20,7 @@ final class TieredReader: Sendable {
     let buffers: BufferPool
     let configuration: CacheConfiguration
     let logger: Logger
-    let flights = SingleFlight<ChunkRequest.Key, ByteBuffer>()
-    /// Chunks of L1 that are being opened on threads of their readers.
-    let visits = ThreadFlights<ChunkRequest.Key, ByteBuffer>()
+    let flights = ChunkFlights()
     private let hasWarned = Atomic<Bool>(false)
 
     init(
@@ -72,7 +70,7 @@ final class TieredReader: Sendable {
 
     private func fetch(_ request: ChunkRequest) async throws -> ByteBuffer {
         if let bytes = cached(request.ref, counter: request.counter) { return bytes }
-        let (bytes, isLeader) = try await flights.join(request.key) {
+        let (bytes, isLeader) = try await flights.all.join(request.key) {
             // A flight may have landed between the look at memory and this one.
             if let bytes = self.cached(request.ref, counter: request.counter) { return bytes }
             let bytes = try await self.descend(request)

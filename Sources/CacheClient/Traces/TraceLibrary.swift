@@ -20,6 +20,8 @@ final class TraceLibrary: Sendable {
     private let l1Deadline: Duration
     private let logger: Logger
 
+    /// How long a run's trace may take to be put into L3.
+    private static let patience = Duration.seconds(5)
     /// The most traces that a host keeps: some kilobytes each.
     private static let maximumOnHost = 256
 
@@ -54,12 +56,15 @@ final class TraceLibrary: Sendable {
     /// Adds a run to the trace of an image, unless others have recorded enough of them meanwhile; on this host if L3
     /// does not take it.
     func add(_ run: ImageTrace, _ owner: Owner, maximumRuns: Int) async {
-        let merge: (ImageTrace?) -> ImageTrace? = { present in
+        let merge: @Sendable (ImageTrace?) -> ImageTrace? = { present in
             guard let present, present.runs > 0 else { return run }
             return present.runs < maximumRuns ? present.merged(with: run) : nil
         }
         do {
-            _ = try await l3.update(of: owner.image, in: owner.generation, keys: owner.keys, merge)
+            // Who unmounts does not wait for an L3 that hangs.
+            _ = try await deadlines.run(Self.patience, "L3") { [l3] in
+                try await l3.update(of: owner.image, in: owner.generation, keys: owner.keys, merge)
+            }
             return
         } catch {
             logger.debug("L3 does not take a trace", metadata: ["image": "\(owner.image)", "error": "\(error)"])

@@ -113,8 +113,8 @@ public struct ImageTrace: Sendable, Equatable {
     }
 }
 
-// Numbers in a trace: signed ones folded to unsigned (0, -1, 1, -2, ... become 0, 1, 2, 3, ...), then LEB128: seven bits
-// a byte, lowest first, five bytes at most.
+// Numbers in a trace: signed ones folded to unsigned (0, -1, 1, -2, ... become 0, 1, 2, 3, ...), then LEB128: seven
+// bits a byte, lowest first, five bytes at most.
 
 extension ByteBuffer {
     fileprivate mutating func writeNumber(foldingSign value: Int64) {

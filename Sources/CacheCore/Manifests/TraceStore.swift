@@ -56,8 +56,8 @@ package struct TraceStore: Sendable {
         return true
     }
 
-    /// For a store that is bounded: removes traces until at most `count` are left, this image's among them. Which ones go
-    /// is left to chance: their names are hashes.
+    /// For a store that is bounded: removes traces until at most `count` are left, this image's among them. Which ones
+    /// go is left to chance: their names are hashes.
     package func keepOnly(_ count: Int, with image: ManifestID, in generation: Generation) async throws {
         var keys: [ObjectKey] = []
         var after: String?

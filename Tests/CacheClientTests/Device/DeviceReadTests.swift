@@ -130,6 +130,26 @@ import Testing
         }
     }
 
+    /// The pieces in which a filesystem reads a chunk are one read of it: what is read again and again stays.
+    @Test func aScanInPiecesFlushesNothing() async throws {
+        let content = fixture.bytes(24 << 19)
+        try await fixture.push(content)
+        try await fixture.withCache(memory: 6 << 19) {
+            // No window, so that nothing is read ahead.
+            $0.readAhead = 1
+        } _: { cache in
+            let device = try await fixture.device(cache)
+            for chunk in [0, 1, 0, 1, 0, 1] { _ = try await device.bytes(chunk << 19, 4096) }
+            for chunk in 2..<24 {
+                for piece in 0..<4 { _ = try await device.bytes(chunk << 19 | piece << 17, 128 << 10) }
+            }
+            for chunk in [0, 1] {
+                let bytes = try device.cached(at: UInt64(chunk << 19), count: 4096, reach: .memory)?.bytes
+                #expect(bytes == Array(content[chunk << 19..<chunk << 19 | 4096]))
+            }
+        }
+    }
+
     @Test func manyAtOnceWithinTheBound() async throws {
         let content = fixture.bytes(12 << 20)
         try await fixture.push(content)
