@@ -235,8 +235,9 @@ struct WorkerProcessTests {
             while b'READY=1' not in heard(): assert process.poll() is None
             return process
         def call(*words):
-            return json.loads(subprocess.run(['curl', '-sS', '--unix-socket', arguments[arguments.index('--socket') + 1],
-                                              *words], check=True, stdout=subprocess.PIPE).stdout)
+            path = arguments[arguments.index('--socket') + 1]
+            answer = subprocess.run(['curl', '-sS', '--unix-socket', path, *words], check=True, stdout=subprocess.PIPE)
+            return json.loads(answer.stdout)
         def check():
             with open(target + '/big', 'rb') as shown, open(truth, 'rb') as real:
                 os.posix_fadvise(shown.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

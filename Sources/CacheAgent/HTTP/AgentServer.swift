@@ -6,7 +6,7 @@ internal import NIOPosix
 /// HTTP on the worker's socket: one request a connection.
 ///
 /// A raw NIO pipeline: Hummingbird's application wakes up each second to write the date, and a worker whose mounts are
-/// idle uses no processor.
+/// idle does nothing.
 package struct AgentServer: Sendable {
     static let mostBodyBytes = 64 << 10
     private static let mostConnections = 256

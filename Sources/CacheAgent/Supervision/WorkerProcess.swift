@@ -42,6 +42,8 @@ package final class WorkerProcess: Sendable {
     private let logger: Logger
     /// Ends when the kernel has agreed upon a new mount of FUSE, and that is kept.
     private let (agreed, agreeing) = AsyncStream.makeStream(of: Void.self)
+    /// FUSE is unmounted by this process itself.
+    private let isUnmounting = NIOLockedValueBox(false)
     private let (ends, ending) = AsyncStream.makeStream(of: End.self)
 
     package init(_ configuration: Configuration, logger: Logger) {
@@ -69,7 +71,7 @@ package final class WorkerProcess: Sendable {
         let fuse = try filesystem()
         let worker = Worker(
             Worker.Parts(
-                place: place, images: images, shelf: fuse, mounter: mounter, table: table, logger: logger),
+                place: place, images: images, shelf: FuseShelf(fuse), mounter: mounter, table: table, logger: logger),
             keyring: configuration.keyring)
         try await worker.restore()
         let isFirst = fuse.session == nil
@@ -95,7 +97,10 @@ package final class WorkerProcess: Sendable {
             for try await result in group { isEmpty = result ?? isEmpty }
             return isEmpty
         }
-        if isEmpty { try await unmount(place.devices, mounter) }
+        if isEmpty {
+            isUnmounting.withLockedValue { $0 = true }
+            try await unmount(place.devices, mounter)
+        }
         try await fuse.stop()
         await worker.closeDevices()
         try await table.close()
@@ -123,7 +128,8 @@ package final class WorkerProcess: Sendable {
                 logger.error("a process after this one cannot take over", metadata: ["error": "\(error)"])
             }
         }
-        events.ended = { [logger, ending] reason in
+        events.ended = { [logger, ending, isUnmounting] reason in
+            guard !isUnmounting.withLockedValue({ $0 }) else { return }
             logger.error("FUSE is gone: the worker ends", metadata: ["reason": "\(reason ?? "unmounted")"])
             ending.yield(.broken)
         }
@@ -194,5 +200,3 @@ package final class WorkerProcess: Sendable {
         }
     }
 }
-
-extension FuseFilesystem: DeviceShelf {}

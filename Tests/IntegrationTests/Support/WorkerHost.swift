@@ -31,7 +31,8 @@ final class WorkerHost: Sendable {
             for p in /proc/[0-9]*; do
                 tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q -- ' worker .*\(run)/w.sock' && kill -9 ${p#/proc/}
             done
-            awk '$5 ~ "^\(bench.path)" {print $5}' /proc/self/mountinfo | sort -r | while read -r m; do umount -l "$m"; done
+            awk '$5 ~ "^\(bench.path)" {print $5}' /proc/self/mountinfo | sort -r |
+                while read -r m; do umount -l "$m"; done
             true
             """
         _ = try? ChildProcess("/bin/bash", ["-c", script]).blockUntilEnd()
