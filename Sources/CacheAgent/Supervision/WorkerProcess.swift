@@ -1,5 +1,5 @@
 internal import CacheCore
-package import CacheDevice
+internal import CacheDevice
 package import CacheFiles
 package import Logging
 internal import NIOConcurrencyHelpers
