@@ -70,7 +70,8 @@ import Testing
         try await table.close()
     }
 
-    @Test("a table that is cut off or of something else is one clear error", arguments: ["", "{", "[]", #"{"mounts":1}"#])
+    @Test(
+        "a table that is cut off or of something else is one clear error", arguments: ["", "{", "[]", #"{"mounts":1}"#])
     func damaged(text: String) throws {
         let directory = try TemporaryDirectory()
         try Data(text.utf8).write(to: URL(fileURLWithPath: directory("mounts.json")))

@@ -69,7 +69,7 @@ final class WorkerBench {
         let mounter = ImageMounter(deadlines: Deadlines())
         let table = try MountTable(place.table)
         let parts = Worker.Parts(
-            place: place, images: images, shelf: fuse, mounter: mounter, table: table, logger: .quiet)
+            place: place, images: images, shelf: FuseShelf(fuse), mounter: mounter, table: table, logger: .quiet)
         return (fuse, mounter, table, Worker(parts, keyring: "keys.json"))
     }
 

@@ -17,7 +17,8 @@ struct WorkerTests {
             #expect(FileStatus.find(status.device)?.size == Int(status.bytes))
             #expect(try bench.text("\(target)/name") == "one")
             #expect(
-                FileManager.default.contentsEqual(atPath: "\(target)/big", andPath: bench.images.directory + "/one/big"))
+                FileManager.default.contentsEqual(atPath: "\(target)/big", andPath: bench.images.directory + "/one/big")
+            )
             #expect(await bench.worker.status.mounts == [status])
             #expect(try await bench.worker.statistics(of: target).asked.bytes == 12288)
             try await bench.worker.unmount(target)
@@ -41,7 +42,8 @@ struct WorkerTests {
         }
     }
 
-    @Test("64 mounts of 12 images at once, half of them writable, and their unmounts leave no mount, file or descriptor")
+    @Test(
+        "64 mounts of 12 images at once, half of them writable, and their unmounts leave no mount, file or descriptor")
     func many() async throws {
         let names = (0..<12).map { "image\($0)" }
         try await withBench(names) { bench in
