@@ -21,10 +21,6 @@ struct LayerCacheCommand: AsyncParsableCommand {
             PushCommand.self, PullCommand.self, ListCommand.self, InspectCommand.self, VerifyCommand.self,
             StatsCommand.self, WorkerCommand.self, MountCommand.self, UnmountCommand.self, TraceCommand.self,
             NBDCommand.self, ServerCommand.self, KeygenCommand.self,
-=======
-            StatsCommand.self, WorkerCommand.self, MountCommand.self, UnmountCommand.self, TraceCommand.self,
-            ServerCommand.self, KeygenCommand.self,
->>>>>>> 2bfd5c5c3d7da8de62712ca58b022d13fec39142
         ])
 
     static func main() {
