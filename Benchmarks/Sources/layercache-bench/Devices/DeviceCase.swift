@@ -78,14 +78,17 @@ private final class DeviceReads {
         let yardstick = local[job.name].map { isCached ? $0.cached : $0.cold }
         let beside = "EROFS on ext4, from \(isCached ? "page cache" : "disk")"
         if job.isSequential {
-            rows += [
+            rows.append(
                 .compared(
                     "device", title, result.bytesPerSecond / 1e9, "GB/s", to: beside,
-                    yardstick.map { $0.bytesPerSecond / 1e9 }),
-                .plain(
-                    "device", "\(title), a second of CPU of worker and reader", result.byteCount / cpu / 1e9, "GB/s",
-                    target: source == .l1 && !isBare ? .atLeast(1) : nil),
-            ]
+                    yardstick.map { $0.bytesPerSecond / 1e9 }))
+            // The kernel counts a worker's CPU in steps of 10 ms: less than a few says nothing.
+            if cpu >= 0.05 {
+                rows.append(
+                    .plain(
+                        "device", "\(title), a second of CPU of worker and reader", result.byteCount / cpu / 1e9,
+                        "GB/s", target: source == .l1 && !isBare ? .atLeast(1) : nil))
+            }
         } else {
             rows += [
                 .compared(
