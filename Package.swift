@@ -141,6 +141,11 @@ let package = Package(
         .executableTarget(
             name: "object-exerciser", dependencies: ["CacheCore", nioCore], path: "Tests/ObjectExerciser",
             swiftSettings: settings),
+        // Answers FUSE beside the tests, which kill it and have another one go on.
+        .executableTarget(
+            name: "fuse-exerciser",
+            dependencies: ["CacheDevice", "CacheClient", "CacheCore", "CacheFiles", "TestSupport", nioCore, logging],
+            path: "Tests/FuseExerciser", swiftSettings: settings),
         .testTarget(
             name: "CacheCoreTests",
             dependencies: [
@@ -164,8 +169,8 @@ let package = Package(
         .testTarget(
             name: "CacheDeviceTests",
             dependencies: [
-                "CacheDevice", "CacheClient", "CacheCore", "CacheFiles", "TestSupport", nioCore, nioPosix,
-                nioConcurrency, logging,
+                "CacheDevice", "CacheClient", "CacheCore", "CacheFiles", "TestSupport", "fuse-exerciser", "CLinux",
+                nioCore, nioPosix, nioConcurrency, logging,
             ],
             swiftSettings: settings),
         .testTarget(

@@ -13,14 +13,17 @@ internal import NIOPosix
 ///     for try await bytes in image.layers[0].bytes { ... }
 ///     try await cache.close()
 public final class LayerCache: Sendable {
-    private let configuration: CacheConfiguration
+    let configuration: CacheConfiguration
     let reader: TieredReader
     private let l1: L1Tier?
     private let l2: L2Client?
     let refs: RememberedRefs?
     private let pool: NIOThreadPool
-    private let deadlines: Deadlines
-    private let logger: Logger
+    let deadlines: Deadlines
+    let logger: Logger
+    /// What its devices have in common.
+    let devices: DeviceShare
+    let traces: TraceLibrary
     private let counter = ReadCounter(parent: nil)
     let localIndexes = LocalIndexes()
 
@@ -36,6 +39,8 @@ public final class LayerCache: Sendable {
         self.l2 = l2
         self.pool = pool
         self.deadlines = deadlines
+        devices = DeviceShare(window: configuration.readAhead)
+        traces = TraceLibrary(configuration, l3: reader.l3.store, deadlines: deadlines, logger: logger)
     }
 
     /// Opens L1 (well under a second at any size; one that is damaged starts empty) and prepares the way to L2 and L3,
@@ -112,8 +117,8 @@ public final class LayerCache: Sendable {
             reference, try keyring.keys(for: reference.tenant), ReadCounter(parent: counter))
     }
 
-    /// Opens the very image that an earlier ``CachedImage`` was, whatever its ref names by now: L3 is not asked for the
-    /// ref, and may be away if the tiers above have the manifests.
+    /// Opens the very image that an earlier ``CachedImage`` was, whatever its ref names by now: L3 is not asked for
+    /// the ref, and may be away if the tiers above have the manifests.
     ///
     /// - Parameter pin: ``CachedImage/pin`` of that image.
     /// - Throws: as ``image(_:keyring:)``; `.missing` for a manifest that no tier has any more. Never `.overloaded`: who

@@ -19,8 +19,8 @@ struct LayerCacheCommand: AsyncParsableCommand {
         version: version,
         subcommands: [
             PushCommand.self, PullCommand.self, ListCommand.self, InspectCommand.self, VerifyCommand.self,
-            StatsCommand.self, WorkerCommand.self, MountCommand.self, UnmountCommand.self, ServerCommand.self,
-            KeygenCommand.self,
+            StatsCommand.self, WorkerCommand.self, MountCommand.self, UnmountCommand.self, TraceCommand.self,
+            ServerCommand.self, KeygenCommand.self,
         ])
 
     static func main() {

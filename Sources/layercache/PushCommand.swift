@@ -77,10 +77,16 @@ private struct PushJSON: Encodable {
         let new: Int
         let uploaded: Int
     }
+    /// Absent for what cannot be mounted.
+    struct Index: Encodable {
+        let chunks: Int
+        let device: UInt64
+    }
     let ref: String
     let manifest: String
     let chunks: Chunks
     let bytes: Bytes
+    let index: Index?
     let seconds: Double
 
     init(_ report: PushReport, seconds: Double) {
@@ -88,6 +94,7 @@ private struct PushJSON: Encodable {
         manifest = "\(report.manifest)"
         chunks = Chunks(total: report.chunks, zero: report.zeroChunks, new: report.newChunks)
         bytes = Bytes(logical: report.logicalBytes, new: report.newBytes, uploaded: report.uploadedBytes)
+        index = report.index.map { Index(chunks: $0.counts.chunks, device: $0.deviceBytes) }
         self.seconds = seconds.toMilliseconds
     }
 }

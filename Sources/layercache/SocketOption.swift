@@ -7,7 +7,7 @@ struct SocketOption: ParsableArguments {
     @Option(
         name: .customLong("socket"),
         help: ArgumentHelp(
-            "The worker's Unix socket (/run/layercache/worker.sock; below $XDG_RUNTIME_DIR for those who are not root).",
+            "The worker's Unix socket (/run/layercache/worker.sock).",
             valueName: "path"))
     var socket: String?
 

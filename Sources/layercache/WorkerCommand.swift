@@ -8,7 +8,7 @@ struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker", abstract: "Run this host's agent: it owns L1 and FUSE, and serves mounts.",
         discussion: """
-            As a service (Type=notify) its service manager keeps the FUSE descriptors, else a second process does that: \
+            As a service (Type=notify) its service manager keeps the FUSE descriptors, else a second process does: \
             whichever is
             killed, mounts go on. SIGTERM unmounts what nothing uses, and ends when all is unmounted; a second one \
             detaches the rest.

@@ -26,6 +26,13 @@ import Testing
         bench.files(below: bench.l3).filter { $0.contains(part) && !$0.contains("/.tmp/") }
     }
 
+    /// The name of the image's index, which no pull needs.
+    private func indexName(_ bench: Workbench) async throws -> String {
+        let text = try await bench.succeed(
+            ["inspect", "acme/app:1", "--l3", bench.l3, "--keyring", bench.keyring, "--json"])
+        return try #require(try JSONDecoder().decode(InspectAnswer.self, from: Data(text.utf8)).index).manifest
+    }
+
     private func name(_ path: String) -> String { String(path.split(separator: "/").last ?? "") }
 
     private func change(_ bench: Workbench, _ path: String, _ how: Int) throws {
@@ -76,22 +83,24 @@ import Testing
     @Test(arguments: ["/manifests/", "/refs/", "/state"])
     func damagedRecordIsNamed(_ part: String) async throws {
         let bench = try await bench()
+        let index = try await indexName(bench)
+        let common = ["--l3", bench.l3, "--keyring", bench.keyring]
         for path in objects(bench, part) {
             let whole = try bench.bytes(path)
             for how in 0..<5 {
                 try change(bench, path, how)
-                // The state matters to those who push, the others to those who pull.
-                let reads = part != "/state"
-                let line = try await bench.fail(
-                    reads
-                        ? bench.pullArguments("acme/app:1", "oci:\(bench("out")):1")
-                        : [
-                            "push", "oci:\(bench("image")):latest", "acme/app:2", "--l3", bench.l3, "--keyring",
-                            bench.keyring,
-                        ])
+                // The state matters to those who push, the index to those who mount, the others to those who pull.
+                let verb =
+                    switch (part, name(path)) {
+                    case ("/state", _): ["push", "oci:\(bench("image")):latest", "acme/app:2"] + common
+                    case (_, index): ["inspect", "acme/app:1"] + common
+                    default: bench.pullArguments("acme/app:1", "oci:\(bench("out")):1")
+                    }
+                let line = try await bench.fail(verb)
                 #expect(line.contains(name(path)), "\(path) \(how): \(line)")
-                if reads {
-                    try await bench.fail(["verify", "acme/app:1", "--l3", bench.l3, "--keyring", bench.keyring])
+                if part != "/state" {
+                    let line = try await bench.fail(["verify", "acme/app:1"] + common)
+                    #expect(line.contains(name(path)), "\(path) \(how): \(line)")
                 }
                 try bench.write(whole, path)
             }
@@ -127,7 +136,8 @@ import Testing
         let line = try await bench.fail(bench.pullArguments("acme/none:1", "oci:\(bench("out")):1"))
         #expect(line.contains("acme/none:1"))
         try await bench.fail(["ls", "--l3", bench("no-such-store")])
-        for path in objects(bench, "/manifests/") {
+        let index = try await indexName(bench)
+        for path in objects(bench, "/manifests/") where name(path) != index {
             let whole = try bench.bytes(path)
             try FileManager.default.removeItem(atPath: path)
             let manifest = try await bench.run(bench.pullArguments("acme/app:1", "oci:\(bench("out")):1"))
@@ -136,6 +146,17 @@ import Testing
             try bench.write(whole, path)
         }
         #expect(!FileManager.default.fileExists(atPath: bench("out/index.json")))
+        // The image is whole without its index, and the next push makes another one.
+        let path = try #require(objects(bench, "/manifests/\(index)").first)
+        try FileManager.default.removeItem(atPath: path)
+        try await bench.pull("acme/app:1", "oci:\(bench("out")):1")
+        let verify = ["verify", "acme/app:1", "--l3", bench.l3, "--keyring", bench.keyring]
+        let missing = try await bench.fail(verify)
+        #expect(missing.contains(index), "\(missing)")
+        let again = try await bench.push("oci:\(bench("image")):latest", "acme/app:1")
+        #expect(again.chunks.new == 0)
+        try await bench.succeed(verify)
+        #expect(try await indexName(bench) != index)
     }
 
     /// A pull that fails leaves nothing that looks like an image or a file.

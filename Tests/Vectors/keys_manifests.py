@@ -55,11 +55,26 @@ body += text("k") + text("wörth")
 image = envelope(plain, body)
 print("image", hashlib.sha256(image).hexdigest(), image.hex())
 
+# The same image with an index, which makes it version 2.
+plain = b"LCMF" + struct.pack("<HBBQ", 2, 2, 0, 7) + TENANT_ID + struct.pack("<I", 1) + bytes([0x66]) * 32 + bytes([0x88]) * 32
+image = envelope(plain, body)
+print("indexed image", hashlib.sha256(image).hexdigest(), image.hex())
+
+# An index of generation 7 by version 5 of the writer: a device of 2 MiB; metadata = a full chunk of zeros and a zstd chunk of 8192;
+# two extents: 512 KiB of layer 0 at 1 MiB, 100 bytes of layer 1 behind them.
+plain = b"LCMF" + struct.pack("<HBBQ", 2, 3, 0, 7) + TENANT_ID + struct.pack("<I", 1) + ID2 + struct.pack("<I", 700)
+body = struct.pack("<HHIQII", 5, 0, 0, 2 << 20, 2, 2) + KEY2 + struct.pack("<I", 8192 | 1 << 24) + struct.pack("<II", 1 << 31 | 1 << 19, 0)
+body += struct.pack("<QQQH", 1 << 20, 1 << 19, 0, 0) + struct.pack("<QQQH", 3 << 19, 100, 4099, 1)
+index = envelope(plain, body)
+print("index", hashlib.sha256(index).hexdigest(), index.hex())
+
 record = b"LCRF" + struct.pack("<HHQ", 1, 0, 7) + bytes([0x66]) * 32 + struct.pack("<Q", 1_700_000_000_000)
 print("ref", (record + hashlib.sha256(record).digest()[:8]).hex())
 record = b"LCLI" + struct.pack("<HH", 1, 0) + bytes([0x66]) * 32
 print("layer index", mac(INDEX, b"layer", struct.pack("<HBB", 2, 3, 1), bytes([0x55]) * 32).hex(),
       (record + hashlib.sha256(record).digest()[:8]).hex())
+print("image index", mac(INDEX, b"image", struct.pack("<HBB", 5, 3, 1), struct.pack("<HBB", 2, 3, 1), bytes([0x55]) * 32).hex())
+print("local salt", derive(MASTER, b"layercache 1 local salt").hex())
 
 REMEMBER = derive(MASTER, b"layercache 1 remembered ref key")
 record = b"LCRM" + struct.pack("<HH", 1, 0) + mac(REMEMBER, b"acme/app:v1")[:16] + struct.pack("<QQ", 1_800_000_000_000, 7)

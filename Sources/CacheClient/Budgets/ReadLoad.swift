@@ -15,6 +15,8 @@ final class ReadLoad: Sendable {
     }
 
     let machine = MachineLoad()
+    /// What reads that nobody waits for yet stand back for.
+    let demand = DemandGate()
     private let state = NIOLockedValueBox(State())
     private let time: TimeSource
 
@@ -25,6 +27,7 @@ final class ReadLoad: Sendable {
     /// A read has come to where it may ask L2 or L3.
     /// - Parameter isAhead: no reader waits for it yet.
     func began(isAhead: Bool) {
+        if !isAhead { demand.enter() }
         state.withLockedValue { state in
             state.underWay += 1
             if !isAhead { count(1, &state) }
@@ -32,6 +35,7 @@ final class ReadLoad: Sendable {
     }
 
     func ended(isAhead: Bool) {
+        if !isAhead { demand.leave() }
         state.withLockedValue { state in
             state.underWay -= 1
             if !isAhead { count(-1, &state) }

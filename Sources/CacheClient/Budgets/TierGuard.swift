@@ -41,4 +41,14 @@ struct TierGuard: Sendable {
             return .failure(error)
         }
     }
+
+    /// As ``call(_:)``, on the calling thread and without an admission: for a tier that is not left alone.
+    func callAtOnce<T>(_ body: () throws -> T) -> Result<T, any Error> {
+        let result = Result { try body() }
+        switch result {
+        case .failure(let error) where isIllness(error): breaker.failed()
+        case .success, .failure: breaker.succeeded()
+        }
+        return result
+    }
 }

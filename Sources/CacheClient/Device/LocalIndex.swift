@@ -9,7 +9,7 @@ internal import NIOPosix
 final class LocalIndex: Sendable {
     private let image: CachedImage
     private let index: ImageIndex
-    private let remaking = SingleFlight<ManifestID, Void>()
+    private let remaking: SingleFlight<ManifestID, Void> = SingleFlight()
     private let remade: NIOLockedValueBox<MadeIndex?>
 
     private init(_ image: CachedImage, _ index: ImageIndex, remade: MadeIndex?) {
@@ -76,6 +76,9 @@ final class LocalIndex: Sendable {
 
     /// The plaintext of a chunk of the metadata that no tier has.
     private func chunk(_ number: Int) async throws -> ByteBuffer {
+        guard index.metadata.indices.contains(number) else {
+            throw CacheError(.invalidInput, "the metadata of \(image.reference) has no chunk \(number)")
+        }
         if let bytes = try await remadeChunk(number) { return bytes }
         _ = try await remaking.join(image.id) {
             let made = try await MadeIndex.make(self.image)

@@ -14,8 +14,8 @@ public struct CachedImage: Sendable {
     /// When L3 said that the ref names this manifest, in milliseconds since 1970 by this host's clock; 0 for an image
     /// that was opened by its pin.
     public let referenceSeenAt: UInt64
-    /// Whether it said so when the image was opened. If not, L3 was away, and this is what the host had seen last; or the image was opened
-    /// by its pin.
+    /// Whether it said so when the image was opened. If not, L3 was away, and this is what the host had seen last; or
+    /// the image was opened by its pin.
     public let isReferenceChecked: Bool
     let origin: ImageOrigin
 

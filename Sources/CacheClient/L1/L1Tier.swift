@@ -16,6 +16,8 @@ final class L1Tier: Sendable {
     private let deadlines: Deadlines
     /// What reads and fills together may still lose to L1.
     private let budget: NIOLockedValueBox<WaitBudget>
+    /// Reads on threads of their readers.
+    let visits = VisitsUnderWay()
     private let readsUnderWay = Synchronization.Atomic<Int>(0)
     private let reads: TierGuard
     private let writes: TierGuard
@@ -128,6 +130,32 @@ final class L1Tier: Sendable {
         case .yes:
             return try await ask("\(ref.id)") { [store] in try Self.read(ref, store, buffers) } ?? .unavailable
         }
+    }
+
+    /// The plaintext of a chunk, read on the calling thread, which a disk that hangs keeps.
+    ///
+    /// `.unavailable` at once if L1 is left alone, or another thread has had to wait for it for a while already: then
+    /// ``get(_:buffers:)``, which has a deadline, is the way.
+    func getAtOnce(_ ref: ChunkRef) -> TierAnswer {
+        guard !isLeftAlone, let visit = visits.enter(now: deadlines.time.now()) else { return .unavailable }
+        defer { visits.leave(visit) }
+        let began = deadlines.time.now()
+        readsUnderWay.add(1, ordering: .relaxed)
+        defer { readsUnderWay.subtract(1, ordering: .relaxed) }
+        switch reads.callAtOnce({ try Self.read(ref, store, nil) }) {
+        case .success(let answer):
+            if !spend(deadlines.time.now() - began) { leaveAlone() }
+            return answer
+        case .failure(let error):
+            note(error, "\(ref.id)")
+            return .unavailable
+        }
+    }
+
+    /// Whether it has a chunk, damaged or not; false if it does not say. Throws only if the task is cancelled.
+    func has(_ id: ChunkID) async throws -> Bool {
+        guard !isLeftAlone else { return false }
+        return try await ask("\(id)") { [store] in try store.contains(id) } ?? false
     }
 
     /// The sealed bytes of what is kept under a name, checked. Throws only if the task is cancelled.

@@ -40,12 +40,12 @@ final class ReadCounter: Sendable {
         }
     }
 
-    func delivered(by tier: Tier, bytes: Int) {
-        of(tier).chunks.add(1, ordering: .relaxed)
+    func delivered(by tier: Tier, chunks: Int = 1, bytes: Int) {
+        of(tier).chunks.add(chunks, ordering: .relaxed)
         of(tier).bytes.add(bytes, ordering: .relaxed)
         switch next {
-        case .parent(let parent): parent.delivered(by: tier, bytes: bytes)
-        case .metrics(let metrics): metrics.delivered(by: tier, bytes: bytes)
+        case .parent(let parent): parent.delivered(by: tier, chunks: chunks, bytes: bytes)
+        case .metrics(let metrics): metrics.delivered(by: tier, chunks: chunks, bytes: bytes)
         }
     }
 

@@ -40,8 +40,8 @@ struct ReadMetrics: Sendable {
         }
     }
 
-    func delivered(by tier: Tier, bytes: Int) {
-        of(tier).chunks.increment()
+    func delivered(by tier: Tier, chunks: Int, bytes: Int) {
+        of(tier).chunks.increment(by: chunks)
         of(tier).bytes.increment(by: bytes)
     }
 

@@ -25,6 +25,9 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     private let state = NIOLockedValueBox(State())
 
+    /// Whether a flight of `key` is under way.
+    func isUnderWay(_ key: Key) -> Bool { state.withLockedValue { $0.flights[key] != nil } }
+
     /// Waits for the flight of `key`; starts one with `fetch` if there is none.
     /// - Returns: the outcome, and whether this call started the flight.
     func join(

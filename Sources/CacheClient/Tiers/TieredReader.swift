@@ -10,7 +10,7 @@ internal import Synchronization
 /// fetched from the next one; only when L3's copy is wrong or gone does the reader get an error. What a lower tier
 /// delivered fills those above it.
 final class TieredReader: Sendable {
-    private let memory: MemoryCache<ChunkRef>
+    let memory: MemoryCache<ChunkRef>
     let l1: L1Tier?
     let lower: LowerTiers
     let l3: L3Tier
@@ -20,7 +20,7 @@ final class TieredReader: Sendable {
     let buffers: BufferPool
     let configuration: CacheConfiguration
     let logger: Logger
-    private let flights = SingleFlight<ChunkRequest.Key, ByteBuffer>()
+    let flights = ChunkFlights()
     private let hasWarned = Atomic<Bool>(false)
 
     init(
@@ -70,7 +70,7 @@ final class TieredReader: Sendable {
 
     private func fetch(_ request: ChunkRequest) async throws -> ByteBuffer {
         if let bytes = cached(request.ref, counter: request.counter) { return bytes }
-        let (bytes, isLeader) = try await flights.join(request.key) {
+        let (bytes, isLeader) = try await flights.all.join(request.key) {
             // A flight may have landed between the look at memory and this one.
             if let bytes = self.cached(request.ref, counter: request.counter) { return bytes }
             let bytes = try await self.descend(request)

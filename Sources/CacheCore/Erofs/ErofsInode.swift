@@ -16,7 +16,7 @@ struct ErofsInode {
     func append(_ inode: ImageTree.Inode, attributes: Int, to bytes: inout [UInt8]) {
         bytes.append(number: layout.rawValue << 1 | 1)
         bytes.append(number: ErofsAttributes.wordCount(attributes))
-        bytes.append(number: inode.mode & 0o7777 | Self.type(of: inode.kind) << 12)
+        bytes.append(number: Self.mode(of: inode))
         bytes.append(number: UInt16(0))
         bytes.append(number: size)
         bytes.append(number: place)
@@ -39,6 +39,12 @@ struct ErofsInode {
     /// Whether Linux has no such thing: a device whose numbers it cannot hold.
     static func isLeftOut(_ inode: ImageTree.Inode) -> Bool {
         inode.deviceMajor >= ErofsFormat.deviceMajors || inode.deviceMinor >= ErofsFormat.deviceMinors
+    }
+
+    /// Linux gives every symbolic link all permissions, whatever the layer says.
+    private static func mode(of inode: ImageTree.Inode) -> UInt16 {
+        let permissions = inode.kind == .symbolicLink ? 0o777 : inode.mode & 0o7777
+        return permissions | type(of: inode.kind) << 12
     }
 
     /// The kind as the upper four bits of a mode have it.

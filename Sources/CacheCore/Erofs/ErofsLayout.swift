@@ -32,10 +32,13 @@ struct ErofsLayout: Sendable {
     private static let block = UInt64(ErofsFormat.blockBytes)
     /// The most metadata that an image may have: 4 GiB, some thirty million files.
     private static let mostMetadata: UInt64 = 4 << 30
+    /// More slots of 512 KiB than a device has.
+    private static let mostSlots = Int(ErofsFormat.blocks >> 7)
     /// The most stretches of stored bytes that all sparse files together may have.
     private static let mostExtents = 1 << 20
 
     init(_ tree: ImageTree, regionSlots: [Int]) throws(CacheError) {
+        guard regionSlots.allSatisfy({ (0...Self.mostSlots).contains($0) }) else { throw Self.deviceTooLarge }
         // Files that share bytes, or have bytes outside of their layer.
         _ = try ContentPlan(tree, slots: regionSlots)
         slots = [UInt32](repeating: 0, count: tree.inodeCount)
@@ -134,7 +137,7 @@ struct ErofsLayout: Sendable {
         let slot = RegionAddress(slot: 1).rawValue
         deviceBytes = ErofsFormat.roundUp(metadataBytes, to: slot)
         for (layer, count) in regionSlots.enumerated() {
-            guard count >= 0, UInt64(count) <= (ErofsFormat.blocks * Self.block - deviceBytes) / slot else {
+            guard UInt64(count) <= (ErofsFormat.blocks * Self.block - deviceBytes) / slot else {
                 throw Self.deviceTooLarge
             }
             regionBlocks.append(UInt32(deviceBytes / Self.block))

@@ -19,6 +19,13 @@ package struct OpenFlags: OptionSet, Sendable {
     package static let noFollow = OpenFlags(rawValue: O_NOFOLLOW)
     /// Does not wait for the other end of a pipe.
     package static let nonBlocking = OpenFlags(rawValue: O_NONBLOCK)
+    /// Reads and writes go past the page cache, in whole blocks to memory on borders of blocks. O_DIRECT, which glibc
+    /// shows only to those who define _GNU_SOURCE.
+    #if arch(arm64) || arch(arm)
+        package static let direct = OpenFlags(rawValue: 0o200000)
+    #else
+        package static let direct = OpenFlags(rawValue: 0o40000)
+    #endif
 
     // Those that are often wanted together, put together once: some are used for every file of an image.
 

@@ -8,6 +8,7 @@ public import CacheObjectStore
 ///     generations/<g>/chunks/<aa>/<id>
 ///     generations/<g>/manifests/<id>
 ///     generations/<g>/layers/<hmac>
+///     generations/<g>/traces/<image manifest id>
 ///     refs/<tenant>/<name>/<tag>
 public enum L3Layout {
     static let generations = "generations/"
@@ -32,6 +33,11 @@ public enum L3Layout {
     /// Where a tenant finds a layer that it has pushed before.
     static func layer(_ code: SHA256Digest, in generation: Generation) -> ObjectKey {
         key("\(generations)\(generation.name)/layers/\(code.hex)")
+    }
+
+    /// The trace of an image, by the image's manifest.
+    static func trace(of image: ManifestID, in generation: Generation) -> ObjectKey {
+        key("\(generations)\(generation.name)/traces/\(image.hex)")
     }
 
     /// What a reference names at the moment.

@@ -4,8 +4,8 @@ public import CacheCrypto
 public import CacheObjectStore
 internal import NIOCore
 
-/// Finds the layers that a tenant has pushed to a generation before, so that none is converted twice; and the indexes of
-/// images (``Image``).
+/// Finds the layers that a tenant has pushed to a generation before, so that none is converted twice; and the indexes
+/// of images (``Image``).
 ///
 /// The name of an index object is an HMAC under the tenant's index key: without that key it does not tell which layer
 /// it stands for.

@@ -14,8 +14,8 @@ enum ManifestEnvelope {
     static func seal(
         _ header: ManifestHeader, body: ByteBuffer, keys: TenantKeys
     ) throws -> (id: ManifestID, sealed: ByteBuffer) {
-        var sealed = header.encoded()
-        let total = sealed.readableBytes + wrappedBytes + body.readableBytes + AES256GCM.overhead
+        let plain = header.encoded()
+        let total = byteCount(plain: plain.readableBytes, body: body.readableBytes)
         guard total <= ManifestHeader.maximumBytes else {
             throw CacheError(
                 .limitExceeded,
@@ -23,10 +23,7 @@ enum ManifestEnvelope {
                     + " layer"
             )
         }
-        sealed.reserveCapacity(total)
-        let dataKey = SecureRandom.key()
-        dataKey.withUnsafeBytes { sealed.writeBox(of: $0, key: keys.wrapKey) }
-        body.withUnsafeReadableBytes { sealed.writeBox(of: $0, key: dataKey) }
+        let sealed = seal(plain, body: body, keys: keys)
         return (ManifestID(sealed.withUnsafeReadableBytes { SHA256Digest(hashing: $0) }), sealed)
     }
 
@@ -36,32 +33,58 @@ enum ManifestEnvelope {
     ) throws -> (header: ManifestHeader, body: ByteBuffer) {
         try sealed.withUnsafeReadableBytes { bytes in
             let (header, plainBytes) = try ManifestHeader.parse(bytes, expecting: id)
-            guard header.tenantKeyID == keys.id else {
-                throw CacheError(
-                    .key,
-                    "this keyring's key for tenant \(keys.tenant) does not open manifest \(id): use the keyring with"
-                        + " which it was pushed"
-                )
-            }
-            var reader = RecordReader(bytes, what: "manifest \(id)")
-            let plain = try reader.take(plainBytes)
-            let wrapped = try reader.take(wrappedBytes)
-            let associated = UnsafeRawBufferPointer(rebasing: bytes[..<reader.offset])
-            let box = try reader.take(reader.remaining)
-            let dataKey = Key256(writtenBy: {
-                AES256GCM.open(wrapped, key: keys.wrapKey, associated: plain, into: $0)
-            })
-            guard let dataKey, box.count >= AES256GCM.overhead else {
-                throw reader.malformed("the authentication tag of its key is wrong")
-            }
-            var body = ByteBufferAllocator().buffer(capacity: box.count)
-            let opened = body.withUnsafeMutableWritableBytes {
-                AES256GCM.open(box, key: dataKey, associated: associated, into: $0)
-            }
-            guard opened else { throw reader.malformed("the authentication tag of its body is wrong") }
-            body.moveWriterIndex(forwardBy: box.count - AES256GCM.overhead)
-            return (header, body)
+            guard header.tenantKeyID == keys.id else { throw wrongKey("manifest \(id)", keys) }
+            return (header, try open(bytes, plainBytes: plainBytes, what: "manifest \(id)", keys: keys))
         }
+    }
+
+    // MARK: Any record
+
+    /// The bytes of a sealed record.
+    static func byteCount(plain: Int, body: Int) -> Int { plain + wrappedBytes + body + AES256GCM.overhead }
+
+    /// Seals a body behind its plain part.
+    static func seal(_ plain: ByteBuffer, body: ByteBuffer, keys: TenantKeys) -> ByteBuffer {
+        var sealed = plain
+        sealed.reserveCapacity(byteCount(plain: plain.readableBytes, body: body.readableBytes))
+        let dataKey = SecureRandom.key()
+        dataKey.withUnsafeBytes { sealed.writeBox(of: $0, key: keys.wrapKey) }
+        body.withUnsafeReadableBytes { sealed.writeBox(of: $0, key: dataKey) }
+        return sealed
+    }
+
+    /// The decrypted body of a record whose plain part has `plainBytes`.
+    /// - Parameter what: names the record in errors.
+    static func open(
+        _ bytes: UnsafeRawBufferPointer, plainBytes: Int, what: String, keys: TenantKeys
+    ) throws -> ByteBuffer {
+        var reader = RecordReader(bytes, what: what)
+        let plain = try reader.take(plainBytes)
+        let wrapped = try reader.take(wrappedBytes)
+        let associated = UnsafeRawBufferPointer(rebasing: bytes[..<reader.offset])
+        let box = try reader.take(reader.remaining)
+        let dataKey = Key256(writtenBy: {
+            AES256GCM.open(wrapped, key: keys.wrapKey, associated: plain, into: $0)
+        })
+        guard let dataKey, box.count >= AES256GCM.overhead else {
+            throw reader.malformed("the authentication tag of its key is wrong")
+        }
+        var body = ByteBufferAllocator().buffer(capacity: box.count)
+        let opened = body.withUnsafeMutableWritableBytes {
+            AES256GCM.open(box, key: dataKey, associated: associated, into: $0)
+        }
+        guard opened else { throw reader.malformed("the authentication tag of its body is wrong") }
+        body.moveWriterIndex(forwardBy: box.count - AES256GCM.overhead)
+        return body
+    }
+
+    /// The error for a record that another key of the tenant has sealed.
+    static func wrongKey(_ what: String, _ keys: TenantKeys) -> CacheError {
+        CacheError(
+            .key,
+            "this keyring's key for tenant \(keys.tenant) does not open \(what): use the keyring with which it was"
+                + " pushed"
+        )
     }
 }
 

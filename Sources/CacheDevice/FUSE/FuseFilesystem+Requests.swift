@@ -76,19 +76,16 @@ extension FuseFilesystem {
         // Only here may the answer be short: the file ends.
         let count = offset < entry.byteCount ? Int(min(UInt64(count), entry.byteCount - offset)) : 0
         if count == 0 { return channel.answer(unique, nil) }
-        do {
-            if let buffers = try entry.device?.cached(at: offset, count: count, reach: .disk),
-                buffers.reduce(0, { $0 + $1.readableBytes }) == count
-            {
-                return channel.answer(unique, with: buffers)
-            }
-        } catch {
-            // What the disk cannot give comes from another tier; if there is none, the error comes again.
+        // Memory does not make anybody wait, so that it needs no deadline.
+        if let buffers = try? entry.device?.cached(at: offset, count: count, reach: .memory),
+            buffers.reduce(0, { $0 + $1.readableBytes }) == count
+        {
+            return channel.answer(unique, with: buffers)
         }
-        reads.submit(
-            FuseReads.Read(
-                unique: unique, thread: request.thread, number: request.number, offset: offset, count: count,
-                channel: channel))
+        let read = FuseReads.Read(
+            unique: unique, thread: request.thread, number: request.number, offset: offset, count: count,
+            channel: channel)
+        reads.submit(read, from: entry.device)
     }
 
     private func seek(

@@ -70,6 +70,9 @@ package final class FuseFilesystem: Sendable {
     /// What was agreed upon with the kernel; `nil` until then.
     package var session: FuseSession? { state.withLockedValue { $0.session } }
 
+    /// Reads that wait for a device or its bytes.
+    package var pendingReads: Int { reads.count }
+
     /// Begins to answer.
     package func start() throws {
         let loops = try (0..<threadCount).map { index in
@@ -92,7 +95,8 @@ package final class FuseFilesystem: Sendable {
     ///
     /// - Throws: `.unsupported` for a kernel before Linux 6.9, under which such requests wait for ever; `.io`.
     package func resendPending() throws(CacheError) {
-        guard session?.canResend ?? false else {
+        // Without a session it is INIT that waits, and the kernel says what it can.
+        if let session, !session.canResend {
             throw CacheError(
                 .unsupported, "this kernel cannot send pending FUSE requests again: Linux 6.9 or later can")
         }

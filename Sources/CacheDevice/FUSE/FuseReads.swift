@@ -4,8 +4,8 @@ internal import CacheFiles
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 
-/// The reads that could not be answered at once: those whose bytes must come from afar, and those of devices that are
-/// not open yet.
+/// The reads that memory could not answer at once: those whose bytes are on the disk or must come from afar, and those
+/// of devices that are not open yet.
 ///
 /// Each is answered exactly once: with its bytes, or with an error when the device has one, when its time is over, when
 /// its reader dies or when its device goes. What a device does after that is thrown away; it is cancelled, and never
@@ -59,30 +59,52 @@ final class FuseReads: Sendable {
         startNext(number)
     }
 
-    /// Takes a read over.
-    func submit(_ read: Read) {
-        let isTaken = state.withLockedValue { state in
-            guard !state.isStopped, state.pending.count < FuseLimits.waitingReads, state.lines[read.number] != nil,
-                state.pending[read.unique] == nil
-            else { return false }
-            state.pending[read.unique] = Pending(read: read)
+    /// Takes a read over: looks on the disk, on this thread, and has the bytes brought from afar if they are not there.
+    /// - Parameter device: `nil` while it is not open yet.
+    func submit(_ read: Read, from device: (any BlockDevice)?) {
+        guard register(read) else { return }
+        do {
+            if let buffers = try device?.cached(at: read.offset, count: read.count, reach: .disk) {
+                return finish(read.unique, buffers, of: read.count)
+            }
+        } catch {
+            // What the disk cannot give comes from another tier; if there is none, the error comes again.
+        }
+        let hasLine = state.withLockedValue { state in
+            guard state.lines[read.number] != nil else { return false }
             state.lines[read.number]?.waiting.append(read.unique)
             return true
         }
-        guard isTaken else { return read.channel.answer(read.unique, .ioError) }
+        if hasLine { startNext(read.number) } else { end(read.unique, .ioError) }
+    }
+
+    /// The time of a read begins.
+    /// - Returns: false if it is over already: there are too many, or all is stopped and the read is the next one's.
+    private func register(_ read: Read) -> Bool {
+        let isTaken = state.withLockedValue { state -> Bool? in
+            if state.isStopped { return nil }
+            guard state.pending.count < FuseLimits.waitingReads, state.pending[read.unique] == nil else { return false }
+            state.pending[read.unique] = Pending(read: read)
+            return true
+        }
+        if isTaken == false { read.channel.answer(read.unique, .ioError) }
+        guard isTaken == true else { return false }
         let alarm = deadlines.after(deadline) { self.end(read.unique, .ioError) }
         let isWanted = state.withLockedValue { state in
             state.pending[read.unique]?.alarm = alarm
             return state.pending[read.unique] != nil
         }
         if !isWanted { deadlines.cancel(alarm) }
-        startNext(read.number)
+        return true
     }
 
-    /// The thread that waits for the answer is dying: nobody wants the bytes any more.
+    /// The thread that waits for the answer got a signal. One that dies of it wants no bytes any more; for others the
+    /// read goes on, because an interrupted read of a file is an error that no program expects. The kernel tells of the
+    /// first signal only, so such a thread is looked after until its read ends.
     func interrupt(_ unique: UInt64) {
         guard let thread = state.withLockedValue({ $0.pending[unique]?.read.thread }) else { return }
-        if CurrentProcess.isDying(thread: thread) { end(unique, .interrupted) }
+        if ThreadSignals(of: thread)?.isDying ?? false { return end(unique, .interrupted) }
+        _ = deadlines.after(.milliseconds(100)) { self.interrupt(unique) }
     }
 
     /// Answers all reads of a device with an error.

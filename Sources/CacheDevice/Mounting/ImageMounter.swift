@@ -50,7 +50,8 @@ package final class ImageMounter: Sendable {
                 try ErofsMount.mount(device, at: scratch.lower)
                 try OverlayMount.likeRoot(of: scratch.lower, scratch.upper)
                 try OverlayMount.mount(
-                    lower: scratch.lower, upper: scratch.upper, work: scratch.work, at: directory)
+                    source: scratch.directory, lower: scratch.lower, upper: scratch.upper, work: scratch.work,
+                    at: directory)
             } catch {
                 Self.detach(nil, scratch)
                 throw error

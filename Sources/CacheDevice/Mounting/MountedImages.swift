@@ -34,7 +34,7 @@ package struct MountedImages: Sendable {
         let source = entry.source.description
         return switch entry.type {
         case "erofs": source.hasPrefix(devices) || LoopDevice.backingFile(of: source)?.hasPrefix(devices) == true
-        case "overlay": entry.superOptions.contains("upperdir=\(scratch)")
+        case "overlay": source.hasPrefix(scratch)
         default: false
         }
     }

@@ -4,13 +4,16 @@ internal import CacheFiles
 /// A directory that can be written to above one that cannot, overlayfs.
 enum OverlayMount {
     /// - Parameters:
+    ///   - source: what the kernel's table calls it.
     ///   - upper: where what is written goes; in one filesystem with `work`, an empty directory.
-    static func mount(lower: String, upper: String, work: String, at target: String) throws(CacheError) {
+    static func mount(
+        source: String, lower: String, upper: String, work: String, at target: String
+    ) throws(CacheError) {
         let options =
             "lowerdir=\(escaped(lower, ",:")),upperdir=\(escaped(upper, ",")),workdir=\(escaped(work, ","))"
         do throws(Errno) {
             try SystemMount.mount(
-                source: "overlay", target: target, type: "overlay", flags: [.noDevices], data: options)
+                source: source, target: target, type: "overlay", flags: [.noDevices], data: options)
         } catch {
             if error == .noDevice {
                 throw CacheError(.unsupported, "this kernel has no overlayfs: mount without --writable")
@@ -18,8 +21,8 @@ enum OverlayMount {
             if error == .badArgument {
                 throw CacheError(
                     .unsupported,
-                    "the filesystem of \(upper) cannot hold what is written to \(target) (it may be an overlayfs itself, or"
-                        + " have no extended attributes): give the worker a --scratch on another one")
+                    "what is written to \(target) cannot be kept in \(upper): it may be on an overlayfs itself, or on a"
+                        + " filesystem without extended attributes; give the worker a --scratch elsewhere")
             }
             throw CacheError.system("mount an overlay at \(target)", error)
         }

@@ -16,7 +16,8 @@ struct ChildSpawnTests {
         let kept = try OpenFile.open(directory("kept"), [.writeOnly, .createNew], mode: 0o600)
         let output = try OpenFile.open(directory("out"), [.writeOnly, .createNew], mode: 0o600)
         var spawn = ChildSpawn(
-            program: "sh", arguments: ["-c", "cat <&\(second.descriptor.rawValue); echo; ls -l /proc/self/fd"])
+            program: "sh",
+            arguments: ["-c", "cat /proc/self/fd/\(second.descriptor.rawValue); echo; ls -l /proc/self/fd"])
         spawn.files = [
             .init(first.descriptor, as: second.descriptor.rawValue),
             .init(second.descriptor, as: first.descriptor.rawValue),

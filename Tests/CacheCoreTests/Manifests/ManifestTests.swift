@@ -27,7 +27,7 @@ import Testing
             byteCount: 123456, entryCount: 9, data: data, skeleton: skeleton, entries: entries)
     }
 
-    private func image() -> ImageManifest {
+    private func image(index: ManifestID? = nil) -> ImageManifest {
         ImageManifest(
             source: .oci, generation: generation,
             layers: [
@@ -35,7 +35,8 @@ import Testing
                     manifest: ManifestID(KnownAnswers.digest(0x66)), diffID: KnownAnswers.digest(0x55),
                     byteCount: 123456, sharedBytes: 4242, name: "base")
             ],
-            configuration: ByteBuffer(string: "{}"), annotations: [.init(key: "k", value: "wörth")])
+            configuration: ByteBuffer(string: "{}"), annotations: [.init(key: "k", value: "wörth")],
+            index: index)
     }
 
     private func expectEqual(_ left: LayerManifest, _ right: LayerManifest) {
@@ -77,6 +78,22 @@ import Testing
         #expect(bytes.readableBytes == sealed.readableBytes)
         #expect(ours != id)
         #expect(try ImageManifest.open(bytes, expecting: ours, keys: keys) == image())
+    }
+
+    /// Version 2, so that a program from before there were indexes says that it is too old.
+    @Test func imageWithAnIndexHasTheKnownBytes() throws {
+        let id = try #require(ManifestID(hex: KnownAnswers.indexedImageID))
+        let sealed = ByteBuffer(bytes: KnownAnswers.bytes(KnownAnswers.indexedImage))
+        let index = ManifestID(KnownAnswers.digest(0x88))
+        #expect(try ImageManifest.open(sealed, expecting: id, keys: keys) == image(index: index))
+        let ours = try image(index: index).seal(with: keys).sealed
+        #expect(ours.getSlice(at: 0, length: 36 + 64) == sealed.getSlice(at: 0, length: 36 + 64))
+        guard case .layers(let layers, let found) = try ManifestHeader.read(sealed, expecting: id).contents else {
+            return #expect(Bool(false))
+        }
+        #expect(layers == [ManifestID(KnownAnswers.digest(0x66))])
+        #expect(found == index)
+        #expect(ManifestHeader.tenantKeyID(ours) == keys.id)
     }
 
     @Test func tenGibibytesStayBelowTwoMebibytes() throws {
@@ -125,7 +142,10 @@ import Testing
 
     /// Every byte changed, every length: with the name made to fit, so that what is behind that check is reached.
     @Test func changedManifestsNeverOpen() async throws {
-        for (text, isLayer) in [(KnownAnswers.layer, true), (KnownAnswers.image, false)] {
+        for (text, kind) in [
+            (KnownAnswers.layer, ManifestHeader.Kind.layer), (KnownAnswers.image, .image),
+            (KnownAnswers.indexedImage, .image), (KnownAnswers.index, .index),
+        ] {
             let bytes = KnownAnswers.bytes(text)
             var variants = (0..<bytes.count).map { Array(bytes.prefix($0)) } + [bytes + [0]]
             for index in bytes.indices {
@@ -138,11 +158,7 @@ import Testing
                 let sealed = ByteBuffer(bytes: variant)
                 let id = ManifestID(SHA256Digest(of: variant))
                 let error = await failure {
-                    if isLayer {
-                        _ = try LayerManifest.open(sealed, expecting: id, keys: keys)
-                    } else {
-                        _ = try ImageManifest.open(sealed, expecting: id, keys: keys)
-                    }
+                    try open(kind, sealed, id)
                 }
                 #expect(error.map { [.corrupt, .key, .unsupported].contains($0.code) } == true)
                 #expect(error?.message.contains(id.hex) == true || error?.code == .key)
@@ -155,6 +171,8 @@ import Testing
         var random = SeededGenerator()
         let bodies = try [
             body(of: KnownAnswers.layer, KnownAnswers.layerID), body(of: KnownAnswers.image, KnownAnswers.imageID),
+            body(of: KnownAnswers.indexedImage, KnownAnswers.indexedImageID),
+            body(of: KnownAnswers.index, KnownAnswers.indexID),
         ]
         for (header, body) in bodies {
             var outcomes: [Bool] = []
@@ -170,10 +188,7 @@ import Testing
                 }
                 let (id, sealed) = try ManifestEnvelope.seal(header, body: ByteBuffer(bytes: changed), keys: keys)
                 do {
-                    switch header.kind {
-                    case .layer: _ = try LayerManifest.open(sealed, expecting: id, keys: keys)
-                    case .image: _ = try ImageManifest.open(sealed, expecting: id, keys: keys)
-                    }
+                    try open(header.kind, sealed, id)
                     outcomes.append(true)
                 } catch let error as CacheError {
                     #expect([.corrupt, .limitExceeded].contains(error.code), "seed \(random.seed): \(error)")
@@ -181,6 +196,14 @@ import Testing
                 }
             }
             #expect(outcomes.contains(false), "seed \(random.seed)")
+        }
+    }
+
+    private func open(_ kind: ManifestHeader.Kind, _ sealed: ByteBuffer, _ id: ManifestID) throws {
+        switch kind {
+        case .layer: _ = try LayerManifest.open(sealed, expecting: id, keys: keys)
+        case .image: _ = try ImageManifest.open(sealed, expecting: id, keys: keys)
+        case .index: _ = try ImageIndex.open(sealed, expecting: id, keys: keys, regionSlots: [1, 1])
         }
     }
 

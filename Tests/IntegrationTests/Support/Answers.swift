@@ -6,6 +6,11 @@ struct PushAnswer: Decodable {
     struct Bytes: Decodable {
         let logical, new, uploaded: Int
     }
+    struct Index: Decodable {
+        let chunks: Int
+        let device: UInt64
+    }
+    let index: Index?
     let ref, manifest: String
     let chunks: Chunks
     let bytes: Bytes
@@ -40,6 +45,12 @@ struct InspectAnswer: Decodable {
     struct Layer: Decodable {
         let diffID: String
     }
+    struct Index: Decodable {
+        let manifest: String
+        let bytes, metadata: UInt64
+        let stored, chunks, extents: Int
+    }
     let configDigest: String?
+    let index: Index?
     let layers: [Layer]
 }

@@ -83,9 +83,7 @@ public struct ImagePusher: Sendable {
             reference, to: RefRecord(generation: generation.generation, manifest: id, setAt: now))
         var report = PushReport(reference: reference, manifest: id, layers: layers.map(\.report))
         report.index = index?.report
-        if let reason = index?.impossibility {
-            report.notes.append("\(reference) cannot be mounted, only pulled: \(reason)")
-        }
+        report.notes += index?.notes(on: reference) ?? []
         if let repair = generation.repair { report.notes.append(repair.note(on: generation.generation)) }
         if let previous, previous != tenant.id {
             report.notes.append(

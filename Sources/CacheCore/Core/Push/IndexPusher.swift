@@ -18,15 +18,21 @@ struct IndexPusher: Sendable {
 
     /// What became of it.
     enum Outcome: Sendable {
-        case pushed(IndexPushReport)
+        /// With what the device has not of the image's files, a line each.
+        case pushed(IndexPushReport, omissions: [String])
         /// No device shows these files; a line that says why.
         case impossible(String)
 
         var report: IndexPushReport? {
-            if case .pushed(let report) = self { report } else { nil }
+            if case .pushed(let report, _) = self { report } else { nil }
         }
-        var impossibility: String? {
-            if case .impossible(let reason) = self { reason } else { nil }
+
+        /// Remarks for the person who pushed.
+        func notes(on reference: ImageReference) -> [String] {
+            switch self {
+            case .pushed(_, let omissions): omissions.map { "\(reference), when it is mounted: \($0)" }
+            case .impossible(let reason): ["\(reference) cannot be mounted, only pulled: \(reason)"]
+            }
         }
     }
 
@@ -43,17 +49,17 @@ struct IndexPusher: Sendable {
         let regionSlots = layers.map(\.manifest.data.count)
         let (usable, stale) = try await find(image, regionSlots)
         if !options.repair, let (id, index) = usable {
-            return .pushed(
-                IndexPushReport(
-                    manifest: id, deviceBytes: index.deviceBytes, counts: PushCounts(known: index.metadata),
-                    wasKnown: true))
+            let counts = PushCounts(known: index.metadata)
+            let report = IndexPushReport(
+                manifest: id, deviceBytes: index.deviceBytes, counts: counts, wasKnown: true)
+            return .pushed(report, omissions: [])
         }
-        let made: (chunks: MetadataChunks, index: ImageIndex)
+        let made: (chunks: MetadataChunks, index: ImageIndex, omissions: [String])
         do {
             made = try await pool.runIfActive { [tree, generation, buffers] in
                 let writer = try ErofsWriter.describable(tree: tree, regionSlots: regionSlots)
                 let index = ImageIndex(describing: writer, generation: generation.generation, metadata: [])
-                return (MetadataChunks(writer, buffers: buffers), index)
+                return (MetadataChunks(writer, buffers: buffers), index, writer.omissions)
             }
         } catch let error as CacheError where [.limitExceeded, .unsupported, .invalidInput].contains(error.code) {
             return .impossible(error.message)
@@ -61,7 +67,8 @@ struct IndexPusher: Sendable {
         let (slots, counts) = try await stream.push(made.chunks)
         let index = made.index.with(metadata: try slots.refs(.data))
         let id = try await record(image, index, regionSlots, usable: usable, stale: stale)
-        return .pushed(IndexPushReport(manifest: id, deviceBytes: index.deviceBytes, counts: counts))
+        let report = IndexPushReport(manifest: id, deviceBytes: index.deviceBytes, counts: counts)
+        return .pushed(report, omissions: made.omissions)
     }
 
     private var indexes: LayerIndex { LayerIndex(store, generation: generation.generation, keys: tenant) }

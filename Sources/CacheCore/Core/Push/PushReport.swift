@@ -57,13 +57,25 @@ public struct LayerPushReport: Sendable {
     public var diffID: SHA256Digest
     /// Size of the uncompressed tar or raw file.
     public var logicalBytes: Int
-    /// Chunks of all its streams.
+    /// What became of its chunks.
     public var counts = PushCounts()
     /// Whether the layer was in L3 already, so that nothing was converted.
     public var wasKnown = false
 
-    /// Sealed bytes of its distinct chunks that L3 held before this push reached the layer.
-    public var sharedBytes: Int { counts.storedBytes - counts.uploadedBytes }
+    /// Chunks of all its streams.
+    public var chunks: Int { counts.chunks }
+    /// Those among them that are all zeros and stored nowhere.
+    public var zeroChunks: Int { counts.zeroChunks }
+    /// Chunks that L3 did not have.
+    public var newChunks: Int { counts.newChunks }
+    /// Plaintext bytes of the new chunks.
+    public var newBytes: Int { counts.newBytes }
+    /// Sealed bytes of the new chunks.
+    public var uploadedBytes: Int { counts.uploadedBytes }
+    /// Sealed bytes of the layer's distinct chunks.
+    public var storedBytes: Int { counts.storedBytes }
+    /// Sealed bytes among ``storedBytes`` that L3 held before this push reached the layer.
+    public var sharedBytes: Int { storedBytes - uploadedBytes }
 }
 
 /// What a push did with the description of an image as a device.

@@ -41,28 +41,6 @@ package enum CurrentProcess {
     /// Files and directories that are made from now on are for its user alone.
     package static func makePrivateFiles() { umask(0o077) }
 
-    /// Whether a thread of any process has a signal pending that ends it; not if that cannot be found out.
-    ///
-    /// The kernel turns whatever ends a process into SIGKILL for each of its threads.
-    /// - Parameter thread: its number in the PID namespace of `/proc`.
-    package static func isDying(thread: UInt32) -> Bool {
-        guard thread > 0 else { return false }
-        do {
-            let file = try OpenFile.open("/proc/\(thread)/status")
-            return try withUnsafeTemporaryAllocation(byteCount: 8192, alignment: 8) { buffer in
-                let count = try file.descriptor.readAll(into: buffer, at: 0)
-                let lines = buffer[..<count].split(separator: UInt8(ascii: "\n"))
-                let label = "SigPnd:"
-                guard let line = lines.first(where: { $0.starts(with: label.utf8) }) else { return false }
-                let digits = String(decoding: line.dropFirst(label.utf8.count), as: UTF8.self)
-                let pending = UInt64(digits.drop { $0 == "\t" || $0 == " " }, radix: 16) ?? 0
-                return pending & (1 << (UInt64(SIGKILL) - 1)) != 0
-            }
-        } catch {
-            return false
-        }
-    }
-
     // MARK: Its end
 
     /// Ends it, after what was left for its end (`atexit`).

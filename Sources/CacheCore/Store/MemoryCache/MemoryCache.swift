@@ -49,6 +49,11 @@ package final class MemoryCache<Key: MemoryCacheKey>: Sendable {
         shard(of: key).withLockedValue { $0.get(key) }
     }
 
+    /// The chunk, not counted: for a read that belongs to one that was.
+    package func peek(_ key: Key) -> ByteBuffer? {
+        shard(of: key).withLockedValue { $0.peek(key) }
+    }
+
     /// Whether the chunk is in memory; counts nothing.
     package func contains(_ key: Key) -> Bool {
         shard(of: key).withLockedValue { $0.contains(key) }

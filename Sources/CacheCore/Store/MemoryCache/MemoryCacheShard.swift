@@ -33,6 +33,8 @@ struct MemoryCacheShard<Key: MemoryCacheKey>: Sendable {
 
     func contains(_ key: Key) -> Bool { entries[key] != nil }
 
+    func peek(_ key: Key) -> ByteBuffer? { entries[key]?.bytes }
+
     mutating func get(_ key: Key) -> ByteBuffer? {
         guard let index = entries.index(forKey: key) else { return nil }
         if entries.values[index].reads < S3FIFO.maximumFrequency { entries.values[index].reads += 1 }

@@ -55,6 +55,7 @@ import Testing
         let keys = TenantKeys(tenant: try TenantName(parsing: "acme"), master: KnownAnswers.master)
         #expect(keys.wrapKey.hex == KnownAnswers.wrapKey)
         #expect(keys.indexKey.hex == KnownAnswers.indexKey)
+        #expect(keys.localSalt.secret.hex == KnownAnswers.localSalt)
         #expect(keys.id.description == KnownAnswers.tenantID)
         #expect(KnownAnswers.deployment.wrapKey.hex == KnownAnswers.saltWrapKey)
         #expect(KnownAnswers.deployment.id.description == KnownAnswers.deploymentID)

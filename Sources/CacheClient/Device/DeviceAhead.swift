@@ -1,0 +1,75 @@
+internal import CacheCore
+internal import NIOConcurrencyHelpers
+
+/// Reads ahead of the sequential streams of one device.
+final class DeviceAhead: Sendable {
+    private struct State {
+        var streams: SequentialStreams
+        var running: [UInt64: Task<Void, Never>] = [:]
+        var nextNumber: UInt64 = 0
+        var isClosed = false
+    }
+
+    private let chunks: DeviceChunks
+    private let share: DeviceShare
+    private let state: NIOLockedValueBox<State>
+
+    init(_ chunks: DeviceChunks, _ share: DeviceShare) {
+        self.chunks = chunks
+        self.share = share
+        state = NIOLockedValueBox(
+            State(
+                streams: SequentialStreams(
+                    end: chunks.map.byteCount, chunkBytes: ChunkLimits.plainBytes, maximumWindow: share.window)))
+    }
+
+    deinit { close() }
+
+    /// A reader has come to that place. Never suspends.
+    func saw(_ offset: UInt64, _ count: Int) {
+        guard let ahead = state.withLockedValue({ $0.streams.read(at: offset, count: count) }) else { return }
+        var position = ahead.range.lowerBound
+        var stretch = chunks.map.firstStretch(at: position)
+        var started = 0
+        while position < ahead.range.upperBound {
+            let piece = chunks.map.piece(at: position, upTo: ahead.range.upperBound, from: &stretch)
+            if case .chunk(let place, _, _) = piece, !chunks.isNear(place) {
+                // Many small extents may each lie in a chunk of their own.
+                guard started < share.window, share.ahead.acquireNow() else {
+                    state.withLockedValue { [position] in $0.streams.stopped(ahead, at: position) }
+                    return
+                }
+                start(place)
+                started += 1
+            }
+            position += UInt64(piece.count)
+        }
+    }
+
+    private func start(_ place: DeviceMap.Place) {
+        state.withLockedValue { state in
+            guard !state.isClosed else { return share.ahead.release() }
+            let number = state.nextNumber
+            state.nextNumber += 1
+            state.running[number] = Task { [weak self, chunks, share] in
+                defer {
+                    share.ahead.release()
+                    _ = self?.state.withLockedValue { $0.running.removeValue(forKey: number) }
+                }
+                let request = chunks.request(place, isAhead: true)
+                // What fails here, a reader that comes to it finds out for itself.
+                guard let bytes = try? await chunks.reader.chunk(request) else { return }
+                share.landed.add(request.ref, bytes)
+            }
+        }
+    }
+
+    /// Gives up what is on its way.
+    func close() {
+        let running = state.withLockedValue { state in
+            state.isClosed = true
+            return Array(state.running.values)
+        }
+        for task in running { task.cancel() }
+    }
+}
