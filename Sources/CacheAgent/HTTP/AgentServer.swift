@@ -1,4 +1,5 @@
 internal import CacheCore
+internal import CacheFiles
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
@@ -6,7 +7,7 @@ internal import NIOPosix
 /// HTTP on the worker's socket: one request a connection.
 ///
 /// A raw NIO pipeline: Hummingbird's application wakes up each second to write the date, and a worker whose mounts are
-/// idle uses no processor.
+/// idle does nothing.
 package struct AgentServer: Sendable {
     static let mostBodyBytes = 64 << 10
     private static let mostConnections = 256
@@ -30,6 +31,10 @@ package struct AgentServer: Sendable {
                         return try Connection(wrappingChannelSynchronously: channel)
                     }
                 }
+            // Until now the process's umask has kept others away.
+            try reporting("chmod \(path)") { () throws(Errno) in
+                try Descriptor.workingDirectory.setMode(of: path, 0o600)
+            }
             return AgentServer(listener: listener)
         } catch {
             throw CacheError(.io, "cannot listen on \(path): choose another --socket", cause: error)

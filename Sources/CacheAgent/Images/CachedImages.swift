@@ -5,7 +5,7 @@ internal import NIOCore
 internal import NIOPosix
 
 /// The images of a cache.
-package struct CachedImages: ImageSource {
+package struct CachedImages: WorkerImages {
     private let cache: LayerCache
 
     package init(_ cache: LayerCache) { self.cache = cache }

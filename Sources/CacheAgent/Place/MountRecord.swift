@@ -19,6 +19,21 @@ package struct MountRecord: Sendable, Codable, Hashable {
     /// The file with the tenant's key.
     package let keyring: String
 
+    package init(
+        ref: String, manifest: String, generation: UInt64, dir: String, number: UInt64, bytes: UInt64,
+        scratch: UInt64?, prefetch: DeviceOptions.Prefetch, keyring: String
+    ) {
+        self.ref = ref
+        self.manifest = manifest
+        self.generation = generation
+        self.dir = dir
+        self.number = number
+        self.bytes = bytes
+        self.scratch = scratch
+        self.prefetch = prefetch
+        self.keyring = keyring
+    }
+
     /// - Throws: `.invalidInput` for what this program never writes.
     func pin() throws(CacheError) -> ImagePin {
         guard let manifest = ManifestID(hex: manifest), let generation = Generation(generation) else {

@@ -10,7 +10,7 @@ package actor Worker {
     /// What a worker stands on.
     package struct Parts: Sendable {
         let place: WorkerPlace
-        let images: any ImageSource
+        let images: any WorkerImages
         let shelf: any DeviceShelf
         let mounter: ImageMounter
         let table: MountTable
@@ -18,7 +18,7 @@ package actor Worker {
         let logger: Logger
 
         package init(
-            place: WorkerPlace, images: any ImageSource, shelf: any DeviceShelf, mounter: ImageMounter,
+            place: WorkerPlace, images: any WorkerImages, shelf: any DeviceShelf, mounter: ImageMounter,
             table: MountTable, time: TimeSource = .system, logger: Logger
         ) {
             self.place = place

@@ -2,7 +2,7 @@ package import CacheClient
 package import CacheCore
 
 /// Where a worker gets images from.
-package protocol ImageSource: Sendable {
+package protocol WorkerImages: Sendable {
     /// The image that a ref names now; reads no chunk.
     ///
     /// - Parameter keyring: the path of the file with the tenant's key.

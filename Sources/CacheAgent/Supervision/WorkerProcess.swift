@@ -1,5 +1,5 @@
 internal import CacheCore
-package import CacheDevice
+internal import CacheDevice
 package import CacheFiles
 package import Logging
 internal import NIOConcurrencyHelpers
@@ -14,6 +14,8 @@ package final class WorkerProcess: Sendable {
         case drain
         /// End now, and leave all to the next process, to which somebody hands the descriptors.
         case handOver
+        /// FUSE was unmounted, or its connection cut, by others: no mount can be read any more.
+        case broken
         /// The last mount of a worker that is draining is gone.
         case emptied
     }
@@ -38,6 +40,10 @@ package final class WorkerProcess: Sendable {
 
     private let configuration: Configuration
     private let logger: Logger
+    /// Ends when the kernel has agreed upon a new mount of FUSE, and that is kept.
+    private let (agreed, agreeing) = AsyncStream.makeStream(of: Void.self)
+    /// FUSE is unmounted by this process itself.
+    private let isUnmounting = NIOLockedValueBox(false)
     private let (ends, ending) = AsyncStream.makeStream(of: End.self)
 
     package init(_ configuration: Configuration, logger: Logger) {
@@ -55,7 +61,7 @@ package final class WorkerProcess: Sendable {
     ///   - onServing: called once the socket answers.
     /// - Returns: whether nothing is mounted any more, and the place is gone.
     package func run(
-        images: any ImageSource, metrics: @escaping @Sendable (WorkerStatus) -> String,
+        images: any WorkerImages, metrics: @escaping @Sendable (WorkerStatus) -> String,
         onServing: @Sendable () -> Void
     ) async throws -> Bool {
         let place = configuration.place
@@ -65,11 +71,12 @@ package final class WorkerProcess: Sendable {
         let fuse = try filesystem()
         let worker = Worker(
             Worker.Parts(
-                place: place, images: images, shelf: fuse, mounter: mounter, table: table, logger: logger),
+                place: place, images: images, shelf: FuseShelf(fuse), mounter: mounter, table: table, logger: logger),
             keyring: configuration.keyring)
         try await worker.restore()
+        let isFirst = fuse.session == nil
         try fuse.start()
-        if fuse.session != nil { try resend(fuse) }
+        if isFirst { try await waitForKernel() } else { try resend(fuse) }
         await worker.reopen()
         Descriptor.workingDirectory.removeIfPossible(place.socket)
         let server = try await AgentServer.listen(on: place.socket)
@@ -90,7 +97,10 @@ package final class WorkerProcess: Sendable {
             for try await result in group { isEmpty = result ?? isEmpty }
             return isEmpty
         }
-        if isEmpty { try await unmount(place.devices, mounter) }
+        if isEmpty {
+            isUnmounting.withLockedValue { $0 = true }
+            try await unmount(place.devices, mounter)
+        }
         try await fuse.stop()
         await worker.closeDevices()
         try await table.close()
@@ -110,18 +120,31 @@ package final class WorkerProcess: Sendable {
             session = try JSONDocument.decode(FuseSession.self, from: bytes, name: path, limits: Self.sessionLimits)
         }
         var events = FuseFilesystem.Events()
-        events.negotiated = { [logger] session in
+        events.negotiated = { [logger, agreeing] session in
             do {
                 try DurableFile.write(try JSONDocument.encode(session), to: path)
+                agreeing.finish()
             } catch {
                 logger.error("a process after this one cannot take over", metadata: ["error": "\(error)"])
             }
         }
-        events.ended = { [logger] reason in
-            logger.error("FUSE was unmounted by others", metadata: ["reason": "\(reason ?? "unmounted")"])
+        events.ended = { [logger, ending, isUnmounting] reason in
+            guard !isUnmounting.withLockedValue({ $0 }) else { return }
+            logger.error("FUSE is gone: the worker ends", metadata: ["reason": "\(reason ?? "unmounted")"])
+            ending.yield(.broken)
         }
         return try FuseFilesystem(
             connection: configuration.connection, negotiated: session, logger: logger, events: events)
+    }
+
+    private static let agreementTime = Duration.seconds(10)
+
+    /// The kernel asks as soon as the filesystem is mounted, and only once: if a process was killed before it had
+    /// answered, nobody can serve this mount.
+    private func waitForKernel() async throws {
+        try await Deadlines().run(Self.agreementTime, "the kernel's side of FUSE") { [agreed] in
+            for await _ in agreed {}
+        }
     }
 
     private func resend(_ fuse: FuseFilesystem) throws {
@@ -142,6 +165,9 @@ package final class WorkerProcess: Sendable {
             switch end {
             case .handOver: return false
             case .emptied: return true
+            case .broken:
+                await worker.detachAll()
+                return true
             case .drain where isDraining:
                 await worker.detachAll()
                 return true
@@ -174,5 +200,3 @@ package final class WorkerProcess: Sendable {
         }
     }
 }
-
-extension FuseFilesystem: DeviceShelf {}

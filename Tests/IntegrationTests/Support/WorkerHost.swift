@@ -1,0 +1,104 @@
+import CacheCore
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// A workbench with a pushed image `acme/app`, and a worker's socket; whatever still runs or is mounted at the end is
+/// taken down.
+final class WorkerHost: Sendable {
+    static let canMount =
+        geteuid() == 0 && access("/dev/fuse", R_OK | W_OK) == 0 && BuiltProgram.isInstalled("curl")
+        && (try? String(contentsOfFile: "/proc/filesystems", encoding: .utf8))?.contains("erofs") == true
+    static let needs = "needs root, /dev/fuse, a kernel with EROFS and curl"
+
+    let bench: Workbench
+    /// The directory of the socket.
+    let run: String
+    var socket: String { "\(run)/w.sock" }
+
+    init() async throws {
+        bench = try await Workbench()
+        run = bench("run")
+        try FileManager.default.createDirectory(atPath: run, withIntermediateDirectories: false)
+        try await bench.python(
+            "write('src/hello', b'hello\\n'); write('src/big', noise(9, 3 << 20)); os.mkdir('targets')")
+        try await bench.push("dir:\(bench("src"))", "acme/app")
+    }
+
+    deinit {
+        let script = """
+            for p in /proc/[0-9]*; do
+                tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q -- ' worker .*\(run)/w.sock' && kill -9 ${p#/proc/}
+            done
+            awk '$5 ~ "^\(bench.path)" {print $5}' /proc/self/mountinfo | sort -r |
+                while read -r m; do umount -l "$m"; done
+            true
+            """
+        _ = try? ChildProcess("/bin/bash", ["-c", script]).blockUntilEnd()
+    }
+
+    private var options: [String] {
+        ["--socket", socket, "--l1", bench.l1, "--l1-capacity", "64MiB", "--l3", bench.l3, "--keyring", bench.keyring]
+    }
+
+    var workerArguments: [String] { ["worker"] + options }
+
+    func target(_ name: String) throws -> String {
+        let path = bench("targets/\(name)")
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        return path
+    }
+
+    func mount(_ target: String, _ more: [String] = []) async throws {
+        try await bench.succeed(["mount", "acme/app", target] + options + more)
+    }
+
+    func text(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
+
+    /// Compares what the mount shows with the truth.
+    func compare(_ target: String) async throws {
+        #expect(try await bench.same("\(target)/big", bench("src/big")))
+    }
+
+    struct Status: Decodable {
+        struct Mount: Decodable { let dir: String }
+        let pid: Int32
+        let mounts: [Mount]
+    }
+
+    func status() async throws -> Status {
+        let answer = try await curl("/v1/status")
+        return try JSONDecoder().decode(Status.self, from: Data(answer.body.utf8))
+    }
+
+    func curl(_ path: String, _ arguments: [String] = []) async throws -> (status: Int, body: String) {
+        let outcome = try await ChildProcess(
+            "curl",
+            ["-sS", "--unix-socket", socket, "-w", "\n%{http_code}"] + arguments + ["http://worker\(path)"],
+            in: bench(".out")
+        ).wait()
+        let lines = try outcome.succeeded().split(separator: "\n", omittingEmptySubsequences: false)
+        return (Int(lines.last ?? "") ?? 0, lines.dropLast().joined(separator: "\n"))
+    }
+
+    /// The numbers of the worker's processes.
+    func processes() async throws -> [Int32] {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { Int32($0) }.filter { pid in
+            guard let words = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") else { return false }
+            let text = String(decoding: words, as: UTF8.self)
+            return text.contains("\0worker\0") && text.contains("\0\(socket)\0")
+        }
+    }
+
+    func kernelMounts() throws -> [String] {
+        try SystemMount.table().map(\.target.description).filter { $0.hasPrefix(bench("targets")) }
+    }
+
+    /// Ends the worker as a service manager does, and waits for that.
+    func end() async throws {
+        let serving = try await status().pid
+        for pid in try await processes() where pid != serving { kill(pid, SIGTERM) }
+        try await eventually("the end of the worker") { try await processes().isEmpty }
+    }
+}

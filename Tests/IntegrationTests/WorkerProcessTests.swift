@@ -1,0 +1,281 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// The worker as users run it: the built binary, its two processes, the kernel's FUSE and EROFS.
+@Suite(.enabled(if: WorkerHost.canMount, Comment(rawValue: WorkerHost.needs)), .serialized)
+struct WorkerProcessTests {
+    @Test("the first mount starts a worker, programs read the image, and SIGTERM leaves nothing behind")
+    func firstMount() async throws {
+        let bench = try await WorkerHost()
+        let target = try bench.target("m")
+        try await bench.mount(target)
+        #expect(try bench.text("\(target)/hello") == "hello\n")
+        try await bench.compare(target)
+        let stats = try await bench.bench.succeed(["stats", target, "--socket", bench.socket, "--json"])
+        let numbers = try JSONDecoder().decode(StatsAnswer.self, from: Data(stats.utf8))
+        #expect(numbers.ref == "acme/app:latest" && numbers.asked.bytes > 3_000_000)
+        let line = try await bench.bench.fail(["mount", "acme/app", target, "--socket", bench.socket])
+        #expect(line.contains("already"))
+        try await bench.bench.succeed(["unmount", target, "--socket", bench.socket])
+        try await bench.end()
+        #expect(try bench.kernelMounts().isEmpty)
+        #expect(!FileManager.default.fileExists(atPath: bench.socket))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: bench.run).isEmpty)
+    }
+
+    @Test("mounts that start at once start one worker")
+    func concurrentStart() async throws {
+        let bench = try await WorkerHost()
+        let targets = try (0..<4).map { try bench.target("m\($0)") }
+        try await withThrowingTaskGroup { group in
+            for target in targets { group.addTask { try await bench.mount(target) } }
+            try await group.waitForAll()
+        }
+        #expect(try await bench.status().mounts.map(\.dir).sorted() == targets)
+        // The others end at once, but for those whose starters have just gone on.
+        try await eventually("the end of the others") { try await bench.processes().count == 2 }
+        try await bench.end()
+    }
+
+    @Test("kill -9 of the serving process, again and again, costs readers a moment and no byte")
+    func killsServing() async throws {
+        let bench = try await WorkerHost()
+        let target = try bench.target("m")
+        try await bench.mount(target)
+        let readers = try (0..<2).map { _ in
+            try ChildProcess(
+                "python3", ["-c", Self.reader, "\(target)/big", bench.bench("src/big")], in: bench.bench(".out"))
+        }
+        for reader in readers { _ = try await reader.firstLine() }
+        for _ in 0..<5 {
+            let pid = try await bench.status().pid
+            kill(pid, SIGKILL)
+            try await eventually("another process that serves") {
+                (try? await bench.status().pid).map { $0 != pid } ?? false
+            }
+        }
+        for reader in readers {
+            reader.signal(SIGTERM)
+            let outcome = try await reader.wait()
+            #expect(outcome.status == 0, "\(outcome.error)\(outcome.output)")
+        }
+        try await bench.end()
+    }
+
+    /// Compares parts of a file, past the page cache, with those of another one, until SIGTERM.
+    private static let reader = """
+        import mmap, os, random, signal, sys
+        going = True
+        def stop(*_):
+            global going
+            going = False
+        signal.signal(signal.SIGTERM, stop)
+        shown, truth = open(sys.argv[1], 'rb', buffering=0), open(sys.argv[2], 'rb')
+        size = os.fstat(shown.fileno()).st_size
+        buffer = mmap.mmap(-1, 1 << 16)
+        rounds = 0
+        while going or rounds < 50:
+            at = random.randrange(size >> 12) << 12
+            os.posix_fadvise(shown.fileno(), at, 1 << 16, os.POSIX_FADV_DONTNEED)
+            got = os.pread(shown.fileno(), 1 << 16, at)
+            if got != os.pread(truth.fileno(), 1 << 16, at):
+                sys.exit(f'wrong bytes at {at}')
+            rounds += 1
+            if rounds == 20:
+                print('reading', flush=True)
+        """
+
+    @Test("kill -9 of the supervisor: the serving process goes on, with a new one")
+    func killsSupervisor() async throws {
+        let bench = try await WorkerHost()
+        let target = try bench.target("m")
+        try await bench.mount(target)
+        for _ in 0..<2 {
+            let serving = try await bench.status().pid
+            let others = try await bench.processes().filter { $0 != serving }
+            #expect(others.count == 1)
+            for pid in others { kill(pid, SIGKILL) }
+            try await eventually("a new supervisor") {
+                let now = try await bench.processes()
+                return now.count == 2 && now.contains(serving) && !others.contains { now.contains($0) }
+            }
+            #expect(try await bench.status().pid == serving)
+        }
+        // The new one does what the first did.
+        let serving = try await bench.status().pid
+        kill(serving, SIGKILL)
+        try await bench.compare(target)
+        #expect(try await bench.status().pid != serving)
+        try await bench.end()
+        #expect(try bench.kernelMounts().isEmpty)
+    }
+
+    @Test("both killed: the next worker detaches the dead mounts, says so, and serves")
+    func killsBoth() async throws {
+        let bench = try await WorkerHost()
+        let target = try bench.target("m")
+        try await bench.mount(target)
+        // Stopped first, so that neither starts the other again.
+        let both = try await bench.processes()
+        for pid in both { kill(pid, SIGSTOP) }
+        for pid in both { kill(pid, SIGKILL) }
+        try await eventually("their end") { try await bench.processes().isEmpty }
+        let worker = try bench.bench.start(bench.workerArguments)
+        try await eventually("an answer") { (try? await bench.status()) != nil }
+        #expect(try worker.text(worker.errorPath).contains(target))
+        #expect(try bench.kernelMounts().isEmpty)
+        try await bench.mount(target)
+        #expect(try bench.text("\(target)/hello") == "hello\n")
+        let line = try await bench.bench.fail(bench.workerArguments)
+        #expect(line.contains("a worker runs already"))
+        worker.signal(SIGTERM)
+        #expect(try await worker.wait().status == 0)
+        #expect(try bench.kernelMounts().isEmpty)
+    }
+
+    @Test("SIGTERM with a mount in use: it is served until it is unmounted, then the worker ends")
+    func draining() async throws {
+        let bench = try await WorkerHost()
+        let used = try bench.target("used")
+        let idle = try bench.target("idle")
+        let worker = try bench.bench.start(bench.workerArguments)
+        try await bench.mount(used)
+        try await bench.mount(idle)
+        let user = try ChildProcess(
+            "/bin/sh", ["-c", "cd '\(used)'; echo in; exec sleep 1000"], in: bench.bench(".out"))
+        _ = try await user.firstLine()
+        worker.signal(SIGTERM)
+        try await eventually("the idle mount to go") { try bench.kernelMounts() == [used] }
+        try await bench.compare(used)
+        user.kill()
+        try await bench.bench.succeed(["unmount", used, "--socket", bench.socket])
+        #expect(try await worker.wait().status == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: bench.run).isEmpty)
+    }
+
+    @Test("curl finds the contract: status, mounts, statistics, metrics, and errors as JSON")
+    func contract() async throws {
+        let bench = try await WorkerHost()
+        let worker = try bench.bench.start(bench.workerArguments)
+        let target = try bench.target("with space")
+        try await eventually("an answer") { (try? await bench.status()) != nil }
+        let attributes = try FileManager.default.attributesOfItem(atPath: bench.socket)
+        #expect(attributes[.posixPermissions] as? Int == 0o600)
+        let body = #"{"ref":"acme/app","dir":"\#(target)","prefetch":"none"}"#
+        #expect(try await bench.curl("/v1/mounts", ["-d", body]).status == 201)
+        #expect(try await bench.curl("/v1/mounts", ["-d", body]).status == 409)
+        let encoded = target.replacing(" ", with: "%20")
+        let wrong: [(path: String, arguments: [String], status: Int)] = [
+            ("/v1/mounts", ["-d", "{"], 400), ("/v1/mounts", ["-d", #"{"ref":"acme/app"}"#], 400),
+            ("/v1/mounts", ["-d", #"{"ref":"acme/none","dir":"\#(bench.run)"}"#], 404),
+            ("/v1/mounts", ["-d", #"{"ref":"other/app","dir":"\#(bench.run)"}"#], 403),
+            ("/v1/mounts", ["-d", #"{"ref":"acme/app","dir":"\#(bench.run)","prefetch":"x"}"#], 400),
+            ("/v1/mounts", ["-d", String(repeating: " ", count: 100_000)], 413), ("/v1/mounts", [], 405),
+            ("/v1/mounts?dir=/nowhere", ["-X", "DELETE"], 400), ("/v1/mounts?dir=/", ["-X", "DELETE"], 404),
+            ("/v1/mounts", ["-X", "DELETE"], 400), ("/v1/stats?dir=%ff", [], 400), ("/other", [], 404),
+        ]
+        for (path, arguments, status) in wrong {
+            let answer = try await bench.curl(path, arguments)
+            #expect(answer.status == status, "\(path) \(arguments.joined().prefix(99)): \(answer)")
+            let error = try JSONDecoder().decode([String: String].self, from: Data(answer.body.utf8))["error"]
+            #expect(error?.isEmpty == false && error?.contains("\n") == false)
+        }
+        #expect(try await bench.curl("/v1/stats?dir=\(encoded)").status == 200)
+        let metrics = try await bench.curl("/metrics").body
+        #expect(metrics.contains("layercache_worker_mounts 1\n"))
+        #expect(metrics.contains(#"layercache_worker_chunks_total{tier="l3"}"#))
+        #expect(try await bench.curl("/v1/mounts?dir=\(encoded)", ["-X", "DELETE"]).status == 200)
+        worker.signal(SIGTERM)
+        #expect(try await worker.wait().status == 0)
+    }
+
+    @Test("a service manager keeps the descriptors: killed, or handed over, the next process serves the same mounts")
+    func service() async throws {
+        let bench = try await WorkerHost()
+        let target = try bench.target("m")
+        let outcome = try await ChildProcess(
+            "python3",
+            ["-c", Self.manager, try Workbench.binary, bench.run, target, bench.bench("src/big")]
+                + bench.workerArguments,
+            environment: ["LAYERCACHE_L3": bench.bench.l3], in: bench.bench(".out")
+        ).wait()
+        #expect(outcome.status == 0, "\(outcome.error)\(outcome.output)")
+        #expect(try bench.kernelMounts().isEmpty)
+    }
+
+    /// As much of systemd as a worker sees: a notify socket, a descriptor store, LISTEN_FDS.
+    private static let manager = """
+        import array, json, os, signal, socket, subprocess, sys
+        binary, run, target, truth, *arguments = sys.argv[1:]
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(run + '/notify')
+        notify.settimeout(120)
+        store = []
+        def heard():
+            text, control, *_ = notify.recvmsg(4096, socket.CMSG_SPACE(64))
+            for level, kind, data in control:
+                assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+                files = array.array('i'); files.frombytes(data[:len(data) // 4 * 4])
+                assert b'FDSTORE=1' in text and b'FDNAME=fuse' in text, text
+                store.extend(files)
+            if b'FDSTOREREMOVE=1' in text:
+                while store: os.close(store.pop())
+            return text
+        def start():
+            def prepare():
+                # Above all numbers that are given, then in their places.
+                high = [os.dup2(f, 100 + i, inheritable=False) for i, f in enumerate(store)]
+                for i, f in enumerate(high): os.dup2(f, 3 + i, inheritable=True)
+                os.environ['LISTEN_PID'] = str(os.getpid())
+            env = dict(os.environ, NOTIFY_SOCKET=run + '/notify', LISTEN_FDS=str(len(store)),
+                       LISTEN_FDNAMES=':'.join(['fuse'] * len(store)))
+            script = 'export LISTEN_PID=$$; exec "$@"'
+            process = subprocess.Popen(['/bin/sh', '-c', script, 'sh', binary] + arguments, env=env, preexec_fn=prepare,
+                                       close_fds=False)
+            while b'READY=1' not in heard(): assert process.poll() is None
+            return process
+        def call(*words):
+            path = arguments[arguments.index('--socket') + 1]
+            answer = subprocess.run(['curl', '-sS', '--unix-socket', path, *words], check=True, stdout=subprocess.PIPE)
+            return json.loads(answer.stdout)
+        def check():
+            with open(target + '/big', 'rb') as shown, open(truth, 'rb') as real:
+                os.posix_fadvise(shown.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                assert shown.read() == real.read()
+        process = start()
+        assert len(store) >= 1
+        answer = call('-d', json.dumps({'ref': 'acme/app', 'dir': target}), 'http://w/v1/mounts')
+        assert answer['dir'] == target, answer
+        check()
+        for number in (signal.SIGKILL, signal.SIGHUP):
+            process.send_signal(number)
+            process.wait(120)
+            reader = subprocess.Popen(['cat', target + '/hello'], stdout=subprocess.PIPE)
+            process = start()
+            assert reader.communicate(timeout=120)[0] == b'hello\\n'
+            check()
+            status = call('http://w/v1/status')
+            assert status['pid'] == process.pid and len(status['mounts']) == 1, status
+        user = open(target + '/hello')
+        process.terminate()
+        assert process.wait(120) == 0
+        assert store and os.path.ismount(target)
+        process = start()
+        user.close()
+        process.terminate()
+        assert process.wait(120) == 0
+        notify.setblocking(False)
+        try:
+            while True: heard()
+        except BlockingIOError: pass
+        assert not store and not os.path.ismount(target)
+        """
+}
+
+private struct StatsAnswer: Decodable {
+    struct Asked: Decodable { let reads, bytes: Int }
+    let ref: String
+    let asked: Asked
+}
