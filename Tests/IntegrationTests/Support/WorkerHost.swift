@@ -27,15 +27,34 @@ final class WorkerHost: Sendable {
     }
 
     deinit {
+        // All are stopped before any is killed: each starts the other again.
         let script = """
-            for p in /proc/[0-9]*; do
-                tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q -- ' worker .*\(run)/w.sock' && kill -9 ${p#/proc/}
-            done
+            each() {
+                for p in /proc/[0-9]*; do
+                    tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q -- ' worker .*\(run)/w.sock' &&
+                        kill -"$1" ${p#/proc/}
+                done
+            }
+            each STOP; each STOP; each KILL
             awk '$5 ~ "^\(bench.path)" {print $5}' /proc/self/mountinfo | sort -r |
                 while read -r m; do umount -l "$m"; done
             true
             """
         _ = try? ChildProcess("/bin/bash", ["-c", script]).blockUntilEnd()
+    }
+
+    /// Seconds after which a worker is taken for stuck: its longest deadline is shorter.
+    static let patience = 60.0
+
+    func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
+        try await TestSupport.eventually(what, patience: Self.patience, condition)
+    }
+
+    /// A worker that answers. Without the wait a `mount` might start one of its own, and that one might win.
+    func startWorker(_ more: [String] = []) async throws -> ChildProcess {
+        let worker = try bench.start(workerArguments + more)
+        try await eventually("an answer") { (try? await status()) != nil }
+        return worker
     }
 
     private var options: [String] {
