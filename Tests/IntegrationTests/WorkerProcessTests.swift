@@ -65,7 +65,8 @@ struct WorkerProcessTests {
         try await bench.end()
     }
 
-    /// Compares parts of a file, past the page cache, with those of another one, until a file is there: signals may be blocked.
+    /// Compares parts of a file, past the page cache, with those of another one, until a file is there: signals may be
+    /// blocked.
     private static let reader = """
         import os, random, sys
         shown, truth = open(sys.argv[1], 'rb', buffering=0), open(sys.argv[2], 'rb')
@@ -97,6 +98,10 @@ struct WorkerProcessTests {
                 return now.count == 2 && now.contains(serving) && !others.contains { now.contains($0) }
             }
             #expect(try await bench.status().pid == serving)
+            // A listening socket in its hands would outlive the one that serves, and take connections in vain.
+            for pid in try await bench.processes() where pid != serving {
+                #expect(try bench.listeningSockets().isDisjoint(with: bench.openFiles(of: pid)))
+            }
         }
         // The new one does what the first did.
         let serving = try await bench.status().pid

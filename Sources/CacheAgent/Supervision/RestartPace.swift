@@ -1,7 +1,7 @@
 /// When a serving process that has died is started again: at once, unless many die young one after the other.
 ///
-/// Readers wait meanwhile, so those that got as far as serving are followed soon, however often they die; one that cannot
-/// even start is tried ever less often.
+/// Readers wait meanwhile, so those that got as far as serving are followed soon, however often they die; one that
+/// cannot even start is tried ever less often.
 struct RestartPace: Sendable {
     /// Deaths in a row without a pause.
     private static let free = 3

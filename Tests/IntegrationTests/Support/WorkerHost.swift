@@ -69,8 +69,8 @@ final class WorkerHost: Sendable {
         return path
     }
 
-    func mount(_ target: String, _ more: [String] = []) async throws {
-        try await bench.succeed(["mount", "acme/app", target] + options + more)
+    func mount(_ target: String, _ more: [String] = [], of ref: String = "acme/app") async throws {
+        try await bench.succeed(["mount", ref, target] + options + more)
     }
 
     func text(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
@@ -108,6 +108,21 @@ final class WorkerHost: Sendable {
             let text = String(decoding: words, as: UTF8.self)
             return text.contains("\0worker\0") && text.contains("\0\(socket)\0")
         }
+    }
+
+    /// What a process has open, as `/proc` names it.
+    func openFiles(of pid: Int32) throws -> Set<String> {
+        let directory = "/proc/\(pid)/fd"
+        return Set(
+            try FileManager.default.contentsOfDirectory(atPath: directory).compactMap {
+                try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/\($0)")
+            })
+    }
+
+    /// Those bound to the worker's path.
+    func listeningSockets() throws -> Set<String> {
+        let lines = try text("/proc/net/unix").split(separator: "\n").filter { $0.hasSuffix(" \(socket)") }
+        return Set(lines.compactMap { $0.split(separator: " ").dropFirst(6).first.map { "socket:[\($0)]" } })
     }
 
     func kernelMounts() throws -> [String] {
