@@ -47,7 +47,7 @@ struct MountCommand: AsyncParsableCommand {
         let status = try await launcher.withWorker(
             orStart: .init(
                 program: try CurrentProcess.executable(),
-                arguments: ["worker", "--socket", path] + options.workerArguments)
+                arguments: ["worker", "--detached", "--socket", path] + options.workerArguments(settings))
         ) { client in try await client.mount(request) }
         let seconds = ((ContinuousClock.now - start) / .seconds(1)).toMilliseconds
         let report = MountJSON(
@@ -67,12 +67,21 @@ struct MountCommand: AsyncParsableCommand {
 }
 
 extension CommonOptions {
-    /// What a worker that is started by a verb gets of its options; all others it finds where the verb did.
-    fileprivate var workerArguments: [String] {
+    /// What a worker that is started by a verb gets of its options, and all paths, wherever they come from, as a
+    /// process in another directory finds them; all else it finds where the verb did.
+    fileprivate func workerArguments(_ settings: Settings) throws -> [String] {
+        let store = try settings.value("l3", l3).map { text in
+            switch try ObjectStoreLocation.parse(text) {
+            case .directory(let path): try path.inWorkingDirectory()
+            }
+        }
         let given: [(String, String?)] = [
-            ("l1", l1), ("l1-capacity", l1Capacity), ("l2", l2), ("l3", l3), ("l1-deadline", l1Deadline),
-            ("l2-deadline", l2Deadline), ("l2-patience", l2Patience), ("l3-deadline", l3Deadline),
-            ("keyring", keyring), ("config", config),
+            ("l1", try settings.value("l1", l1)?.inWorkingDirectory()), ("l3", store),
+            ("keyring", try settings.value("keyring", keyring)?.inWorkingDirectory()),
+            ("scratch", try settings.value("scratch", nil)?.inWorkingDirectory()),
+            ("config", try settings.value("config", config)?.inWorkingDirectory()),
+            ("l1-capacity", l1Capacity), ("l2", l2), ("l1-deadline", l1Deadline), ("l2-deadline", l2Deadline),
+            ("l2-patience", l2Patience), ("l3-deadline", l3Deadline),
         ]
         return given.flatMap { name, value in value.map { ["--\(name)", $0] } ?? [] }
     }

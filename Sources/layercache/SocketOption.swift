@@ -31,6 +31,8 @@ struct SocketOption: ParsableArguments {
 extension String {
     /// The same path for a process with another working directory.
     func inWorkingDirectory() throws -> String {
-        hasPrefix("/") ? self : "\(try DirectoryPath.resolved("."))/\(self)"
+        // Nobody means the working directory itself by it: a variable is not set.
+        if isEmpty { throw ValidationError("A path is empty: give one, or '.' for the working directory.") }
+        return hasPrefix("/") ? self : "\(try DirectoryPath.resolved("."))/\(self)"
     }
 }

@@ -25,6 +25,9 @@ struct WorkerCommand: AsyncParsableCommand {
     var scratch: String?
     @Option(help: .hidden)
     var role: String?
+    /// Started by another verb, with absolute paths: it keeps nothing of where that one ran.
+    @Flag(help: .hidden)
+    var detached = false
     @OptionGroup var options: CommonOptions
 
     private static let roleOption = "--role"
@@ -32,6 +35,7 @@ struct WorkerCommand: AsyncParsableCommand {
     func run() async throws {
         SignalSet.forgetChildren()
         CurrentProcess.makePrivateFiles()
+        if detached { try CurrentProcess.enterRoot() }
         let settings = try Settings(options)
         let place = WorkerPlace(
             socket: try socket.path(settings),

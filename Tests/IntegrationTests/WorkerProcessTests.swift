@@ -35,7 +35,7 @@ struct WorkerProcessTests {
         }
         #expect(try await bench.status().mounts.map(\.dir).sorted() == targets)
         // The others end at once, but for those whose starters have just gone on.
-        try await eventually("the end of the others") { try await bench.processes().count == 2 }
+        try await bench.eventually("the end of the others") { try await bench.processes().count == 2 }
         try await bench.end()
     }
 
@@ -53,13 +53,13 @@ struct WorkerProcessTests {
         for _ in 0..<5 {
             let pid = try await bench.status().pid
             kill(pid, SIGKILL)
-            try await eventually("another process that serves") {
+            try await bench.eventually("another process that serves") {
                 (try? await bench.status().pid).map { $0 != pid } ?? false
             }
         }
         try Data().write(to: URL(fileURLWithPath: bench.bench("stop")))
         for reader in readers {
-            let outcome = try await reader.wait()
+            let outcome = try await reader.wait(atMost: WorkerHost.patience)
             #expect(outcome.status == 0, "\(outcome.error)\(outcome.output)")
         }
         try await bench.end()
@@ -93,11 +93,15 @@ struct WorkerProcessTests {
             let others = try await bench.processes().filter { $0 != serving }
             #expect(others.count == 1)
             for pid in others { kill(pid, SIGKILL) }
-            try await eventually("a new supervisor") {
+            try await bench.eventually("a new supervisor") {
                 let now = try await bench.processes()
                 return now.count == 2 && now.contains(serving) && !others.contains { now.contains($0) }
             }
             #expect(try await bench.status().pid == serving)
+            // A listening socket in its hands would outlive the one that serves, and take connections in vain.
+            for pid in try await bench.processes() where pid != serving {
+                #expect(try bench.listeningSockets().isDisjoint(with: bench.openFiles(of: pid)))
+            }
         }
         // The new one does what the first did.
         let serving = try await bench.status().pid
@@ -117,9 +121,8 @@ struct WorkerProcessTests {
         let both = try await bench.processes()
         for pid in both { kill(pid, SIGSTOP) }
         for pid in both { kill(pid, SIGKILL) }
-        try await eventually("their end") { try await bench.processes().isEmpty }
-        let worker = try bench.bench.start(bench.workerArguments)
-        try await eventually("an answer") { (try? await bench.status()) != nil }
+        try await bench.eventually("their end") { try await bench.processes().isEmpty }
+        let worker = try await bench.startWorker()
         #expect(try worker.text(worker.errorPath).contains(target))
         #expect(try bench.kernelMounts().isEmpty)
         try await bench.mount(target)
@@ -127,7 +130,7 @@ struct WorkerProcessTests {
         let line = try await bench.bench.fail(bench.workerArguments)
         #expect(line.contains("a worker runs already"))
         worker.signal(SIGTERM)
-        #expect(try await worker.wait().status == 0)
+        #expect(try await worker.wait(atMost: WorkerHost.patience).status == 0)
         #expect(try bench.kernelMounts().isEmpty)
     }
 
@@ -136,27 +139,30 @@ struct WorkerProcessTests {
         let bench = try await WorkerHost()
         let used = try bench.target("used")
         let idle = try bench.target("idle")
-        let worker = try bench.bench.start(bench.workerArguments)
+        let worker = try await bench.startWorker()
         try await bench.mount(used)
         try await bench.mount(idle)
         let user = try ChildProcess(
             "/bin/sh", ["-c", "cd '\(used)'; echo in; exec sleep 1000"], in: bench.bench(".out"))
         _ = try await user.firstLine()
         worker.signal(SIGTERM)
-        try await eventually("the idle mount to go") { try bench.kernelMounts() == [used] }
+        // Said once it has tried to unmount all of them.
+        try await bench.eventually("word of the mount in use") {
+            try worker.text(worker.errorPath).contains("mounts are in use")
+        }
+        #expect(try bench.kernelMounts() == [used])
         try await bench.compare(used)
         user.kill()
         try await bench.bench.succeed(["unmount", used, "--socket", bench.socket])
-        #expect(try await worker.wait().status == 0)
+        #expect(try await worker.wait(atMost: WorkerHost.patience).status == 0)
         #expect(try FileManager.default.contentsOfDirectory(atPath: bench.run).isEmpty)
     }
 
     @Test("curl finds the contract: status, mounts, statistics, metrics, and errors as JSON")
     func contract() async throws {
         let bench = try await WorkerHost()
-        let worker = try bench.bench.start(bench.workerArguments)
+        let worker = try await bench.startWorker()
         let target = try bench.target("with space")
-        try await eventually("an answer") { (try? await bench.status()) != nil }
         let attributes = try FileManager.default.attributesOfItem(atPath: bench.socket)
         #expect(attributes[.posixPermissions] as? Int == 0o600)
         let body = #"{"ref":"acme/app","dir":"\#(target)","prefetch":"none"}"#
@@ -184,7 +190,7 @@ struct WorkerProcessTests {
         #expect(metrics.contains(#"layercache_worker_chunks_total{tier="l3"}"#))
         #expect(try await bench.curl("/v1/mounts?dir=\(encoded)", ["-X", "DELETE"]).status == 200)
         worker.signal(SIGTERM)
-        #expect(try await worker.wait().status == 0)
+        #expect(try await worker.wait(atMost: WorkerHost.patience).status == 0)
     }
 
     @Test("a service manager keeps the descriptors: killed, or handed over, the next process serves the same mounts")

@@ -85,6 +85,9 @@ package struct WorkerClient: Sendable {
             where [Errno.noSuchFile, .connectionRefused].map(\.rawValue).contains(error.errnoCode)
         {
             throw NoWorker(description: "no worker listens at \(socket): start one with layercache worker")
+        } catch let error as IOError where error.errnoCode == Errno.permissionDenied.rawValue {
+            throw CacheError(
+                .io, "the worker at \(socket) is another user's: ask it as that user, root for most")
         } catch {
             throw CacheError(.io, "cannot connect to the worker at \(socket)", cause: error)
         }

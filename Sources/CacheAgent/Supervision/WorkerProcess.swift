@@ -190,12 +190,15 @@ package final class WorkerProcess: Sendable {
         return false
     }
 
-    /// Nothing of it is mounted any more; what still has a device's file open, such as a virtual machine, loses it.
+    /// Nothing of it is mounted any more; what still has a device's file open loses it: a virtual machine, or a mount
+    /// that a mount namespace has kept which was made meanwhile, and which unmounting does not reach (MS_PRIVATE).
     private func unmount(_ devices: String, _ mounter: ImageMounter) async throws {
         do {
             try await mounter.unmount(devices, scratch: nil)
         } catch let error as CacheError where error.code == .conflict {
-            logger.warning("the file of a device is open still: it fails from now on", metadata: ["dir": "\(devices)"])
+            logger.warning(
+                "a device's file is in use elsewhere (a virtual machine, a mount namespace): it fails from now on",
+                metadata: ["dir": "\(devices)"])
             try await mounter.detach(devices, scratch: nil)
         }
     }

@@ -65,6 +65,7 @@ package actor Worker {
     package func mount(_ request: MountRequest) async throws -> MountStatus {
         let reference = try ImageReference(parsing: request.ref)
         let directory = try await resolve(request.dir)
+        try await checkPlace(isNotIn: directory)
         try reserve(directory, for: "\(reference)")
         do {
             let image = try await parts.images.image(reference, keyring: request.keyring ?? keyring)
@@ -86,6 +87,14 @@ package actor Worker {
             throw CacheError(.invalidInput, "'\(directory)' is not an absolute path: name the directory by one")
         }
         return try await parts.mounter.resolve(directory)
+    }
+
+    /// A mount must not hide the worker's own files: its verbs would not find the socket.
+    private func checkPlace(isNotIn directory: String) async throws {
+        let own = try await parts.mounter.resolve(parts.place.directory)
+        guard "\(own)/".hasPrefix(directory == "/" ? "/" : "\(directory)/") else { return }
+        throw CacheError(
+            .invalidInput, "a mount at \(directory) would hide the worker's own directory \(own): choose another one")
     }
 
     private func reserve(_ directory: String, for ref: String) throws(CacheError) {

@@ -27,15 +27,34 @@ final class WorkerHost: Sendable {
     }
 
     deinit {
+        // All are stopped before any is killed: each starts the other again.
         let script = """
-            for p in /proc/[0-9]*; do
-                tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q -- ' worker .*\(run)/w.sock' && kill -9 ${p#/proc/}
-            done
+            each() {
+                for p in /proc/[0-9]*; do
+                    tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q -- ' worker .*\(run)/w.sock' &&
+                        kill -"$1" ${p#/proc/}
+                done
+            }
+            each STOP; each STOP; each KILL
             awk '$5 ~ "^\(bench.path)" {print $5}' /proc/self/mountinfo | sort -r |
                 while read -r m; do umount -l "$m"; done
             true
             """
         _ = try? ChildProcess("/bin/bash", ["-c", script]).blockUntilEnd()
+    }
+
+    /// Seconds after which a worker is taken for stuck: its longest deadline is shorter.
+    static let patience = 60.0
+
+    func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
+        try await TestSupport.eventually(what, patience: Self.patience, condition)
+    }
+
+    /// A worker that answers. Without the wait a `mount` might start one of its own, and that one might win.
+    func startWorker(_ more: [String] = []) async throws -> ChildProcess {
+        let worker = try bench.start(workerArguments + more)
+        try await eventually("an answer") { (try? await status()) != nil }
+        return worker
     }
 
     private var options: [String] {
@@ -50,8 +69,8 @@ final class WorkerHost: Sendable {
         return path
     }
 
-    func mount(_ target: String, _ more: [String] = []) async throws {
-        try await bench.succeed(["mount", "acme/app", target] + options + more)
+    func mount(_ target: String, _ more: [String] = [], of ref: String = "acme/app") async throws {
+        try await bench.succeed(["mount", ref, target] + options + more)
     }
 
     func text(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
@@ -89,6 +108,21 @@ final class WorkerHost: Sendable {
             let text = String(decoding: words, as: UTF8.self)
             return text.contains("\0worker\0") && text.contains("\0\(socket)\0")
         }
+    }
+
+    /// What a process has open, as `/proc` names it.
+    func openFiles(of pid: Int32) throws -> Set<String> {
+        let directory = "/proc/\(pid)/fd"
+        return Set(
+            try FileManager.default.contentsOfDirectory(atPath: directory).compactMap {
+                try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/\($0)")
+            })
+    }
+
+    /// Those bound to the worker's path.
+    func listeningSockets() throws -> Set<String> {
+        let lines = try text("/proc/net/unix").split(separator: "\n").filter { $0.hasSuffix(" \(socket)") }
+        return Set(lines.compactMap { $0.split(separator: " ").dropFirst(6).first.map { "socket:[\($0)]" } })
     }
 
     func kernelMounts() throws -> [String] {

@@ -1,8 +1,8 @@
+internal import CLinux
 package import CacheBase
 internal import Glibc
 
-/// A program that is to be started with exactly the open files that it is given, `posix_spawn(3)`: all others close,
-/// because this package opens each with `O_CLOEXEC`.
+/// A program that is to be started with exactly the open files that it is given, `posix_spawn(3)`: all others close.
 ///
 /// Signals are as they are for a program started by hand, whatever this process ignores or blocks.
 package struct ChildSpawn: Sendable {
@@ -46,6 +46,9 @@ package struct ChildSpawn: Sendable {
                 let copy = try retrying { fcntl(inheritance.file.rawValue, F_DUPFD_CLOEXEC, firstFree) }
                 copies.append(Descriptor(rawValue: copy))
             }
+            // This package opens each file so, but NIO does not: a listening socket that another program holds takes
+            // connections that nobody serves.
+            try retrying { close_range(3, .max, Self.onExecution) }
             return SpawnedProcess(number: try spawn(copies))
         }
     }
@@ -78,6 +81,9 @@ package struct ChildSpawn: Sendable {
 
     /// POSIX_SPAWN_SETSID, which glibc shows only to those who define _GNU_SOURCE.
     private static let ownSession: Int32 = 0x80
+
+    /// CLOSE_RANGE_CLOEXEC, of Linux 5.11.
+    private static let onExecution: Int32 = 4
 
     private static func check(_ number: Int32) throws(Errno) {
         if number != 0 { throw Errno(rawValue: number) }

@@ -41,6 +41,11 @@ package enum CurrentProcess {
     /// Files and directories that are made from now on are for its user alone.
     package static func makePrivateFiles() { umask(0o077) }
 
+    /// Its working directory is `/` from now on: it keeps no other filesystem from being unmounted.
+    package static func enterRoot() throws(CacheError) {
+        try reporting("change to the directory /") { () throws(Errno) in try retrying { chdir("/") } }
+    }
+
     // MARK: Its end
 
     /// Ends it, after what was left for its end (`atexit`).
