@@ -50,8 +50,8 @@ final class WorkerHost: Sendable {
         return path
     }
 
-    func mount(_ target: String, _ more: [String] = []) async throws {
-        try await bench.succeed(["mount", "acme/app", target] + options + more)
+    func mount(_ target: String, image: String = "acme/app", _ more: [String] = []) async throws {
+        try await bench.succeed(["mount", image, target] + options + more)
     }
 
     func text(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
