@@ -158,12 +158,15 @@ public final class LayerCache: Sendable {
     /// Lets fills finish, closes L1 and all connections. Reads that are under way fail.
     ///
     /// Waits for L1 and L2 within their budgets, and drops the fills that they have not taken by then: all that was
-    /// read was delivered.
+    /// read was delivered. A task that was cancelled may close it as well, and waits as long.
     public func close() async throws {
-        await reader.endFills()
-        await refs?.close()
-        await l1?.close()
-        await l2?.close()
-        try await pool.shutdownGracefully()
+        // In a task of its own, which nobody cancels.
+        try await Task {
+            await reader.endFills()
+            await refs?.close()
+            await l1?.close()
+            await l2?.close()
+            try await pool.shutdownGracefully()
+        }.value
     }
 }

@@ -44,6 +44,11 @@ struct LayerCacheCommand: AsyncParsableCommand {
             do { try other.run() } catch { end(error) }
             end(nil)
         }
+        // Who shows images for weeks does nothing while nobody reads.
+        if verb is WorkerCommand || verb is NBDCommand {
+            TaskThreads.install()
+            Allocator.limitArenas()
+        }
         // The daemons have signals of their own.
         if verb is ServerCommand { run({ try await verb.run() }, end: end) }
         if verb is WorkerCommand { WorkerSignals.run({ try await verb.run() }, end: end) }

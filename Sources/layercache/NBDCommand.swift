@@ -37,13 +37,12 @@ struct NBDCommand: AsyncParsableCommand {
             let image = try await cache.image(reference, keyring: keyring)
             let device = try await cache.device(of: image, deviceOptions)
             outcome = await Self.result { try await serve(device, reference, limits) }
-            await Task { await device.close() }.value
+            await device.close()
         } catch {
             outcome = .failure(error)
         }
-        // What was read is for the next one, too: the tiers above have it before this ends. In a task of its own, which
-        // the signal that ended the serving has not cancelled.
-        try await Task { try await cache.close() }.value
+        // What was read is for the next one, too: the tiers above have it before this ends.
+        try await cache.close()
         try outcome.get()
     }
 

@@ -5,7 +5,8 @@ internal import NIOPosix
 
 /// The table of mounts on disk, from which a new process knows what the one before served.
 ///
-/// Replaced as a whole, and on the disk before a mount is answered.
+/// Replaced as a whole, and in its place before a mount is answered. It outlives the process and not the machine, with
+/// which all mounts end.
 package final class MountTable: Sendable {
     /// What is in the file.
     package struct Contents: Sendable, Codable, Equatable {
@@ -38,10 +39,12 @@ package final class MountTable: Sendable {
 
     package var contents: Contents { latest.withLockedValue { $0 } }
 
-    /// Returns once these, or newer ones, are on the disk.
+    /// Returns once these, or newer ones, are in the file.
     package func save(_ contents: Contents) async throws {
         latest.withLockedValue { $0 = contents }
-        try await thread.runIfActive { [self] in try DurableFile.write(JSONDocument.encode(self.contents), to: path) }
+        try await thread.runIfActive { [self] in
+            try DurableFile.write(JSONDocument.encode(self.contents), to: path, outliving: .process)
+        }
     }
 
     package func close() async throws { try await thread.shutdownGracefully() }

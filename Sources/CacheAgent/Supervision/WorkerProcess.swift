@@ -122,7 +122,7 @@ package final class WorkerProcess: Sendable {
         var events = FuseFilesystem.Events()
         events.negotiated = { [logger, agreeing] session in
             do {
-                try DurableFile.write(try JSONDocument.encode(session), to: path)
+                try DurableFile.write(try JSONDocument.encode(session), to: path, outliving: .process)
                 agreeing.finish()
             } catch {
                 logger.error("a process after this one cannot take over", metadata: ["error": "\(error)"])

@@ -122,7 +122,7 @@ package actor Worker {
         mounts[directory]?.record = record
         mounts[directory]?.phase = .mounting
         do {
-            // On the disk first: a process that takes over in the middle knows what the kernel may ask for.
+            // In the table first: a process that takes over in the middle knows what the kernel may ask for.
             try await save()
             try await parts.mounter.mount(
                 device: path(of: record), at: directory, scratch: scratch(of: record))

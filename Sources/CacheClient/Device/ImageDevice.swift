@@ -49,10 +49,12 @@ public final class ImageDevice: BlockDevice {
 
     /// Gives up what is fetched ahead, and keeps the trace of this run: 5 s at most for L3, then L1's deadline.
     ///
-    /// Reads that are under way, and later ones, go on as ever, as long as the cache is open.
+    /// Reads that are under way, and later ones, go on as ever, as long as the cache is open. A task that was cancelled
+    /// may close it as well.
     public func close() async {
         ahead.close()
-        await run.close()
+        // In a task of its own, which nobody cancels.
+        await Task { await run.close() }.value
     }
 
     // MARK: Reading

@@ -1,16 +1,23 @@
 internal import CacheBase
 
-/// Small files that are replaced as a whole and survive a crash.
+/// Small files that are replaced as a whole.
 package enum DurableFile {
-    /// Writes it under a temporary name, brings it to the disk, and gives it its own; on the disk when this returns.
-    /// Only its owner may read it.
-    package static func write(_ bytes: [UInt8], to path: String) throws {
+    /// What a file outlives.
+    package enum Reach: Sendable {
+        /// A crash of the machine: it is on the disk when it is written.
+        case machine
+        /// The process alone; costs no wait for the disk. After a crash of the machine it may be empty.
+        case process
+    }
+
+    /// Writes it under a temporary name and gives it its own. Only its owner may read it.
+    package static func write(_ bytes: [UInt8], to path: String, outliving reach: Reach = .machine) throws {
         let temporary = try TemporaryEntry.file(for: path, mode: 0o600)
         do {
             try bytes.withUnsafeBytes { bytes in
                 try reporting("write \(path)") { () throws(Errno) in
                     try temporary.file.descriptor.writeAll(bytes)
-                    try temporary.file.descriptor.sync()
+                    if reach == .machine { try temporary.file.descriptor.sync() }
                     try temporary.rename(to: path)
                 }
             }
@@ -18,6 +25,6 @@ package enum DurableFile {
             temporary.discard()
             throw error
         }
-        try DirectoryPath.sync(DirectoryPath.parent(of: path))
+        if reach == .machine { try DirectoryPath.sync(DirectoryPath.parent(of: path)) }
     }
 }
