@@ -65,7 +65,8 @@ struct WorkerProcessTests {
         try await bench.end()
     }
 
-    /// Compares parts of a file, past the page cache, with those of another one, until a file is there: signals may be blocked.
+    /// Compares parts of a file, past the page cache, with those of another one, until a file is there: signals may be
+    /// blocked.
     private static let reader = """
         import os, random, sys
         shown, truth = open(sys.argv[1], 'rb', buffering=0), open(sys.argv[2], 'rb')
