@@ -8,7 +8,7 @@ enum ConfigurationFile {
         "l1", "l1-capacity", "l1-deadline", "l2", "l2-deadline", "l2-patience", "l3", "l3-deadline", "keyring",
         "listen",
         "store", "capacity", "memory", "threads", "connections", "compression", "limit", "socket", "scratch",
-        "prefetch",
+        "prefetch", "record",
     ]
     private static let maximumBytes = 1 << 20
 

@@ -23,6 +23,11 @@ struct WorkerCommand: AsyncParsableCommand {
             "Where mounts with --writable keep what is written; not on an overlayfs (beside the socket).",
             valueName: "dir"))
     var scratch: String?
+    @Option(
+        help: ArgumentHelp(
+            "on or off: whether the first runs of an image are recorded, for others to fetch ahead by (on).",
+            valueName: "on|off"))
+    var record: String?
     @Option(help: .hidden)
     var role: String?
     /// Started by another verb, with absolute paths: it keeps nothing of where that one ran.
@@ -42,11 +47,13 @@ struct WorkerCommand: AsyncParsableCommand {
             scratch: try settings.value("scratch", scratch)?.inWorkingDirectory())
         // Bad usage is told before anything is made.
         let configuration = try configuration(settings)
+        let records = try records(settings)
         let logger = Logger.standardError(options.quiet ? .warning : .info)
         let keyring = try settings.value("keyring", options.keyring)?.inWorkingDirectory() ?? ""
         let isJSON = options.json
         let runner = WorkerRunner(
-            place: place, cache: configuration, keyring: keyring, asks: WorkerSignals.heard, logger: logger
+            place: place, cache: configuration, keyring: keyring, records: records, asks: WorkerSignals.heard,
+            logger: logger
         ) {
             // Through a sink: the program that started the worker may not read its output.
             if isJSON { try? Terminal.queueJSON(["socket": place.socket]) }
@@ -77,6 +84,14 @@ struct WorkerCommand: AsyncParsableCommand {
         configuration.memoryBytes = Int(
             clamping: try settings.size("memory", memory, default: UInt64(configuration.memoryBytes)))
         return configuration
+    }
+
+    private func records(_ settings: Settings) throws -> Bool {
+        switch settings.value("record", record) {
+        case nil, "on": true
+        case "off": false
+        case let other?: throw ValidationError("--record '\(other)' is neither on nor off.")
+        }
     }
 
     private func processes(_ lock: OpenFile, _ connection: [OpenFile]) throws -> WorkerProcesses {

@@ -29,8 +29,13 @@ package final class WorkerProcess: Sendable {
         /// Whether mounts in use are left to the next process at the end, instead of waiting for their users: for a
         /// service manager that keeps the descriptors.
         package let leavesBusyMounts: Bool
+        /// After which a read of the kernel that has no answer fails.
+        package let readDeadline: Duration
 
-        package init(place: WorkerPlace, connection: [OpenFile], keyring: String, leavesBusyMounts: Bool) {
+        package init(
+            place: WorkerPlace, connection: [OpenFile], keyring: String, leavesBusyMounts: Bool, readDeadline: Duration
+        ) {
+            self.readDeadline = readDeadline
             self.place = place
             self.connection = connection
             self.keyring = keyring
@@ -134,7 +139,8 @@ package final class WorkerProcess: Sendable {
             ending.yield(.broken)
         }
         return try FuseFilesystem(
-            connection: configuration.connection, negotiated: session, logger: logger, events: events)
+            connection: configuration.connection, negotiated: session, deadline: configuration.readDeadline,
+            logger: logger, events: events)
     }
 
     private static let agreementTime = Duration.seconds(10)

@@ -12,21 +12,24 @@ package struct WorkerRunner: Sendable {
     private let place: WorkerPlace
     private let cache: CacheConfiguration
     private let keyring: String
+    private let records: Bool
     private let asks: AsyncStream<WorkerProcess.End>
     private let logger: Logger
     private let onServing: @Sendable () -> Void
 
     /// - Parameters:
     ///   - keyring: the path of the keyring of requests that name none; may be empty.
+    ///   - records: whether the first runs of an image are recorded as its trace.
     ///   - asks: what the process is asked for from outside.
     ///   - onServing: called once the worker answers, by the process that was started first.
     package init(
-        place: WorkerPlace, cache: CacheConfiguration, keyring: String, asks: AsyncStream<WorkerProcess.End>,
-        logger: Logger, onServing: @escaping @Sendable () -> Void
+        place: WorkerPlace, cache: CacheConfiguration, keyring: String, records: Bool,
+        asks: AsyncStream<WorkerProcess.End>, logger: Logger, onServing: @escaping @Sendable () -> Void
     ) {
         self.place = place
         self.cache = cache
         self.keyring = keyring
+        self.records = records
         self.asks = asks
         self.logger = logger
         self.onServing = onServing
@@ -122,6 +125,10 @@ package struct WorkerRunner: Sendable {
 
     // MARK: Both
 
+    /// As much as a process needs that takes over on a busy machine, whatever the deadlines of the tiers are: these end
+    /// a read earlier once its image is open.
+    private static let shortestReadDeadline = Duration.seconds(30)
+
     private func clear() throws {
         for directory in try place.clear() {
             logger.warning("a mount of a dead worker is detached", metadata: ["dir": "\(directory)"])
@@ -133,7 +140,9 @@ package struct WorkerRunner: Sendable {
         onServing: @escaping @Sendable () -> Void
     ) async throws -> Bool {
         let process = WorkerProcess(
-            .init(place: place, connection: connection, keyring: keyring, leavesBusyMounts: leavesBusyMounts),
+            .init(
+                place: place, connection: connection, keyring: keyring, leavesBusyMounts: leavesBusyMounts,
+                readDeadline: max(cache.readDeadline, Self.shortestReadDeadline)),
             logger: logger)
         let listener = Task {
             for await ask in asks { process.end(ask) }
@@ -144,7 +153,8 @@ package struct WorkerRunner: Sendable {
         let result: Result<Bool, any Error>
         do {
             let isEmpty = try await process.run(
-                images: CachedImages(cache), metrics: { WorkerMetrics.text(cache, $0) }, onServing: onServing)
+                images: CachedImages(cache, records: records), metrics: { WorkerMetrics.text(cache, $0) },
+                onServing: onServing)
             result = .success(isEmpty)
         } catch {
             result = .failure(error)

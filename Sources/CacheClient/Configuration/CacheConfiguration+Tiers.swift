@@ -82,4 +82,9 @@ extension CacheConfiguration {
         get { l3Settings.queue }
         set { l3Settings.queue = newValue }
     }
+
+    // MARK: All tiers
+
+    /// How long the tiers may take for one chunk, one after the other.
+    package var readDeadline: Duration { l1Deadline + (l2.isEmpty ? .zero : l2Deadline) + l3Deadline }
 }

@@ -1,7 +1,7 @@
 internal import CacheCrypto
 
 /// The superblock: 128 bytes at byte 1024 of the image, in a block of its own.
-struct ErofsSuperblock {
+package struct ErofsSuperblock {
     let rootSlot: UInt16
     let inodes: UInt64
     let blocks: UInt32

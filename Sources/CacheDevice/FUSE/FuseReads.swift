@@ -24,6 +24,7 @@ final class FuseReads: Sendable {
 
     private struct Pending {
         let read: Read
+        let start: Duration
         var alarm: Deadlines.Alarm?
         var task: Task<Void, Never>?
     }
@@ -38,15 +39,18 @@ final class FuseReads: Sendable {
     private struct State {
         var pending: [UInt64: Pending] = [:]
         var lines: [UInt64: Line] = [:]
+        var failed = FailedReads()
         var isStopped = false
     }
 
     private let state = NIOLockedValueBox(State())
     private let deadline: Duration
     private let deadlines: Deadlines
+    private let time: TimeSource
 
     init(deadline: Duration, time: TimeSource) {
         self.deadline = deadline
+        self.time = time
         deadlines = Deadlines(time: time)
     }
 
@@ -70,8 +74,9 @@ final class FuseReads: Sendable {
         } catch {
             // What the disk cannot give comes from another tier; if there is none, the error comes again.
         }
+        let now = time.now()
         let hasLine = state.withLockedValue { state in
-            guard state.lines[read.number] != nil else { return false }
+            guard state.lines[read.number] != nil, !state.failed.covers(read, now: now) else { return false }
             state.lines[read.number]?.waiting.append(read.unique)
             return true
         }
@@ -81,10 +86,11 @@ final class FuseReads: Sendable {
     /// The time of a read begins.
     /// - Returns: false if it is over already: there are too many, or all is stopped and the read is the next one's.
     private func register(_ read: Read) -> Bool {
+        let now = time.now()
         let isTaken = state.withLockedValue { state -> Bool? in
             if state.isStopped { return nil }
             guard state.pending.count < FuseLimits.waitingReads, state.pending[read.unique] == nil else { return false }
-            state.pending[read.unique] = Pending(read: read)
+            state.pending[read.unique] = Pending(read: read, start: now)
             return true
         }
         if isTaken == false { read.channel.answer(read.unique, .ioError) }
@@ -183,6 +189,10 @@ final class FuseReads: Sendable {
     private func end(_ unique: UInt64, _ error: Errno) {
         guard let pending = take(unique) else { return }
         pending.task?.cancel()
+        if error == .ioError {
+            let now = time.now()
+            state.withLockedValue { $0.failed.add(pending.read, after: now - pending.start, now: now) }
+        }
         pending.read.channel.answer(unique, error)
     }
 

@@ -47,6 +47,36 @@ struct FuseFaultTests {
         try await filesystem.stop()
     }
 
+    /// What the kernel asks on for the same read of a program fails with the first request that waited in vain; what
+    /// comes a moment later, from another thread, or from somewhere else is tried.
+    @Test func aReadWaitsForOneDeadline() async throws {
+        let mount = try FuseMount()
+        let clock = ManualClock()
+        let filesystem = try mount.serve(time: TimeSource(clock))
+        let device = ScriptedDevice([.hangs])
+        try filesystem.insert(device, name: "device", number: 2)
+        let reader = Task {
+            try await onThread {
+                let file = try OpenFile.open(mount.file("device"), .direct)
+                for offset in [1 << 20, (1 << 20) + 65_536, (3 << 20) - 4096, 1 << 20] {
+                    #expect(throws: Errno.ioError) { try piece(of: file, at: offset, 4096) }
+                }
+                #expect(device.reads == 1)
+                #expect(try piece(of: file, at: 0, 4096).count == 4096)
+                #expect(try piece(of: file, at: 3 << 20, 4096).count == 4096)
+                clock.advance(by: .milliseconds(100))
+                #expect(try piece(of: file, at: 1 << 20, 4096).count == 4096)
+            }
+        }
+        try await eventually("a read that hangs") { device.hanging == 1 }
+        clock.advance(by: .seconds(30))
+        try await reader.value
+        #expect(device.reads == 4)
+        device.release()
+        try await mount.unmount()
+        try await filesystem.stop()
+    }
+
     /// A device that hangs in all reads that it may have under way holds up itself, and no other.
     @Test func aDeviceThatHangsIsAlone() async throws {
         let mount = try FuseMount()

@@ -81,7 +81,7 @@ final class WorkerHost: Sendable {
     }
 
     struct Status: Decodable {
-        struct Mount: Decodable { let dir: String }
+        struct Mount: Decodable { let dir, device: String }
         let pid: Int32
         let mounts: [Mount]
     }
