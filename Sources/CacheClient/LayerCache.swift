@@ -65,7 +65,9 @@ public final class LayerCache: Sendable {
         let deadlines = Deadlines(time: time)
         let load = ReadLoad(time: time)
         // Sealed and plain, for one stream; more readers at once allocate the rest.
-        let buffers = BufferPool(bytes: ChunkLimits.plainBytes, maximumIdle: 2 * max(configuration.readAhead, 1))
+        let buffers = BufferPool(
+            bytes: ChunkLimits.plainBytes, maximumIdle: 2 * max(configuration.readAhead, 1),
+            allocator: ChunkMemory.allocator)
         let l2 =
             configuration.l2.isEmpty
             ? nil

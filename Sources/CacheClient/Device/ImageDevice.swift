@@ -61,9 +61,11 @@ public final class ImageDevice: BlockDevice {
 
     public func cached(at offset: UInt64, count: Int, reach: DeviceReach) throws -> [ByteBuffer]? {
         try check(offset, count)
+        // Other cores open what follows while this one opens what is asked for.
+        if reach == .disk { ahead.saw(offset, count) }
         guard let buffers = atOnce(offset, count, reach) else { return nil }
         asked(count)
-        ahead.saw(offset, count)
+        if reach == .memory { ahead.saw(offset, count) }
         return buffers
     }
 

@@ -15,6 +15,8 @@ struct SequentialStreams: Sendable {
         let start: UInt64
         /// The end of what was read so far.
         var next: UInt64
+        /// Where the last read lay.
+        var last: Range<UInt64>
         /// Bytes that were read, as far as they can be different ones.
         var bytes: UInt64
         var reads = 1
@@ -56,6 +58,9 @@ struct SequentialStreams: Sendable {
             return nil
         }
         streams[index].lastUsed = clock
+        // One read, looked for in two places: its bytes count once.
+        guard streams[index].last != offset..<readEnd else { return nil }
+        streams[index].last = offset..<readEnd
         let before = streams[index]
         let next = max(before.next, readEnd)
         let bytes = min(before.bytes + UInt64(count), next - before.start)
@@ -103,6 +108,7 @@ struct SequentialStreams: Sendable {
         }
         streams.append(
             Stream(
-                number: clock, start: offset, next: end, bytes: end - offset, fetched: 0, lastUsed: clock))
+                number: clock, start: offset, next: end, last: offset..<end, bytes: end - offset, fetched: 0,
+                lastUsed: clock))
     }
 }

@@ -8,7 +8,7 @@ enum PlainBuffer {
         _ ref: ChunkRef, from buffers: BufferPool?, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void
     ) throws -> ByteBuffer {
         let length = Int(ref.plainLength)
-        var buffer = buffers?.take() ?? ByteBufferAllocator().buffer(capacity: length)
+        var buffer = buffers?.take() ?? ChunkMemory.allocator.buffer(capacity: length)
         try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: length) { room in
             try fill(UnsafeMutableRawBufferPointer(rebasing: room[..<length]))
             return length

@@ -9,20 +9,23 @@ package import NIOCore
 package final class BufferPool: Sendable {
     private let bytes: Int
     private let maximumIdle: Int
+    private let allocator: ByteBufferAllocator
     private let idle = NIOLockedValueBox<[ByteBuffer]>([])
 
     /// - Parameters:
     ///   - bytes: the capacity of each buffer.
     ///   - maximumIdle: how many are kept; those given back beyond it are freed.
-    package init(bytes: Int, maximumIdle: Int) {
+    ///   - allocator: where their memory comes from.
+    package init(bytes: Int, maximumIdle: Int, allocator: ByteBufferAllocator = ByteBufferAllocator()) {
         self.bytes = bytes
         self.maximumIdle = maximumIdle
+        self.allocator = allocator
     }
 
     /// An empty buffer with room for at least `bytes`.
     package func take() -> ByteBuffer {
         guard var buffer = idle.withLockedValue({ $0.popLast() }) else {
-            return ByteBufferAllocator().buffer(capacity: bytes)
+            return allocator.buffer(capacity: bytes)
         }
         // Allocates anew where the memory is shared.
         buffer.clear(minimumCapacity: bytes)

@@ -49,6 +49,17 @@ import Testing
         }
     }
 
+    /// A read is looked for on the disk first, then asked of other tiers: two notes of one read are no denser stream.
+    @Test func aReadThatIsNotedTwiceCountsOnce() {
+        var streams = streams()
+        for offset in stride(from: UInt64(0), to: 64 << 20, by: 256 << 10) {
+            for _ in 0..<2 {
+                let ahead = streams.read(at: offset, count: 64 << 10)
+                #expect(ahead == nil)
+            }
+        }
+    }
+
     @Test func severalAtOnceAndOutOfOrder() {
         var streams = streams()
         var fetched: [Set<UInt64>] = Array(repeating: [], count: 4)

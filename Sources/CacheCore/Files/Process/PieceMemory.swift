@@ -1,0 +1,119 @@
+internal import CLinux
+internal import Glibc
+internal import NIOConcurrencyHelpers
+@_spi(CustomByteBufferAllocator) package import NIOCore
+
+/// Memory for chunks: pieces of one size, cut from areas of 2 MiB that the kernel is asked to back with huge pages.
+///
+/// To touch 512 KiB of new memory page by page takes 160 us, half as long as to open a chunk into it, and 35 us more
+/// when it goes back; out of a huge page it takes 23 us and 2, and nothing where a piece was in use before. A piece is
+/// free again when the last reference to its buffer is gone, so nobody has to give any back. Where the kernel has no
+/// huge pages to give, areas are ordinary memory.
+package final class PieceMemory: Sendable {
+    private struct State {
+        /// For each area, by its address, the pieces of it that are free, as bits.
+        var free: [UInt: UInt8] = [:]
+        /// Those that have a free piece, the one to take from next at the end.
+        var partial: [UInt] = []
+        /// Areas of which all pieces are free.
+        var idle = 0
+    }
+
+    private let state = NIOLockedValueBox(State())
+    private let maximumIdle: Int
+
+    /// The size of a piece.
+    package static let pieceBytes = 512 << 10
+    private static let areaBytes = 2 << 20
+    private static let allFree = UInt8(1 << (areaBytes / pieceBytes) - 1)
+
+    /// - Parameter maximumIdle: areas that are kept while nothing uses them.
+    package init(maximumIdle: Int) {
+        self.maximumIdle = maximumIdle
+    }
+
+    /// Bytes of all areas.
+    package var mappedBytes: Int { state.withLockedValue { $0.free.count } * Self.areaBytes }
+
+    /// A piece whose content is undefined; `nil` if the system has no memory for it, or no address space.
+    package func take() -> UnsafeMutableRawPointer? {
+        if let piece = takeFree() { return piece }
+        guard let area = Self.mapArea() else { return nil }
+        state.withLockedValue { state in
+            state.free[area] = Self.allFree
+            state.partial.append(area)
+            state.idle += 1
+        }
+        return takeFree()
+    }
+
+    private func takeFree() -> UnsafeMutableRawPointer? {
+        let address = state.withLockedValue { state -> UInt? in
+            guard let area = state.partial.last, let free = state.free[area] else { return nil }
+            if free == Self.allFree { state.idle -= 1 }
+            let left = free & (free - 1)
+            state.free[area] = left
+            if left == 0 { state.partial.removeLast() }
+            return area + UInt(free.trailingZeroBitCount * Self.pieceBytes)
+        }
+        return address.flatMap { UnsafeMutableRawPointer(bitPattern: $0) }
+    }
+
+    /// Takes a piece back.
+    /// - Returns: false if the address is in none of the areas.
+    package func give(_ piece: UnsafeMutableRawPointer) -> Bool {
+        let address = UInt(bitPattern: piece)
+        let area = address / UInt(Self.areaBytes) * UInt(Self.areaBytes)
+        let (isOurs, unused) = state.withLockedValue { state -> (Bool, UInt?) in
+            guard let before = state.free[area] else { return (false, nil) }
+            let free = before | 1 << UInt8((address - area) / UInt(Self.pieceBytes))
+            state.free[area] = free
+            if before == 0 { state.partial.append(area) }
+            guard free == Self.allFree else { return (true, nil) }
+            guard state.idle == maximumIdle else {
+                state.idle += 1
+                return (true, nil)
+            }
+            state.free[area] = nil
+            state.partial.removeAll { $0 == area }
+            return (true, area)
+        }
+        if let unused, let start = UnsafeMutableRawPointer(bitPattern: unused) { munmap(start, Self.areaBytes) }
+        return isOurs
+    }
+
+    /// An area on a border of its own size, as huge pages need it.
+    private static func mapArea() -> UInt? {
+        let room = mmap(nil, 2 * areaBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let room, room != MAP_FAILED else { return nil }
+        let before = (areaBytes - Int(bitPattern: room) % areaBytes) % areaBytes
+        let area = room + before
+        if before > 0 { munmap(room, before) }
+        munmap(area + areaBytes, areaBytes - before)
+        // A wish: without it there are small pages.
+        madvise(area, areaBytes, MADV_HUGEPAGE)
+        return UInt(bitPattern: area)
+    }
+}
+
+// MARK: - Buffers
+
+extension PieceMemory {
+    /// 4 MiB of idle areas.
+    private static let shared = PieceMemory(maximumIdle: 2)
+
+    /// Makes buffers whose memory is a piece if they have just its size, and `malloc`'s otherwise.
+    package static let allocator = ByteBufferAllocator { size in
+        (size == pieceBytes ? shared.take() : nil) ?? malloc(size)
+    } reallocate: { memory, old, new in
+        guard let memory, old == pieceBytes || new == pieceBytes else { return realloc(memory, new) }
+        guard let grown = (new == pieceBytes ? shared.take() : nil) ?? malloc(new) else { return nil }
+        grown.copyMemory(from: memory, byteCount: min(old, new))
+        if !shared.give(memory) { free(memory) }
+        return grown
+    } deallocate: { memory in
+        if !shared.give(memory) { free(memory) }
+    } copy: { to, from, count in
+        to.copyMemory(from: from, byteCount: count)
+    }
+}
