@@ -48,6 +48,7 @@ struct LayerCacheCommand: AsyncParsableCommand {
         if verb is WorkerCommand || verb is NBDCommand {
             TaskThreads.install()
             Allocator.limitArenas()
+            Allocator.mapLargeBlocks()
         }
         // The daemons have signals of their own.
         if verb is ServerCommand { run({ try await verb.run() }, end: end) }

@@ -49,8 +49,7 @@ struct WorkerIdleTests {
         }
         for number in 0..<16 {
             let target = try bench.target("m\(number)")
-            try await bench.mount(
-                target, ["--prefetch", number < 4 ? "all" : "none"], of: "acme/i\(number % 8)")
+            try await bench.mount(target, ["--prefetch", "none"], of: "acme/i\(number % 8)")
             targets.append(target)
         }
         let readers = try targets.map { target in

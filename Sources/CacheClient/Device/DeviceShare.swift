@@ -10,8 +10,8 @@ struct DeviceShare: Sendable {
     /// The most chunks ahead of one stream.
     let window: Int
 
-    /// 32 MiB.
-    private static let readBytes = 64 * ChunkLimits.plainBytes
+    /// 16 MiB.
+    private static let readBytes = 32 * ChunkLimits.plainBytes
 
     init(window: Int) {
         self.window = window

@@ -23,8 +23,9 @@ final class L1Tier: Sendable {
     private let writes: TierGuard
     private let logger: Logger
     private let hasWarned = Synchronization.Atomic<Bool>(false)
-    /// What L1's files add to the resident memory of the process at most.
-    private static let mappedBytes = 32 << 20
+    /// Bytes that are touched in L1's map before it is unmapped. The kernel maps neighbours as well: what L1 adds to
+    /// the resident memory of the process is up to three times as much.
+    private static let mappedBytes = 8 << 20
     /// A read takes that long now and then, on a machine or disk that is busy, without L1 being ill.
     static let free = Duration.milliseconds(250)
 

@@ -12,6 +12,12 @@ package enum Allocator {
         mallopt(M_ARENA_MAX, 2)
     }
 
+    /// Has each block of a chunk's size mapped by itself, so that what is freed goes back at once and memory is exact,
+    /// at a fifth more processor time for each chunk that is opened. To be called before the threads start.
+    package static func mapLargeBlocks() {
+        mallopt(M_MMAP_THRESHOLD, 128 << 10)
+    }
+
     /// Gives free pages back to the system. Some milliseconds, during which others may wait to allocate.
     package static func returnFreePages() {
         malloc_trim(0)
