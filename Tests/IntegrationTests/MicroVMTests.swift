@@ -66,4 +66,25 @@ import Testing
             #expect(answer.output == expected, "\(answer)")
         }
     }
+
+    @Test(
+        "a pushed image boots from the file of the worker's device, through the page cache and with O_DIRECT",
+        .enabled(if: MicroVM.isPossible && WorkerHost.canMount, "needs what a guest needs and what a mount needs"))
+    func deviceFile() async throws {
+        let host = try await WorkerHost()
+        let bench = host.bench
+        try await MicroVM.makeRoot(bench)
+        let expected = try await MicroVM.hash(of: "root", bench)
+        try await bench.push("dir:\(bench("root"))", "acme/python:1")
+        let worker = try await host.startWorker()
+        try await bench.succeed(["mount", "acme/python:1", try host.target("m"), "--socket", host.socket])
+        let device = try #require(try await host.status().mounts.first?.device)
+        for options in [[], ["--direct"]] {
+            let answer = try await MicroVM.run(
+                device, ["/usr/bin/python", "-c", MicroVM.hashOfTree, ""], options)
+            #expect(answer.output == expected, "\(options) \(answer)")
+        }
+        worker.signal(SIGTERM)
+        #expect(try await worker.wait().status == 0)
+    }
 }

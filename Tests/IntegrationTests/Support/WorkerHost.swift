@@ -63,6 +63,27 @@ final class WorkerHost: Sendable {
 
     var workerArguments: [String] { ["worker"] + options }
 
+    /// Starts a worker, and waits until it answers.
+    func startWorker(_ more: [String] = []) async throws -> ChildProcess {
+        let worker = try bench.start(workerArguments + more)
+        try await eventually("an answer of the worker") { (try? await status()) != nil }
+        return worker
+    }
+
+    /// The numbers of a mount, as `stats` prints them.
+    struct Numbers: Decodable {
+        struct Tiers: Decodable { let l1, l2, l3: Tier }
+        struct Tier: Decodable { let chunks: Int }
+        struct Repaired: Decodable { let l1, l2: Int }
+        let tiers: Tiers
+        let repaired: Repaired
+    }
+
+    func numbers(_ target: String) async throws -> Numbers {
+        let text = try await bench.succeed(["stats", target, "--socket", socket, "--json"])
+        return try JSONDecoder().decode(Numbers.self, from: Data(text.utf8))
+    }
+
     func target(_ name: String) throws -> String {
         let path = bench("targets/\(name)")
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
