@@ -28,10 +28,12 @@ final class WorkerHost: Sendable {
 
     deinit {
         // All are stopped before any is killed: each starts the other again.
+        // The pattern is not in the script, which would find itself by it.
+        let environment = ["WORKER": " worker .*\(run)/w.sock"]
         let script = """
             each() {
                 for p in /proc/[0-9]*; do
-                    tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q -- ' worker .*\(run)/w.sock' &&
+                    tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q -- "$WORKER" &&
                         kill -"$1" ${p#/proc/}
                 done
             }
@@ -40,7 +42,7 @@ final class WorkerHost: Sendable {
                 while read -r m; do umount -l "$m"; done
             true
             """
-        _ = try? ChildProcess("/bin/bash", ["-c", script]).blockUntilEnd()
+        _ = try? ChildProcess("/bin/bash", ["-c", script], environment: environment).blockUntilEnd()
     }
 
     /// Seconds after which a worker is taken for stuck: its longest deadline is shorter.
