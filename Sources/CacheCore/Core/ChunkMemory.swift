@@ -3,7 +3,7 @@ package import NIOCore
 
 /// Where buffers of chunks come from.
 package enum ChunkMemory {
-    /// A buffer of just the size of a full chunk lies in huge pages, where the kernel has them, and is reused when the
-    /// last reference to it is gone; others are as ever.
+    /// A buffer of just the size of a full chunk takes memory that was a chunk's before, and leaves it to the next one
+    /// when the last reference is gone; others are as ever.
     package static var allocator: ByteBufferAllocator { PieceMemory.allocator }
 }

@@ -1,14 +1,12 @@
-internal import CLinux
 internal import Glibc
 internal import NIOConcurrencyHelpers
 @_spi(CustomByteBufferAllocator) package import NIOCore
 
-/// Memory for chunks: pieces of one size, cut from areas of 2 MiB that the kernel is asked to back with huge pages.
+/// Memory for chunks: pieces of one size, cut from areas of 2 MiB, that are used again and again.
 ///
-/// To touch 512 KiB of new memory page by page takes 160 us, half as long as to open a chunk into it, and 35 us more
-/// when it goes back; out of a huge page it takes 23 us and 2, and nothing where a piece was in use before. A piece is
-/// free again when the last reference to its buffer is gone, so nobody has to give any back. Where the kernel has no
-/// huge pages to give, areas are ordinary memory.
+/// To touch 512 KiB of new memory takes 160 us, half as long as to open a chunk into it, and 35 us more when it goes
+/// back to the system; a piece that was in use before costs nothing. It is free again when the last reference to its
+/// buffer is gone, so nobody has to give any back. Huge pages are not asked for (docs/decisions, 22).
 package final class PieceMemory: Sendable {
     private struct State {
         /// For each area, by its address, the pieces of it that are free, as bits.
@@ -82,7 +80,7 @@ package final class PieceMemory: Sendable {
         return isOurs
     }
 
-    /// An area on a border of its own size, as huge pages need it.
+    /// An area on a border of its own size, by which the area of a piece is found.
     private static func mapArea() -> UInt? {
         let room = mmap(nil, 2 * areaBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         guard let room, room != MAP_FAILED else { return nil }
@@ -90,8 +88,6 @@ package final class PieceMemory: Sendable {
         let area = room + before
         if before > 0 { munmap(room, before) }
         munmap(area + areaBytes, areaBytes - before)
-        // A wish: without it there are small pages.
-        madvise(area, areaBytes, MADV_HUGEPAGE)
         return UInt(bitPattern: area)
     }
 }
