@@ -168,11 +168,12 @@ struct WorkerProcessTests {
         let body = #"{"ref":"acme/app","dir":"\#(target)","prefetch":"none"}"#
         #expect(try await bench.curl("/v1/mounts", ["-d", body]).status == 201)
         #expect(try await bench.curl("/v1/mounts", ["-d", body]).status == 409)
+        let other = try bench.target("other")
         let encoded = target.replacing(" ", with: "%20")
         let wrong: [(path: String, arguments: [String], status: Int)] = [
             ("/v1/mounts", ["-d", "{"], 400), ("/v1/mounts", ["-d", #"{"ref":"acme/app"}"#], 400),
-            ("/v1/mounts", ["-d", #"{"ref":"acme/none","dir":"\#(bench.run)"}"#], 404),
-            ("/v1/mounts", ["-d", #"{"ref":"other/app","dir":"\#(bench.run)"}"#], 403),
+            ("/v1/mounts", ["-d", #"{"ref":"acme/none","dir":"\#(other)"}"#], 404),
+            ("/v1/mounts", ["-d", #"{"ref":"other/app","dir":"\#(other)"}"#], 403),
             ("/v1/mounts", ["-d", #"{"ref":"acme/app","dir":"\#(bench.run)","prefetch":"x"}"#], 400),
             ("/v1/mounts", ["-d", String(repeating: " ", count: 100_000)], 413), ("/v1/mounts", [], 405),
             ("/v1/mounts?dir=/nowhere", ["-X", "DELETE"], 400), ("/v1/mounts?dir=/", ["-X", "DELETE"], 404),
