@@ -65,13 +65,6 @@ final class WorkerHost: Sendable {
 
     var workerArguments: [String] { ["worker"] + options }
 
-    /// Starts a worker, and waits until it answers.
-    func startWorker(_ more: [String] = []) async throws -> ChildProcess {
-        let worker = try bench.start(workerArguments + more)
-        try await eventually("an answer of the worker") { (try? await status()) != nil }
-        return worker
-    }
-
     /// The numbers of a mount, as `stats` prints them.
     struct Numbers: Decodable {
         struct Tiers: Decodable { let l1, l2, l3: Tier }
