@@ -27,24 +27,43 @@ final class DeviceAhead: Sendable {
 
     /// A reader has come to that place. Never suspends.
     func saw(_ offset: UInt64, _ count: Int) {
-        guard let ahead = state.withLockedValue({ $0.streams.read(at: offset, count: count) }) else { return }
+        let map = chunks.map
+        let ahead = state.withLockedValue { state in
+            state.streams.read(at: offset, count: count) { map.endsContents(slot: $0) }
+        }
+        guard let ahead else { return }
         var position = ahead.range.lowerBound
-        var stretch = chunks.map.firstStretch(at: position)
+        var stretch = map.firstStretch(at: position)
         var started = 0
-        while position < ahead.range.upperBound {
-            let piece = chunks.map.piece(at: position, upTo: ahead.range.upperBound, from: &stretch)
+        var crossings = ahead.crossings
+        /// Whether what follows on a place of a chunk is still to be expected.
+        func mayPass(_ slot: UInt64) -> Bool {
+            guard map.endsContents(slot: slot) else { return true }
+            crossings -= 1
+            return crossings >= 0
+        }
+        var slot = position / Self.slotBytes
+        var goesOn = slot == 0 || mayPass(slot - 1)
+        while goesOn, position < ahead.range.upperBound {
+            let piece = map.piece(at: position, upTo: ahead.range.upperBound, from: &stretch)
             if case .chunk(let place, _, _) = piece, !chunks.isNear(place) {
                 // Many small extents may each lie in a chunk of their own.
-                guard started < share.window, share.ahead.acquireNow() else {
-                    state.withLockedValue { [position] in $0.streams.stopped(ahead, at: position) }
-                    return
-                }
+                guard started < share.window, share.ahead.acquireNow() else { break }
                 start(place)
                 started += 1
             }
             position += UInt64(piece.count)
+            while goesOn, slot < position / Self.slotBytes {
+                goesOn = mayPass(slot)
+                slot += 1
+            }
+        }
+        if position < ahead.range.upperBound {
+            state.withLockedValue { [position] in $0.streams.stopped(ahead, at: position) }
         }
     }
+
+    private static let slotBytes = UInt64(ChunkLimits.plainBytes)
 
     private func start(_ place: DeviceMap.Place) {
         state.withLockedValue { state in

@@ -153,6 +153,16 @@ struct DeviceMap: Sendable {
         return DeviceExtent(count: position - offset, isZero: isZero ?? true)
     }
 
+    /// Whether contents end in one of the device's places for a chunk, of 512 KiB each: it is not full. Regions lie at
+    /// multiples of that, so that a place is one of a region.
+    func endsContents(slot: UInt64) -> Bool {
+        let last = (slot + 1) * Self.slotBytes - 1
+        guard last < byteCount else { return true }
+        var stretch = firstStretch(at: last)
+        if case .zeros = piece(at: last, upTo: last + 1, from: &stretch) { return true }
+        return false
+    }
+
     /// 2 GiB of whole chunks; some 50 us.
     private static let mergedPieces = 4096
 

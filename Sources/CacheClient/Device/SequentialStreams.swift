@@ -7,6 +7,8 @@ struct SequentialStreams: Sendable {
     /// Bytes of the device to fetch ahead of a stream.
     struct Ahead: Sendable, Equatable {
         let range: Range<UInt64>
+        /// How many ends of contents it may go beyond: a file is seldom read on into the next one.
+        let crossings: Int
         fileprivate let stream: UInt64
     }
 
@@ -22,6 +24,8 @@ struct SequentialStreams: Sendable {
         var reads = 1
         /// Chunks to be ahead; 0 until there is something to go by.
         var window = 0
+        /// Ends of contents that the reader has gone beyond.
+        var crossed = 0
         /// What was fetched, or is on its way, ends here.
         var fetched: UInt64
         var lastUsed: UInt64
@@ -49,7 +53,10 @@ struct SequentialStreams: Sendable {
     }
 
     /// Takes note of a read; what to fetch ahead now, if anything.
-    mutating func read(at offset: UInt64, count: Int) -> Ahead? {
+    ///
+    /// - Parameter isEnd: whether contents end in the chunk's place of that number: the last chunk of a large file, or
+    ///   one with small files.
+    mutating func read(at offset: UInt64, count: Int, isEnd: (UInt64) -> Bool = { _ in false }) -> Ahead? {
         guard maximumWindow > 0, count > 0 else { return nil }
         clock += 1
         let readEnd = offset + UInt64(count)
@@ -76,13 +83,14 @@ struct SequentialStreams: Sendable {
             streams[index].window = 1
         } else if next / chunkBytes > before.next / chunkBytes {
             streams[index].window = min(before.window * 2, maximumWindow)
+            if isEnd((before.next - 1) / chunkBytes) { streams[index].crossed += 1 }
         }
         let target = min((next / chunkBytes + 1 + UInt64(streams[index].window)) * chunkBytes, end)
         // The rest of the chunk that is being read comes with it.
         let start = max(before.fetched, (next + chunkBytes - 1) / chunkBytes * chunkBytes)
         guard start < target else { return nil }
         streams[index].fetched = target
-        return Ahead(range: start..<target, stream: before.number)
+        return Ahead(range: start..<target, crossings: streams[index].crossed * 2, stream: before.number)
     }
 
     /// Not all of `ahead` was begun: it is asked for again with the stream's next read.

@@ -25,6 +25,18 @@ import Testing
         #expect(ahead.reduce(0) { $0 + $1.chunks } == 16)
     }
 
+    @Test("a stream goes beyond ends of contents only as far as its reader has done so")
+    func endsOfContents() {
+        var streams = streams(window: 8)
+        var crossings: [Int] = []
+        // Contents end in each third place: three of them are passed, which allows for twice as many.
+        for offset in stride(from: UInt64(0), to: 9 * chunk, by: 256 << 10) {
+            let found = streams.read(at: offset, count: 256 << 10) { $0 % 3 == 2 }
+            if let found { crossings.append(found.crossings) }
+        }
+        #expect(crossings == crossings.sorted() && crossings.first == 0 && crossings.last == 6)
+    }
+
     @Test func nothingForRandomReads() {
         var streams = streams()
         var random = SeededGenerator(seed: 7)
