@@ -26,12 +26,30 @@ final class DeviceAhead: Sendable {
     deinit { close() }
 
     /// A reader has come to that place. Never suspends.
-    func saw(_ offset: UInt64, _ count: Int) {
+    /// - Returns: how it wants its chunks: a long stream reads each of them once, and takes nobody's place in memory.
+    @discardableResult
+    func saw(_ offset: UInt64, _ count: Int) -> ChunkUse {
         let map = chunks.map
-        let ahead = state.withLockedValue { state in
-            state.streams.read(at: offset, count: count) { map.endsContents(slot: $0) }
+        let (ahead, left) = state.withLockedValue { state in
+            let ahead = state.streams.read(at: offset, count: count) { map.endsContents(slot: $0) }
+            return (ahead, state.streams.leftBehind(at: offset))
         }
-        guard let ahead else { return }
+        for slot in left ?? 0..<0 { forget(slot) }
+        if let ahead { fetch(ahead) }
+        return left == nil ? .kept : .passing
+    }
+
+    /// What has landed for a stream that has gone on.
+    private func forget(_ slot: UInt64) {
+        var stretch = chunks.map.firstStretch(at: slot * Self.slotBytes)
+        let end = min((slot + 1) * Self.slotBytes, chunks.map.byteCount)
+        guard case .chunk(let place, _, _) = chunks.map.piece(at: slot * Self.slotBytes, upTo: end, from: &stretch)
+        else { return }
+        share.landed.remove(chunks.map.ref(place))
+    }
+
+    private func fetch(_ ahead: SequentialStreams.Ahead) {
+        let map = chunks.map
         var position = ahead.range.lowerBound
         var stretch = map.firstStretch(at: position)
         var started = 0
@@ -48,8 +66,7 @@ final class DeviceAhead: Sendable {
             let piece = map.piece(at: position, upTo: ahead.range.upperBound, from: &stretch)
             if case .chunk(let place, _, _) = piece, !chunks.isNear(place) {
                 // Many small extents may each lie in a chunk of their own.
-                guard started < share.window, share.ahead.acquireNow() else { break }
-                start(place)
+                guard started < share.window, start(place, position < ahead.long ? .kept : .passing) else { break }
                 started += 1
             }
             position += UInt64(piece.count)
@@ -65,7 +82,26 @@ final class DeviceAhead: Sendable {
 
     private static let slotBytes = UInt64(ChunkLimits.plainBytes)
 
-    private func start(_ place: DeviceMap.Place) {
+    /// Whether it can be done now.
+    private func start(_ place: DeviceMap.Place, _ use: ChunkUse) -> Bool {
+        let request = chunks.request(place, use: use, isAhead: true)
+        let isTaken = chunks.reader.l1?.line.take { [weak self] in self?.readFromL1(place, request) } ?? false
+        return isTaken || fetch(request)
+    }
+
+    /// Blocks. What L1 has is opened on the thread that reads it.
+    private func readFromL1(_ place: DeviceMap.Place, _ request: ChunkRequest) {
+        guard !state.withLockedValue({ $0.isClosed }), !chunks.isNear(place) else { return }
+        if let bytes = chunks.reader.fromL1AtOnce(request) {
+            share.landed.add(request.ref, bytes)
+        } else {
+            _ = fetch(request)
+        }
+    }
+
+    /// Through all tiers.
+    private func fetch(_ request: ChunkRequest) -> Bool {
+        guard share.ahead.acquireNow() else { return false }
         state.withLockedValue { state in
             guard !state.isClosed else { return share.ahead.release() }
             let number = state.nextNumber
@@ -75,12 +111,12 @@ final class DeviceAhead: Sendable {
                     share.ahead.release()
                     _ = self?.state.withLockedValue { $0.running.removeValue(forKey: number) }
                 }
-                let request = chunks.request(place, isAhead: true)
                 // What fails here, a reader that comes to it finds out for itself.
                 guard let bytes = try? await chunks.reader.chunk(request) else { return }
                 share.landed.add(request.ref, bytes)
             }
         }
+        return true
     }
 
     /// Gives up what is on its way.

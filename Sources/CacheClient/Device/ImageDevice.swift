@@ -62,8 +62,8 @@ public final class ImageDevice: BlockDevice {
     public func cached(at offset: UInt64, count: Int, reach: DeviceReach) throws -> [ByteBuffer]? {
         try check(offset, count)
         // Other cores open what follows while this one opens what is asked for.
-        if reach == .disk { ahead.saw(offset, count) }
-        guard let buffers = atOnce(offset, count, reach) else { return nil }
+        let use = reach == .disk ? ahead.saw(offset, count) : .kept
+        guard let buffers = atOnce(offset, count, reach, use) else { return nil }
         asked(count)
         if reach == .memory { ahead.saw(offset, count) }
         return buffers
@@ -72,12 +72,12 @@ public final class ImageDevice: BlockDevice {
     public func read(at offset: UInt64, count: Int) async throws -> [ByteBuffer] {
         try check(offset, count)
         asked(count)
-        ahead.saw(offset, count)
-        if let buffers = atOnce(offset, count, .memory) { return buffers }
+        let use = ahead.saw(offset, count)
+        if let buffers = atOnce(offset, count, .memory, use) { return buffers }
         let pieces = chunks.map.pieces(at: offset, count: count)
         let places = Self.places(of: pieces)
         return try await share.reads.withPermit(weight: places.count * ChunkLimits.plainBytes) {
-            try await fetch(pieces, places)
+            try await fetch(pieces, places, use)
         }
     }
 
@@ -130,7 +130,9 @@ public final class ImageDevice: BlockDevice {
 
     // MARK: At once
 
-    private func atOnce(_ offset: UInt64, _ count: Int, _ reach: DeviceReach) -> [ByteBuffer]? {
+    private func atOnce(
+        _ offset: UInt64, _ count: Int, _ reach: DeviceReach, _ use: ChunkUse
+    ) -> [ByteBuffer]? {
         var buffers: [ByteBuffer] = []
         var position = offset
         let end = offset + UInt64(count)
@@ -146,7 +148,7 @@ public final class ImageDevice: BlockDevice {
                 if let found = chunks.inMemory(place) {
                     bytes = found
                     inMemory += 1
-                } else if reach == .disk, let found = chunks.reader.fromL1AtOnce(chunks.request(place)) {
+                } else if reach == .disk, let found = chunks.fromL1AtOnce(place, use) {
                     bytes = found
                 } else {
                     return nil
@@ -179,12 +181,14 @@ public final class ImageDevice: BlockDevice {
     }
 
     /// Fetches the chunks in parallel, and makes the answer of them.
-    private func fetch(_ pieces: [DeviceMap.Piece], _ places: [DeviceMap.Place]) async throws -> [ByteBuffer] {
+    private func fetch(
+        _ pieces: [DeviceMap.Piece], _ places: [DeviceMap.Place], _ use: ChunkUse
+    ) async throws -> [ByteBuffer] {
         // One chunk is awaited where it is asked for, without a task of its own.
         var fetches =
             places.count > 1
             ? OrderedFetch(count: places.count, ahead: share.window) { [self] number in
-                try await chunk(places[number])
+                try await chunk(places[number], use)
             } : nil
         // Slices would keep many chunks in memory for little of each.
         let copies = places.count > 4 && pieces.reduce(0) { $0 + $1.count } < places.count * ChunkLimits.plainBytes / 4
@@ -199,7 +203,11 @@ public final class ImageDevice: BlockDevice {
             if let last, last.place == place {
                 bytes = last.bytes
             } else {
-                if let fetched = try await fetches?.next() { bytes = fetched } else { bytes = try await chunk(place) }
+                if let fetched = try await fetches?.next() {
+                    bytes = fetched
+                } else {
+                    bytes = try await chunk(place, use)
+                }
                 last = (place, bytes)
             }
             guard let slice = bytes.getSlice(at: bytes.readerIndex + offset, length: count) else {
@@ -210,12 +218,12 @@ public final class ImageDevice: BlockDevice {
         return buffers
     }
 
-    private func chunk(_ place: DeviceMap.Place) async throws -> ByteBuffer {
+    private func chunk(_ place: DeviceMap.Place, _ use: ChunkUse) async throws -> ByteBuffer {
         touch(place)
         if let bytes = chunks.inMemory(place) {
             chunks.counter.delivered(by: .memory, chunks: 1, bytes: bytes.readableBytes)
             return bytes
         }
-        return try await chunks.chunk(place)
+        return try await chunks.chunk(place, use)
     }
 }

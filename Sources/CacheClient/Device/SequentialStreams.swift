@@ -9,6 +9,8 @@ struct SequentialStreams: Sendable {
         let range: Range<UInt64>
         /// How many ends of contents it may go beyond: a file is seldom read on into the next one.
         let crossings: Int
+        /// From here on it is only read by a stream that is a long one then.
+        let long: UInt64
         fileprivate let stream: UInt64
     }
 
@@ -28,6 +30,8 @@ struct SequentialStreams: Sendable {
         var crossed = 0
         /// What was fetched, or is on its way, ends here.
         var fetched: UInt64
+        /// The first chunk's place that it was not said to have left behind.
+        var left: UInt64 = 0
         var lastUsed: UInt64
     }
 
@@ -40,6 +44,8 @@ struct SequentialStreams: Sendable {
     private static let maximumStreams = 8
     /// How far a read may lie from where its stream is.
     private static let slack: UInt64 = 1 << 20
+    /// Who has read so much in order reads on, and does not come back soon: more than most libraries of programs.
+    static let longBytes: UInt64 = 8 << 20
     /// Small files are no streams.
     private static let minimumBytes: UInt64 = 96 << 10
 
@@ -90,7 +96,19 @@ struct SequentialStreams: Sendable {
         let start = max(before.fetched, (next + chunkBytes - 1) / chunkBytes * chunkBytes)
         guard start < target else { return nil }
         streams[index].fetched = target
-        return Ahead(range: start..<target, crossings: streams[index].crossed * 2, stream: before.number)
+        return Ahead(
+            range: start..<target, crossings: streams[index].crossed * 2, long: before.start + Self.longBytes,
+            stream: before.number)
+    }
+
+    /// The chunks' places that the stream of the read at `offset` has left behind since this was asked last, if it is a
+    /// long one; the last one that it has come through is not among them, because reads may overtake each other.
+    mutating func leftBehind(at offset: UInt64) -> Range<UInt64>? {
+        guard let index = stream(near: offset), streams[index].bytes >= Self.longBytes else { return nil }
+        let first = max(streams[index].left, streams[index].start / chunkBytes)
+        let end = max(first, max(streams[index].next / chunkBytes, 1) - 1)
+        streams[index].left = end
+        return first..<end
     }
 
     /// Not all of `ahead` was begun: it is asked for again with the stream's next read.

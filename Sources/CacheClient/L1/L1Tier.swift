@@ -18,6 +18,8 @@ final class L1Tier: Sendable {
     private let budget: NIOLockedValueBox<WaitBudget>
     /// Reads on threads of their readers.
     let visits = VisitsUnderWay()
+    /// Reads that nobody waits for yet, on as many threads as there are cores.
+    let line: WorkLine
     private let readsUnderWay = Synchronization.Atomic<Int>(0)
     private let reads: TierGuard
     private let writes: TierGuard
@@ -26,6 +28,8 @@ final class L1Tier: Sendable {
     /// Bytes that are touched in L1's map before it is unmapped. The kernel maps neighbours as well: what L1 adds to
     /// the resident memory of the process is up to three times as much.
     private static let mappedBytes = 8 << 20
+    /// Reads that nobody waits for yet, and that no thread has begun.
+    private static let waitingReads = 64
     /// A read takes that long now and then, on a machine or disk that is busy, without L1 being ill.
     static let free = Duration.milliseconds(250)
 
@@ -37,6 +41,7 @@ final class L1Tier: Sendable {
         self.pool = pool
         self.deadline = deadline
         self.deadlines = deadlines
+        line = WorkLine(on: pool, threads: System.coreCount, capacity: Self.waitingReads, time: deadlines.time)
         self.budget = NIOLockedValueBox(budget)
         reads = TierGuard(time: deadlines.time, countingAsIllness: Self.isLateness)
         writes = TierGuard(time: deadlines.time, countingAsIllness: Self.isLateness)

@@ -9,7 +9,7 @@ extension TieredReader {
         isRepeated ? memory.peek(ref) : memory.get(ref)
     }
 
-    /// The plaintext of a chunk out of L1, which stays in memory from then on. Blocks for as long as a local disk
+    /// The plaintext of a chunk out of L1, which stays in memory from then on if it is to be kept. Blocks for as long as a local disk
     /// takes.
     ///
     /// - Returns: `nil` if L1 has no right copy or does not answer, or if the chunk is on its way already: then
@@ -22,7 +22,7 @@ extension TieredReader {
             switch l1.getAtOnce(request.ref) {
             case .hit(let bytes):
                 request.counter.delivered(by: .l1, bytes: Int(request.ref.sealedLength))
-                memory.insert(request.ref, bytes)
+                if request.use == .kept { memory.insert(request.ref, bytes) }
                 return bytes
             case .miss(let dropped):
                 if dropped { request.counter.repaired(.l1) }

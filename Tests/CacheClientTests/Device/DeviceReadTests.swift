@@ -151,6 +151,38 @@ import Testing
         }
     }
 
+    /// A file that is read from its beginning to its end leaves memory as it was, wherever its bytes come from.
+    @Test(arguments: [true, false]) func aLongStreamPassesMemoryBy(isInL1: Bool) async throws {
+        let bytes = fixture.bytes(24 << 20)
+        try await fixture.push(bytes)
+        try await fixture.withCache(l1: fixture("l1"), memory: 64 << 20) { cache in
+            if isInL1 {
+                let first = try await fixture.device(cache)
+                try await first.expect(bytes, at: 0)
+                await first.close()
+                await cache.flush()
+            }
+        }
+        try await fixture.withCache(l1: fixture("l1"), memory: 64 << 20) { cache in
+            let device = try await fixture.device(cache)
+            try await device.expect(bytes, at: 0)
+            try await eventually("what was on its way has come") {
+                let before = device.statistics
+                return before == device.statistics
+            }
+            // The first 8 MiB, and the chunks that they end in.
+            #expect(cache.memoryUsage.bytes <= 10 << 20)
+            // The second time, too; and each byte once more in any order.
+            try await device.expect(bytes, at: 4096)
+            var random = SeededGenerator(seed: fixture.random)
+            for offset in (0..<48).map({ $0 << 19 }).shuffled(using: &random) {
+                let found = try await device.bytes(offset, 1 << 19)
+                #expect(found == Array(bytes[offset..<offset + 1 << 19]), "at \(offset), seed \(fixture.random)")
+            }
+            await device.close()
+        }
+    }
+
     @Test func manyAtOnceWithinTheBound() async throws {
         let content = fixture.bytes(12 << 20)
         try await fixture.push(content)
@@ -172,6 +204,23 @@ import Testing
             }
             #expect(cache.memoryUsage.bytes <= 1 << 20)
             #expect(cache.devices.landed.count <= 48)
+        }
+    }
+}
+
+extension ImageDevice {
+    /// Reads in order from `start` on, as a filesystem does: what is at hand on the spot, else in time.
+    fileprivate func expect(_ bytes: [UInt8], at start: Int) async throws {
+        var offset = start
+        while offset < bytes.count {
+            let count = min(256 << 10, bytes.count - offset)
+            let place = UInt64(offset)
+            let found =
+                if let atOnce = try cached(at: place, count: count, reach: .disk) { atOnce.bytes } else {
+                    try await read(at: place, count: count).bytes
+                }
+            try #require(found == Array(bytes[offset..<offset + count]), "at \(offset)")
+            offset += count
         }
     }
 }

@@ -37,6 +37,25 @@ import Testing
         #expect(crossings == crossings.sorted() && crossings.first == 0 && crossings.last == 6)
     }
 
+    @Test("who has read 8 MiB in order leaves its chunks behind, but for the last one")
+    func leavesBehind() {
+        var streams = streams()
+        var left: [UInt64] = []
+        var offset = 5 * chunk
+        while offset < 40 * chunk {
+            _ = streams.read(at: offset, count: 384 << 10)
+            offset += 384 << 10
+            let found = streams.leftBehind(at: offset - 1)
+            #expect((found == nil) == (offset - 5 * chunk < SequentialStreams.longBytes))
+            left += found ?? 0..<0
+        }
+        #expect(left == Array(5..<39))
+        // Another one at the same time is not long yet.
+        _ = streams.read(at: 1 << 35, count: 128 << 10)
+        _ = streams.read(at: 1 << 35 | 128 << 10, count: 128 << 10)
+        #expect(streams.leftBehind(at: 1 << 35 | 256 << 10) == nil)
+    }
+
     @Test func nothingForRandomReads() {
         var streams = streams()
         var random = SeededGenerator(seed: 7)

@@ -35,6 +35,22 @@ import Testing
         #expect(memory.give(again))
     }
 
+    /// While the pieces in use grow in number, the next area is ready: one, however many are taken at once.
+    @Test func theNextAreaIsTouchedAhead() async throws {
+        let memory = PieceMemory(maximumIdle: 0)
+        var pieces = [UInt(bitPattern: memory.take())]
+        for _ in 0..<3 {
+            try await eventually("an area is ready") { memory.hasSpare }
+            let before = memory.mappedBytes
+            // The rest of the area in use, and the first piece of the one that was ready.
+            for _ in 0..<4 { pieces.append(UInt(bitPattern: memory.take())) }
+            #expect(memory.mappedBytes == before + Self.areaBytes)
+        }
+        #expect(Set(pieces).count == 13)
+        for piece in pieces { #expect(memory.give(try #require(UnsafeMutableRawPointer(bitPattern: piece)))) }
+        #expect(memory.mappedBytes == 0)
+    }
+
     @Test func knowsWhatIsNotItsOwn() {
         let memory = PieceMemory(maximumIdle: 0)
         let other = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 16)

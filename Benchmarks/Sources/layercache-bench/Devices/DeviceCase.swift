@@ -4,7 +4,10 @@ import Foundation
 private enum Source: String, CaseIterable {
     case pageCache = "page cache"
     case memory
+    /// L1's own pages are in the page cache, as those of a host that has just pulled or read it are.
     case l1 = "L1"
+    /// They are not.
+    case l1Disk = "L1's disk"
     case l2 = "L2"
 }
 
@@ -104,7 +107,7 @@ private final class DeviceReads {
     func measureTouches(bareMicroseconds: Double) throws {
         var medians: [String: Double] = [:]
         for (isBare, source) in [(true, Source.memory), (false, .memory), (false, .l1), (false, .l2)] {
-            let found = try with(source, isBare: isBare, dropping: source != .l1) { _, path, byteCount in
+            let found = try with(source, isBare: isBare) { _, path, byteCount in
                 try FirstTouches.measure(path, byteCount: byteCount)
             }
             if !isBare { touches.append((source.rawValue, found)) }
@@ -124,10 +127,8 @@ private final class DeviceReads {
     }
 
     /// A mount whose reads come from `source`; the body gets the path and how many bytes of it to read.
-    ///
-    /// - Parameter dropping: whether L1's own pages are dropped too, so that L1 reads its disk.
     private func with<R>(
-        _ source: Source, isBare: Bool, dropping: Bool = true, _ body: (MountedFile, String, Int) throws -> R
+        _ source: Source, isBare: Bool, _ body: (MountedFile, String, Int) throws -> R
     ) throws -> R {
         let l1 = source == .l2 ? workspace.fresh("empty-l1") : fullL1
         return try fixture.mounted(l1: l1) { file in
@@ -137,7 +138,11 @@ private final class DeviceReads {
             if source == .memory || source == .pageCache {
                 try file.readThrough(path, byteCount: byteCount, workspace)
             }
-            if dropping && source != .pageCache { try Host.dropCaches() }
+            if source != .pageCache { try Host.dropCaches() }
+            if source == .l1 {
+                let store = "\(fullL1)/data.mdb"
+                try file.readThrough(store, byteCount: Int.max, workspace)
+            }
             return try body(file, path, byteCount)
         }
     }
@@ -180,8 +185,8 @@ func runDevice(_ context: Context) throws -> CaseResult {
         "A file of \((Double(fixture.byteCount) / 1e6).short) MB (the image's layers) in an image with nothing else, "
         + "mounted by `layercache mount`; fio with pread(2), one read at a time; the same file on ext4 and in an EROFS "
         + "file on ext4. From page cache: the mount's own. From memory: the mount's pages are dropped, the worker's "
-        + "decoded chunks are not; over 32 MiB of the file. From L1: a new worker over a full L1, all pages dropped. "
-        + "From L2: a new worker with an empty L1. First touches: one 4 KiB read in each chunk in random order; from "
-        + "L1 with its pages in the page cache, as the bare calls have their chunks."
+        + "decoded chunks are not; over 32 MiB of the file. From L1: a new worker over a full L1, whose own file is in "
+        + "the page cache, as the bare calls have their chunks; from L1's disk: it is not. From L2: a new worker with "
+        + "an empty L1. First touches: one 4 KiB read in each chunk in random order."
     return result
 }
