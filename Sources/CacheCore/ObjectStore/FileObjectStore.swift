@@ -1,4 +1,5 @@
 public import CacheBase
+internal import NIOConcurrencyHelpers
 public import NIOCore
 internal import NIOPosix
 internal import Synchronization
@@ -10,14 +11,14 @@ internal import Synchronization
 /// processes may use one directory.
 ///
 /// What a filesystem imposes beyond S3: there cannot be an object `a` and another `a/b`, and no component is longer
-/// than 255 bytes. Directories of a store must not be removed or moved while it is in use. The filesystem must support
-/// hard links and `flock`.
+/// than 255 bytes. The filesystem must support hard links and `flock`. Where the directory goes away, or another one comes
+/// in its place, each call is one of what is there then.
 ///
 /// Calls run on threads of the store's own, never on the caller's. A version is the SHA-256 of the bytes, so
 /// ``get(_:limit:)`` and ``head(_:)`` read and hash the whole object; ``get(_:range:)`` does not, and is the one for
 /// chunks, which have names to check.
 public final class FileObjectStore: ObjectStore {
-    private let files: ObjectFiles
+    private let files: NIOLockedValueBox<ObjectFiles>
     private let pool: NIOThreadPool
     private let inFlight = Atomic<Int>(0)
     private let maximumInFlight: Int
@@ -33,7 +34,8 @@ public final class FileObjectStore: ObjectStore {
     /// - Throws: ``CacheError`` that names the directory. Blocks for some file operations.
     public init(root: String, create: Bool, threads: Int = 8, maximumInFlight: Int = 4096) throws {
         precondition(threads > 0 && maximumInFlight > 0)
-        files = try ObjectFiles(root: root, create: create)
+        self.root = root
+        files = NIOLockedValueBox(try ObjectFiles(root: root, create: create))
         self.maximumInFlight = maximumInFlight
         pool = NIOThreadPool(numberOfThreads: threads)
         pool.start()
@@ -45,7 +47,20 @@ public final class FileObjectStore: ObjectStore {
     }
 
     /// The directory, as it was given.
-    public var root: String { files.root }
+    public let root: String
+
+    /// The directory as it is now. Blocks for one look at its path.
+    private func current() throws -> ObjectFiles {
+        let known = files.withLockedValue { $0 }
+        if known.isStillThere { return known }
+        let opened: ObjectFiles
+        do { opened = try ObjectFiles(root: root, create: false) } catch let error as CacheError {
+            // `missing` would say that an object is missing, and not the store.
+            throw CacheError(.io, error.message, cause: error.cause)
+        }
+        files.withLockedValue { $0 = opened }
+        return opened
+    }
 
     public func get(_ key: ObjectKey, limit: Int) async throws -> StoredObject? {
         try await run { try $0.get(key, limit: limit) }
@@ -80,14 +95,14 @@ public final class FileObjectStore: ObjectStore {
     private func run<Result: Sendable>(
         _ call: @escaping @Sendable (ObjectFiles) throws -> Result
     ) async throws -> Result {
-        try await admitted { try await pool.runIfActive { [files] in try call(files) } }
+        try await admitted { try await pool.runIfActive { try call(self.current()) } }
     }
 
     /// The same for what may wait for the lock of another process.
     private func runWaiting<Result: Sendable>(
         _ call: @escaping @Sendable (ObjectFiles) throws -> Result
     ) async throws -> Result {
-        try await admitted { try await pool.runCancellable { [files] in try call(files) } }
+        try await admitted { try await pool.runCancellable { try call(self.current()) } }
     }
 
     private func admitted<Result>(_ call: () async throws -> Result) async throws -> Result {

@@ -8,7 +8,7 @@ internal import NIOConcurrencyHelpers
 /// Paths are as in object keys: `""` is the root, others neither begin nor end with `/`. They are confined to the root:
 /// a directory is opened by its one name below its parent, and no symbolic link is ever followed.
 final class ObjectDirectories: Sendable {
-    private let root: ObjectDirectory
+    let root: ObjectDirectory
     private let maximumOpen: Int
     private let open = NIOLockedValueBox(Open())
 
@@ -46,24 +46,24 @@ final class ObjectDirectories: Sendable {
     /// - Throws: if something else than a directory is in the way, or the system refuses.
     func find(_ path: Substring) throws -> ObjectDirectory? {
         if path.isEmpty { return root }
-        if let known = open.withLockedValue({ $0.byPath[path] }) {
-            if known.exists { return known }
-            forget(path)
-        }
         let (parentPath, name) = Self.split(path)
         guard let parent = try find(parentPath) else { return nil }
+        if let known = open.withLockedValue({ $0.byPath[path] }) {
+            if known.isStill(name, in: parent) { return known }
+            forget(path)
+        }
         return try openChild(name, of: parent, path: path, orNilIfObject: true)
     }
 
     /// The directory of that path, which is made where it is missing. Its name survives a crash when this returns.
     func make(_ path: Substring) throws -> ObjectDirectory {
         if path.isEmpty { return root }
-        if let known = open.withLockedValue({ $0.durable.contains(path) ? $0.byPath[path] : nil }) {
-            if known.exists { return known }
-            forget(path)
-        }
         let (parentPath, name) = Self.split(path)
         let parent = try make(parentPath)
+        if let known = open.withLockedValue({ $0.durable.contains(path) ? $0.byPath[path] : nil }) {
+            if known.isStill(name, in: parent) { return known }
+            forget(path)
+        }
         var found = try openChild(name, of: parent, path: path, orNilIfObject: false)
         // A store never removes its directories, but an operator may: a bounded number of tries.
         for _ in 0..<8 where found == nil {

@@ -9,6 +9,7 @@ internal import Synchronization
 /// come while one runs wait for it, and the first of them runs one for all.
 final class ObjectDirectory: Sendable {
     private let file: OpenFile
+    private let identity: FileStatus.Identity?
     /// How many fsyncs have begun.
     private let begun = Atomic<UInt64>(0)
     /// Held for as long as an fsync runs.
@@ -23,7 +24,10 @@ final class ObjectDirectory: Sendable {
         var failure: Errno?
     }
 
-    init(_ file: OpenFile) { self.file = file }
+    init(_ file: OpenFile) {
+        self.file = file
+        do throws(Errno) { identity = try file.descriptor.status().identity } catch { identity = nil }
+    }
 
     var descriptor: Descriptor { file.descriptor }
 
@@ -61,10 +65,19 @@ final class ObjectDirectory: Sendable {
         if !isDurable { try sync() }
     }
 
-    /// Whether the directory still has a name. One that was removed keeps working for those who have it open, as an
-    /// empty one.
-    var exists: Bool {
-        do throws(Errno) { return try descriptor.status().linkCount > 0 } catch { return false }
+    /// Whether the directory is still what `name` in `parent` is. One that was removed or moved away keeps working for
+    /// those who have it open.
+    func isStill(_ name: String, in parent: ObjectDirectory) -> Bool {
+        identity != nil && parent.status(of: name)?.identity == identity
+    }
+
+    /// Whether the directory is still what `path` is.
+    func isStill(at path: String) -> Bool {
+        let status: FileStatus
+        do throws(Errno) {
+            status = try Descriptor.workingDirectory.status(of: path, followingLinks: true)
+        } catch { return false }
+        return identity != nil && status.identity == identity
     }
 
     /// All entries, in no order.

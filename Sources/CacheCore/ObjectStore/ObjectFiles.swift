@@ -38,6 +38,9 @@ final class ObjectFiles: Sendable {
         directories = ObjectDirectories(root: rootDirectory)
     }
 
+    /// Whether `root` is still the directory that was opened: it may have been moved, or something else mounted there.
+    var isStillThere: Bool { directories.root.isStill(at: root) }
+
     // MARK: Reading
 
     func get(_ key: ObjectKey, limit: Int) throws -> StoredObject? {

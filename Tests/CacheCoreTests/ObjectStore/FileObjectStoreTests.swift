@@ -144,6 +144,33 @@ import Testing
         #expect(try await store.text("a/b/c") == "2")
     }
 
+    /// As when a filesystem is unmounted and mounted again, or a copy takes the place of what was lost.
+    @Test func whatIsThereCounts() async throws {
+        let parent = try TemporaryDirectory()
+        let root = parent("store")
+        let store = try FileObjectStore(root: root, create: true)
+        _ = try await store.putIfAbsent(key("a/b/c"), ByteBuffer(string: "1"))
+        try FileManager.default.moveItem(atPath: root, toPath: parent("away"))
+        let gone = await failure { try await store.get(key("a/b/c"), limit: 9) }
+        #expect(gone?.code == .io)
+        #expect(gone?.message.contains("there is no object store at \(root)") == true)
+        let unwritten = await failure { try await store.putIfAbsent(key("a/b/d"), ByteBuffer(string: "1")) }
+        #expect(unwritten?.code == .io)
+        let other = try FileObjectStore(root: root, create: true)
+        #expect(try await store.get(key("a/b/c"), limit: 9) == nil)
+        _ = try await other.putIfAbsent(key("a/b/c"), ByteBuffer(string: "2"))
+        #expect(try await store.text("a/b/c") == "2")
+        try FileManager.default.moveItem(atPath: root + "/a", toPath: parent("a"))
+        #expect(try await store.get(key("a/b/c"), limit: 9) == nil)
+        #expect(try await store.putIfAbsent(key("a/b/c"), ByteBuffer(string: "3")) == .created)
+        #expect(try await other.text("a/b/c") == "3")
+        try FileManager.default.removeItem(atPath: root)
+        try FileManager.default.moveItem(atPath: parent("away"), toPath: root)
+        #expect(try await store.text("a/b/c") == "1")
+        #expect(try await store.putIfAbsent(key("a/b/d"), ByteBuffer(string: "4")) == .created)
+        #expect(try String(contentsOfFile: root + "/a/b/d", encoding: .utf8) == "4")
+    }
+
     @Test func strangersInTheDirectoryAreNoObjects() async throws {
         let store = try scratch.store()
         try scratch.write("has space", [1])
