@@ -130,8 +130,10 @@ extension Logger {
     /// Warnings and worse, on standard error.
     static let commandLine = standardError(.warning)
 
-    static func standardError(_ level: Logger.Level) -> Logger {
-        var logger = Logger(label: "layercache") { LineLogHandler(label: $0, sink: .standardError) }
+    static func standardError(_ level: Logger.Level) -> Logger { lines(to: .standardError, level) }
+
+    static func lines(to sink: LineSink, _ level: Logger.Level) -> Logger {
+        var logger = Logger(label: "layercache") { LineLogHandler(label: $0, sink: sink) }
         logger.logLevel = level
         return logger
     }

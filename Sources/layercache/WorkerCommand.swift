@@ -30,7 +30,7 @@ struct WorkerCommand: AsyncParsableCommand {
     var record: String?
     @Option(help: .hidden)
     var role: String?
-    /// Started by another verb, with absolute paths: it keeps nothing of where that one ran.
+    /// Started by another verb, with absolute paths: it keeps nothing of where that one ran, and logs to a file.
     @Flag(help: .hidden)
     var detached = false
     @OptionGroup var options: CommonOptions
@@ -48,15 +48,20 @@ struct WorkerCommand: AsyncParsableCommand {
         // Bad usage is told before anything is made.
         let configuration = try configuration(settings)
         let records = try records(settings)
-        let logger = Logger.standardError(options.quiet ? .warning : .info)
+        // Who started it hears why it cannot start, and is gone soon after.
+        let log = detached ? LogFile(place.log) : nil
+        let sink = log.map { LineSink(file: $0) } ?? .standardError
+        defer { sink.flush(within: 1) }
+        let logger = Logger.lines(to: sink, options.quiet ? .warning : .info)
         let keyring = try settings.value("keyring", options.keyring)?.inWorkingDirectory() ?? ""
-        let isJSON = options.json
+        let saysServing = options.json && role == nil
         let runner = WorkerRunner(
             place: place, cache: configuration, keyring: keyring, records: records, asks: WorkerSignals.heard,
             logger: logger
         ) {
+            log?.takeStandardError()
             // Through a sink: the program that started the worker may not read its output.
-            if isJSON { try? Terminal.queueJSON(["socket": place.socket]) }
+            if saysServing { try? Terminal.queueJSON(["socket": place.socket]) }
         }
         if let role {
             guard let role = WorkerProcesses.Role(role) else { throw ValidationError("--role is no option of users.") }

@@ -22,7 +22,7 @@ struct WorkerProcessTests {
         try await bench.end()
         #expect(try bench.kernelMounts().isEmpty)
         #expect(!FileManager.default.fileExists(atPath: bench.socket))
-        #expect(try FileManager.default.contentsOfDirectory(atPath: bench.run).isEmpty)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: bench.run) == ["w.log"])
     }
 
     @Test("mounts that start at once start one worker")

@@ -43,11 +43,16 @@ package struct WorkerLauncher: Sendable {
                     guard let start else { throw CacheError(.io, error.description) }
                     if let started, let failure = try started.failure() { throw failure }
                     // Several may start one: all but one of them end at once, and their starters use that one.
-                    if started == nil { started = try StartedWorker(start) }
+                    if started == nil {
+                        try WorkerPlace.checkRights()
+                        started = try StartedWorker(start, log: place.log)
+                    }
                 }
                 guard time.now() < end else {
                     throw CacheError(
-                        .timedOut, "a worker has the place of \(place.socket), and does not answer: see its log")
+                        .timedOut,
+                        "a worker has the place of \(place.socket), and does not answer: see its log, \(place.log) if a"
+                            + " mount has started it")
                 }
             }
             try await time.sleep(Self.pause)
@@ -60,8 +65,10 @@ private final class StartedWorker {
     private let process: SpawnedProcess
     /// Its standard error.
     private let complaints: Lifeline
+    private let log: String
 
-    init(_ start: WorkerLauncher.Start) throws(CacheError) {
+    init(_ start: WorkerLauncher.Start, log: String) throws(CacheError) {
+        self.log = log
         let nothing = try OpenFile.open("/dev/null", .readWrite)
         let (own, other) = try Lifeline.make()
         var spawn = ChildSpawn(program: start.program, arguments: start.arguments)
@@ -82,7 +89,7 @@ private final class StartedWorker {
         var bytes: [UInt8] = []
         while bytes.count < Self.mostComplaintBytes, let byte = complaints.receive() { bytes.append(byte) }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-        let reason = lines.last.map { $0.hasPrefix("layercache: ") ? $0.dropFirst(12) : $0 } ?? "it said nothing"
+        let reason = lines.last.map { $0.hasPrefix("layercache: ") ? $0.dropFirst(12) : $0 } ?? "see \(log)"
         return CacheError(.io, "the worker that was started ended: \(reason)")
     }
 }

@@ -10,12 +10,16 @@ package struct WorkerPlace: Sendable {
     package let socket: String
     /// Has all but the socket; for its owner alone.
     package let directory: String
+    /// The log of a worker that a verb has started; stays when it ends.
+    package let log: String
     /// Where mounts that can be written to keep what is written.
     package let scratch: String
 
     package init(socket: String, scratch: String? = nil) {
         self.socket = socket
-        directory = socket.hasSuffix(".sock") ? String(socket.dropLast(5)) : "\(socket).d"
+        let name = socket.hasSuffix(".sock") ? String(socket.dropLast(5)) : nil
+        directory = name ?? "\(socket).d"
+        log = "\(name ?? socket).log"
         self.scratch = scratch ?? "\(directory)/scratch"
     }
 
@@ -28,6 +32,15 @@ package struct WorkerPlace: Sendable {
     /// Whether a process can take over FUSE from the one before.
     package var hasSession: Bool { FileStatus.find(session) != nil }
     private var lock: String { "\(directory)/lock" }
+
+    /// - Throws: `.io` in a process that cannot mount anything: nothing needs to be made then.
+    package static func checkRights() throws(CacheError) {
+        guard !CurrentProcess.canMount else { return }
+        throw CacheError(
+            .io,
+            "mounting images needs root, in a container CAP_SYS_ADMIN as well: run it as root (sudo), or show the image"
+                + " with layercache nbd, which needs neither")
+    }
 
     /// Others may take the directory away between its making and its locking, as often as this.
     private static let attempts = 100

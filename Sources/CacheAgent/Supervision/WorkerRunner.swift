@@ -21,7 +21,7 @@ package struct WorkerRunner: Sendable {
     ///   - keyring: the path of the keyring of requests that name none; may be empty.
     ///   - records: whether the first runs of an image are recorded as its trace.
     ///   - asks: what the process is asked for from outside.
-    ///   - onServing: called once the worker answers, by the process that was started first.
+    ///   - onServing: called once the worker answers, by each process that was started before it did.
     package init(
         place: WorkerPlace, cache: CacheConfiguration, keyring: String, records: Bool,
         asks: AsyncStream<WorkerProcess.End>, logger: Logger, onServing: @escaping @Sendable () -> Void
@@ -41,6 +41,7 @@ package struct WorkerRunner: Sendable {
     ///
     /// - Parameter processes: how the others are started, given the lock and the descriptors of FUSE.
     package func start(_ processes: (OpenFile, [OpenFile]) throws -> WorkerProcesses) async throws {
+        try WorkerPlace.checkRights()
         let lock = try place.take()
         do {
             try clear()
@@ -81,6 +82,7 @@ package struct WorkerRunner: Sendable {
             let isEmpty = try await serve(inherited.connection, leavesBusyMounts: false) { process in
                 line.listen { process.end($0) }
             } onServing: {
+                onServing()
                 line.tellServing()
             }
             if isEmpty { line.tellEnded() } else { line.tellNothing() }
@@ -98,6 +100,7 @@ package struct WorkerRunner: Sendable {
 
     /// The one process of a service, whose manager keeps the descriptors and starts the next one.
     package func serve(for manager: ServiceManager) async throws {
+        try WorkerPlace.checkRights()
         let lock = try place.take()
         var connection = ServiceManager.files(named: Self.storeName)
         if connection.isEmpty || !place.hasSession {

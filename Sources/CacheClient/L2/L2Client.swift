@@ -24,6 +24,14 @@ final class L2Client: Sendable {
         let connections: L2ConnectionPool
         let health = NIOLockedValueBox(L2Health())
         let fills: TierGuard
+        let notice = NIOLockedValueBox(Notice())
+    }
+
+    /// What who reads the log is told of a daemon.
+    private struct Notice {
+        var lastError = "too slow"
+        /// When it is told again that the daemon is left out.
+        var next = Duration.zero
     }
 
     private let nodes: [Node]
@@ -65,7 +73,10 @@ final class L2Client: Sendable {
         let index = node(of: id)
         let now = time.now()
         let admission = nodes[index].health.withLockedValue { $0.admit(now: now) }
-        if admission == .no { return nil }
+        if admission == .no {
+            tellLeftOut(index, now)
+            return nil
+        }
         return L2Attempt(node: index, isRace: admission == .race, began: now, waitedBefore: load.waited)
     }
 
@@ -143,7 +154,24 @@ final class L2Client: Sendable {
         for node in nodes { await node.connections.close() }
     }
 
+    private static let noticeInterval = Duration.seconds(60)
+
+    /// One line a minute, however many reads go past it.
+    private func tellLeftOut(_ index: Int, _ now: Duration) {
+        let node = nodes[index]
+        let error = node.notice.withLockedValue { notice -> String? in
+            guard now >= notice.next else { return nil }
+            notice.next = now + Self.noticeInterval
+            return notice.lastError
+        }
+        guard let error else { return }
+        logger.notice(
+            "L2 is ill: reads go on without it for a while",
+            metadata: ["node": "\(node.connections.address)", "error": "\(error)"])
+    }
+
     private func note(_ error: any Error, _ id: ChunkID, _ node: Int) {
+        nodes[node].notice.withLockedValue { $0.lastError = "\(error)" }
         logger.debug(
             "L2 request failed",
             metadata: ["node": "\(nodes[node].connections.address)", "chunk": "\(id)", "error": "\(error)"])

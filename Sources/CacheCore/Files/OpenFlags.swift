@@ -13,6 +13,8 @@ package struct OpenFlags: OptionSet, Sendable {
     package static let create = OpenFlags(rawValue: O_CREAT)
     /// Makes the file; what is there already is an error.
     package static let createNew = OpenFlags(rawValue: O_CREAT | O_EXCL)
+    /// Each write goes to the end, whoever else writes.
+    package static let append = OpenFlags(rawValue: O_APPEND)
     /// Anything but a directory is an error.
     package static let directory = OpenFlags(rawValue: O_DIRECTORY)
     /// A symbolic link as the last name is an error; those before it are followed.

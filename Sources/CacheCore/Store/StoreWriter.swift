@@ -151,6 +151,7 @@ final class StoreWriter: Sendable {
                 if failure.isDiskFull, retries < Self.triesOnFullDisk,
                     committer.evict(UInt64(ChunkLimits.sealedBytes), atMost: Self.evictionsOnFullDisk)
                 {
+                    failures.noteFullDisk(now: Self.nanoseconds())
                     retries += 1
                     most = 1
                     continue

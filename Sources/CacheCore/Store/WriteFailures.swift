@@ -14,8 +14,12 @@ final class WriteFailures: Sendable {
         var spaceError: Errno?
         /// Writes in a row that a disk with room has refused.
         var count = 0
+        /// When it is told again that the store cannot grow, in nanoseconds of a clock that never stands still.
+        var nextWarning: UInt64 = 0
     }
 
+    /// Between two lines about a disk without room for the store to grow.
+    private static let warningInterval: UInt64 = 600_000_000_000
     /// So many writes in a row that a disk with room refuses mean that the files are broken.
     private static let countThatBreaks = 8
 
@@ -43,6 +47,19 @@ final class WriteFailures: Sendable {
         if !wasFailing { logger.warning("chunk store cannot write; reads go on", metadata: ["error": "\(error)"]) }
         guard lack == nil, failure.isDiskFull, failures >= Self.countThatBreaks else { return (error, nil) }
         return (error, "\(failures) writes in a row failed: \(failure)")
+    }
+
+    /// Notes that a commit found no room on the disk, and is tried again with the room that the store has.
+    func noteFullDisk(now: UInt64) {
+        let isDue = state.withLockedValue { state in
+            guard now >= state.nextWarning else { return false }
+            state.nextWarning = now + Self.warningInterval
+            return true
+        }
+        guard isDue else { return }
+        logger.warning(
+            "the disk is full: the chunk store goes on with the room that it has",
+            metadata: ["directory": "\(directory.path)"])
     }
 
     /// Notes a commit that succeeded.

@@ -58,7 +58,7 @@ package final class FuseFilesystem: Sendable {
             throw CacheError(.invalidInput, "a FUSE filesystem needs a connection and a thread")
         }
         state = NIOLockedValueBox(State(session: negotiated))
-        reads = FuseReads(deadline: deadline, time: time)
+        reads = FuseReads(deadline: deadline, time: time, logger: logger)
         self.logger = logger
         self.events = events
         channels = connection.map { FuseChannel(file: $0) }

@@ -1,6 +1,7 @@
 internal import CacheClient
 internal import CacheCore
 internal import CacheFiles
+internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOCore
 
@@ -40,6 +41,8 @@ final class FuseReads: Sendable {
         var pending: [UInt64: Pending] = [:]
         var lines: [UInt64: Line] = [:]
         var failed = FailedReads()
+        /// When a failure is told again.
+        var nextWarning = Duration.zero
         var isStopped = false
     }
 
@@ -47,10 +50,14 @@ final class FuseReads: Sendable {
     private let deadline: Duration
     private let deadlines: Deadlines
     private let time: TimeSource
+    private let logger: Logger
+    /// Between two lines of failures: there can be thousands.
+    private static let warningInterval = Duration.seconds(10)
 
-    init(deadline: Duration, time: TimeSource) {
+    init(deadline: Duration, time: TimeSource, logger: Logger) {
         self.deadline = deadline
         self.time = time
+        self.logger = logger
         deadlines = Deadlines(time: time)
     }
 
@@ -95,7 +102,9 @@ final class FuseReads: Sendable {
         }
         if isTaken == false { read.channel.answer(read.unique, .ioError) }
         guard isTaken == true else { return false }
-        let alarm = deadlines.after(deadline) { self.end(read.unique, .ioError) }
+        let alarm = deadlines.after(deadline) {
+            self.end(read.unique, .ioError, because: "there was no answer within \(self.deadline)")
+        }
         let isWanted = state.withLockedValue { state in
             state.pending[read.unique]?.alarm = alarm
             return state.pending[read.unique] != nil
@@ -144,7 +153,7 @@ final class FuseReads: Sendable {
                     let buffers = try await device.read(at: read.offset, count: read.count)
                     self.finish(read.unique, buffers, of: read.count)
                 } catch {
-                    self.end(read.unique, .ioError)
+                    self.end(read.unique, .ioError, because: "\(error)")
                 }
                 self.state.withLockedValue { $0.lines[number]?.underWay -= 1 }
                 self.startNext(number)
@@ -186,14 +195,28 @@ final class FuseReads: Sendable {
         pending.read.channel.answer(unique, with: buffers)
     }
 
-    private func end(_ unique: UInt64, _ error: Errno) {
+    /// - Parameter reason: what who runs the worker should know.
+    private func end(_ unique: UInt64, _ error: Errno, because reason: String? = nil) {
         guard let pending = take(unique) else { return }
         pending.task?.cancel()
+        if let reason { warn(reason) }
         if error == .ioError {
             let now = time.now()
             state.withLockedValue { $0.failed.add(pending.read, after: now - pending.start, now: now) }
         }
         pending.read.channel.answer(unique, error)
+    }
+
+    private func warn(_ reason: String) {
+        let now = time.now()
+        let isDue = state.withLockedValue { state in
+            guard now >= state.nextWarning else { return false }
+            state.nextWarning = now + Self.warningInterval
+            return true
+        }
+        logger.log(
+            level: isDue ? .warning : .debug, "a read of an image failed: its reader gets EIO",
+            metadata: ["error": "\(reason)"])
     }
 
     /// Whoever takes it answers it.

@@ -40,7 +40,8 @@ enum ErofsMount {
             source: source, target: target, type: "erofs", flags: [.readOnly, .noDevices, .noAccessTimes])
     }
 
-    private static func mountByLoop(_ device: String, at target: String) throws(CacheError) {
+    /// For kernels that mount EROFS from devices only.
+    static func mountByLoop(_ device: String, at target: String) throws(CacheError) {
         let loop = try LoopDevice(reading: device)
         try reporting("mount the image at \(target)") { () throws(Errno) in try attach(loop.path, at: target) }
         readFurtherAhead("\(loop.deviceNumber)")

@@ -1,9 +1,10 @@
 import CacheCore
-import CacheDevice
 import CacheFiles
 import Foundation
 import TestSupport
 import Testing
+
+@testable import CacheDevice
 
 @Suite(
     "EROFS on a file of FUSE",
@@ -41,6 +42,39 @@ struct FuseErofsTests {
         }
         #expect(differences == "409\n")
         try await onThread { try SystemMount.unmount(target) }
+        try await mount.unmount()
+        try await filesystem.stop()
+    }
+
+    private static let hasLoop = access("/dev/loop-control", R_OK | W_OK) == 0
+
+    /// As on a kernel that mounts EROFS from devices only.
+    @Test(.enabled(if: hasLoop, "needs /dev/loop-control")) func aLoopDeviceGoesWithItsMount() async throws {
+        let mount = try FuseMount()
+        try mount.directory.shell(
+            """
+            mkdir -p tree image
+            head -c 3000001 /dev/urandom > tree/big; echo hello > tree/hello
+            mkfs.erofs image.erofs tree > /dev/null
+            truncate -s %4096 image.erofs
+            """)
+        let filesystem = try mount.serve(threads: 4)
+        try filesystem.insert(try FileDevice(mount.directory("image.erofs")), name: "device", number: 2)
+        let (device, target) = (mount.file("device"), mount.directory("image"))
+        try await onThread { try ErofsMount.mountByLoop(device, at: target) }
+        defer { try? SystemMount.unmount(target, flags: .detach) }
+        #expect(try await onThread { try mount.directory.shell("diff -r tree image && cat image/hello") } == "hello\n")
+        let source = try #require(try SystemMount.entry(at: target)).source.description
+        #expect(LoopDevice.backingFile(of: source) == device)
+        // A worker that takes over knows it for its own.
+        #expect(try MountedImages(devices: mount.path, scratch: mount.directory("scratch")).has(target))
+        let mounter = ImageMounter(deadlines: Deadlines())
+        defer { mounter.close() }
+        try await mounter.unmount(target, scratch: nil)
+        try await eventually("the end of the loop device") { LoopDevice.backingFile(of: source) != device }
+        #expect(
+            try await onThread { try mount.directory.shell("losetup --all --noheadings --output BACK-FILE") }
+                .contains(mount.path) == false)
         try await mount.unmount()
         try await filesystem.stop()
     }

@@ -71,11 +71,18 @@ struct ForgedImages {
         try await publish(reference, try forged.seal(with: keys, regionSlots: regionSlots))
     }
 
+    /// Pushes the image as the version before indexes did.
+    func publishWithoutIndex(_ reference: String) async throws { try await publish(reference, index: nil) }
+
     private func publish(_ reference: String, _ index: (id: ManifestID, sealed: ByteBuffer)) async throws {
         _ = try await store.putIfAbsent(L3Layout.manifest(index.id, in: self.index.generation), index.sealed)
+        try await publish(reference, index: index.id)
+    }
+
+    private func publish(_ reference: String, index: ManifestID?) async throws {
         let forged = ImageManifest(
             source: manifest.source, generation: manifest.generation, layers: manifest.layers,
-            configuration: manifest.configuration, annotations: manifest.annotations, index: index.id)
+            configuration: manifest.configuration, annotations: manifest.annotations, index: index)
         let (id, sealed) = try forged.seal(with: keys)
         _ = try await store.putIfAbsent(L3Layout.manifest(id, in: manifest.generation), sealed)
         let record = RefRecord(generation: manifest.generation, manifest: id, setAt: 1)

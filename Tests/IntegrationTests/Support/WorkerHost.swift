@@ -16,6 +16,8 @@ final class WorkerHost: Sendable {
     /// The directory of the socket.
     let run: String
     var socket: String { "\(run)/w.sock" }
+    /// Of a worker that `mount` has started.
+    var log: String { "\(run)/w.log" }
 
     init() async throws {
         bench = try await Workbench()
@@ -70,7 +72,9 @@ final class WorkerHost: Sendable {
         struct Tiers: Decodable { let l1, l2, l3: Tier }
         struct Tier: Decodable { let chunks: Int }
         struct Repaired: Decodable { let l1, l2: Int }
+        struct Prefetch: Decodable { let chunks, used: Int }
         let tiers: Tiers
+        let prefetch: Prefetch
         let repaired: Repaired
     }
 
@@ -89,11 +93,19 @@ final class WorkerHost: Sendable {
         try await bench.succeed(["mount", ref, target] + options + more)
     }
 
+    func unmount(_ target: String) async throws { try await bench.succeed(["unmount", target, "--socket", socket]) }
+
     func text(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
 
     /// Compares what the mount shows with the truth.
     func compare(_ target: String) async throws {
         #expect(try await bench.same("\(target)/big", bench("src/big")))
+    }
+
+    /// Has the kernel ask again for what the mount has shown of the file `big`.
+    func forget(_ target: String) async throws {
+        try await bench.python(
+            "with open('\(target)/big', 'rb') as f: os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)")
     }
 
     struct Status: Decodable {

@@ -14,7 +14,7 @@ package enum FuseDevice {
     package static func mount(
         at target: String, source: String, subtype: String, readBytes: Int
     ) throws(CacheError) -> OpenFile {
-        let file = try OpenFile.open(path, [.readWrite, .nonBlocking])
+        let file = try open()
         let options = [
             "fd=\(file.descriptor.rawValue)", "rootmode=40000", "user_id=\(geteuid())", "group_id=\(getegid())",
             // Modes decide who reads, as anywhere else; without the second, root of another group would be a stranger.
@@ -37,6 +37,16 @@ package enum FuseDevice {
             try retrying { ioctl(file.descriptor.rawValue, cloneRequest, &number) }
         }
         return file
+    }
+
+    private static func open() throws(CacheError) -> OpenFile {
+        do {
+            return try OpenFile.open(path, [.readWrite, .nonBlocking])
+        } catch {
+            guard FileStatus.find(path) == nil else { throw error }
+            throw CacheError(
+                .unsupported, "there is no \(path): load the module (modprobe fuse), or give the container the device")
+        }
     }
 
     private static let path = "/dev/fuse"

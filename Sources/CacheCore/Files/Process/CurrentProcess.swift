@@ -26,6 +26,28 @@ package enum CurrentProcess {
     /// The number of the user that it acts for.
     package static var user: UInt32 { geteuid() }
 
+    /// Whether it may mount filesystems, `CAP_SYS_ADMIN` of capabilities(7), in its user namespace; true where the
+    /// kernel does not say.
+    package static var canMount: Bool {
+        guard let file = try? OpenFile.open("/proc/self/status"),
+            let set = Self.field("CapEff", of: file).flatMap({ UInt64($0, radix: 16) })
+        else { return true }
+        return set & administration != 0
+    }
+
+    private static let administration: UInt64 = 1 << 21
+
+    /// A field of a file of `/proc` that has one a line, `NAME:\tVALUE`, in its first 16 KiB.
+    private static func field(_ name: String, of file: OpenFile) -> Substring? {
+        withUnsafeTemporaryAllocation(byteCount: 16_384, alignment: 1) { buffer in
+            guard let count = try? file.descriptor.read(into: buffer) else { return nil }
+            let lines = String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\n")
+            return lines.first { $0.hasPrefix("\(name):") }.map { line in
+                line.dropFirst(name.count + 1).drop { $0 == "\t" || $0 == " " }
+            }
+        }
+    }
+
     /// The file of the program that it runs: the path that it was started by, also where that file was replaced since.
     package static func executable() throws(CacheError) -> String {
         let path = try reporting("find this program's file") { () throws(Errno) in

@@ -19,7 +19,12 @@ package final class LineSink: Sendable {
         var untold = 0
     }
 
-    private let descriptor: Descriptor
+    private enum Output {
+        case descriptor(Descriptor)
+        case file(LogFile)
+    }
+
+    private let output: Output
     private let capacity: Int
     private let state = NIOLockedValueBox(State())
     private let thread = NIOThreadPool(numberOfThreads: 1)
@@ -27,10 +32,18 @@ package final class LineSink: Sendable {
     /// - Parameters:
     ///   - descriptor: it stays the caller's, and open for as long as this is used.
     ///   - capacity: bytes of the lines that may wait.
-    package init(descriptor: Descriptor, capacity: Int = 256 * 1024) {
-        self.descriptor = descriptor
+    package init(descriptor: Descriptor, capacity: Int = LineSink.standardCapacity) {
+        output = .descriptor(descriptor)
         self.capacity = capacity
     }
+
+    /// Writes to a file of bounded size, and begins a new one when that is full.
+    package init(file: LogFile) {
+        output = .file(file)
+        capacity = Self.standardCapacity
+    }
+
+    package static let standardCapacity = 256 * 1024
 
     deinit { thread.shutdownGracefully { _ in } }
 
@@ -97,6 +110,15 @@ package final class LineSink: Sendable {
 
     /// Writes all of `text`, however long that takes; false if it cannot be written.
     private func put(_ text: String) -> Bool {
+        switch output {
+        case .descriptor(let descriptor): return Self.put(text, to: descriptor)
+        case .file(let log):
+            guard let file = log.ready() else { return false }
+            return withExtendedLifetime(file) { Self.put(text, to: file.descriptor) }
+        }
+    }
+
+    private static func put(_ text: String, to descriptor: Descriptor) -> Bool {
         var text = text
         return text.withUTF8 { bytes in
             var rest = UnsafeRawBufferPointer(bytes)

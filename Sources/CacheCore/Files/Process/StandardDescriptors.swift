@@ -10,4 +10,7 @@ package enum StandardDescriptors {
             _ = open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY)
         }
     }
+
+    /// Has standard error go to another file. Best effort: without it, what is said there is lost.
+    package static func replaceError(by file: Descriptor) { _ = dup2(file.rawValue, STDERR_FILENO) }
 }
