@@ -190,8 +190,8 @@ func runL1Cold(_ context: Context) async throws -> CaseResult {
             + "from L2's store is, opened one from L1. Before each round the data file is taken out of the page cache; "
             + "the store reads its index when it is opened, and /proc/self/io shows that the chunks came from a "
             + "device. The yardstick reads as many bytes in one call from random places of the same file, past the "
-            + "page cache, into memory that is there already; where one is read at a time, in turns with ours. Rates are of "
-            + "sealed bytes."
+            + "page cache, into memory that is there already; where one is read at a time, in turns with ours. Rates "
+            + "are of sealed bytes."
     )
 }
 

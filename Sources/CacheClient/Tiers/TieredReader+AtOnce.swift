@@ -9,8 +9,8 @@ extension TieredReader {
         isRepeated ? memory.peek(ref) : memory.get(ref)
     }
 
-    /// The plaintext of a chunk out of L1, which stays in memory from then on if it is to be kept. Blocks for as long as a local disk
-    /// takes.
+    /// The plaintext of a chunk out of L1, which stays in memory from then on if it is to be kept. Blocks for as long
+    /// as a local disk takes.
     ///
     /// - Returns: `nil` if L1 has no right copy or does not answer, or if the chunk is on its way already: then
     ///   ``chunk(_:)`` is the way.

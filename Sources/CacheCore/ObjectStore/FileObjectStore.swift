@@ -11,8 +11,8 @@ internal import Synchronization
 /// processes may use one directory.
 ///
 /// What a filesystem imposes beyond S3: there cannot be an object `a` and another `a/b`, and no component is longer
-/// than 255 bytes. The filesystem must support hard links and `flock`. Where the directory goes away, or another one comes
-/// in its place, each call is one of what is there then.
+/// than 255 bytes. The filesystem must support hard links and `flock`. Where the directory goes away, or another
+/// one comes in its place, each call is one of what is there then.
 ///
 /// Calls run on threads of the store's own, never on the caller's. A version is the SHA-256 of the bytes, so
 /// ``get(_:limit:)`` and ``head(_:)`` read and hash the whole object; ``get(_:range:)`` does not, and is the one for
