@@ -4,6 +4,15 @@ internal import NIOCore
 struct ChunkFlights: Sendable {
     /// By tasks, through all tiers.
     let all = SingleFlight<ChunkRequest.Key, ByteBuffer>()
+    /// By what is fetched ahead for L1 alone: sealed, through the tiers below it.
+    let sealed = SingleFlight<ChunkRequest.Key, SealedChunk>()
     /// Out of L1, on threads of their readers.
     let atOnce = ThreadFlights<ChunkRequest.Key, ByteBuffer>()
+}
+
+/// A chunk that a tier below L1 delivered, checked against its name and not opened.
+struct SealedChunk: Sendable {
+    let bytes: ByteBuffer
+    /// Whether L2 said that it has no right copy.
+    let isMissingInL2: Bool
 }
