@@ -45,8 +45,8 @@ struct Prefetcher: Sendable {
                     defer { share.end() }
                     await attempt(number, isCounted: true, progress) {
                         if isKept { return try await fetchIntoMemory(number) }
-                        guard let l1 = reader.l1 else { return false }
-                        return try await fetchIntoL1(number, l1)
+                        guard reader.l1 != nil else { return false }
+                        return try await fetchIntoL1(number)
                     }
                 }
             }
@@ -58,34 +58,36 @@ struct Prefetcher: Sendable {
     /// Until L1 has the whole image. What readers have come to, and what failed, is looked at once more in the end:
     /// fills of readers may be dropped.
     private func fillL1(_ l1: L1Tier, _ progress: PrefetchProgress) async {
-        var numbers = inDeviceOrder()
-        for isLast in [false, true] {
-            let later = await withDiscardingTaskGroup { group in
-                var later: [UInt32] = []
-                for start in stride(from: 0, to: numbers.count, by: Self.batch) {
-                    let batch = numbers[start..<min(start + Self.batch, numbers.count)]
-                    for number in await missing(batch, l1, progress) {
-                        let isCounted = touches.beginPrefetch(Int(number))
-                        if !isCounted, !isLast {
-                            later.append(number)
-                            continue
-                        }
-                        guard await begin(isTraced: false, progress) else {
-                            if isCounted { touches.undoPrefetch(Int(number)) }
-                            return later
-                        }
-                        group.addTask {
-                            defer { share.end() }
-                            await attempt(number, isCounted: isCounted, progress) {
-                                try await fetchIntoL1(number, l1)
-                            }
-                        }
+        let later = await fillL1(l1, inDeviceOrder(), isLast: false, progress)
+        guard !Task.isCancelled, !progress.isGivenUp else { return }
+        _ = await fillL1(l1, later + progress.takeFailed(), isLast: true, progress)
+    }
+
+    /// - Returns: what readers, or the trace, have come to and L1 lacks nevertheless; nothing if it is the last time.
+    private func fillL1(
+        _ l1: L1Tier, _ numbers: [UInt32], isLast: Bool, _ progress: PrefetchProgress
+    ) async -> [UInt32] {
+        await withDiscardingTaskGroup { group in
+            var later: [UInt32] = []
+            for start in stride(from: 0, to: numbers.count, by: Self.batch) {
+                let batch = numbers[start..<min(start + Self.batch, numbers.count)]
+                for number in await missing(batch, l1, progress) {
+                    let isCounted = touches.beginPrefetch(Int(number))
+                    if !isCounted, !isLast {
+                        later.append(number)
+                        continue
+                    }
+                    guard await begin(isTraced: false, progress) else {
+                        if isCounted { touches.undoPrefetch(Int(number)) }
+                        return later
+                    }
+                    group.addTask {
+                        defer { share.end() }
+                        await attempt(number, isCounted: isCounted, progress) { try await fetchIntoL1(number) }
                     }
                 }
-                return later
             }
-            guard !Task.isCancelled, !progress.isGivenUp else { return }
-            numbers = isLast ? [] : later + progress.takeFailed()
+            return later
         }
     }
 
@@ -145,13 +147,12 @@ struct Prefetcher: Sendable {
         return true
     }
 
-    private func fetchIntoL1(_ number: UInt32, _ l1: L1Tier) async throws -> Bool {
-        // Another device may have brought it since.
-        if try await l1.has(ref(number).id) { return false }
-        guard try await reader.bringToL1(chunks.request(place(number), use: .recycled, isAhead: true)) else {
-            throw CacheError(.overloaded, "L1 does not take chunk \(ref(number).id) in time")
+    private func fetchIntoL1(_ number: UInt32) async throws -> Bool {
+        switch try await reader.bringToL1(chunks.request(place(number), use: .recycled, isAhead: true)) {
+        case .present: return false
+        case .brought: return true
+        case .refused: throw CacheError(.overloaded, "L1 does not take chunk \(ref(number).id) in time")
         }
-        return true
     }
 
     /// Those that L1 lacks; none if it does not say.

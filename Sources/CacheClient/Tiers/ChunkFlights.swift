@@ -4,7 +4,9 @@ internal import NIOCore
 struct ChunkFlights: Sendable {
     /// By tasks, through all tiers.
     let all = SingleFlight<ChunkRequest.Key, ByteBuffer>()
-    /// By what is fetched ahead for L1 alone: sealed, through the tiers below it.
+    /// From below L1 into L1, for those who fetch ahead: until L1 has the chunk.
+    let toL1 = SingleFlight<ChunkRequest.Key, TieredReader.Keeping>()
+    /// The first half of these, in which readers join.
     let sealed = SingleFlight<ChunkRequest.Key, SealedChunk>()
     /// Out of L1, on threads of their readers.
     let atOnce = ThreadFlights<ChunkRequest.Key, ByteBuffer>()

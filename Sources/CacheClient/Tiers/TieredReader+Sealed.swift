@@ -5,20 +5,31 @@ internal import NIOPosix
 /// Chunks that are fetched ahead and are not to stay in memory: from the tiers below L1 into L1 as they are, checked
 /// against their names and never opened.
 extension TieredReader {
-    /// Brings a chunk from below L1 into L1; returns once L1 has it, however slowly it takes chunks. One flight for
-    /// each chunk; a reader that comes to it meanwhile opens what the flight brings.
+    /// What became of a chunk that was to be in L1.
+    enum Keeping: Sendable {
+        /// L1 had it already.
+        case present
+        case brought
+        /// L1 refused the chunk, or was late.
+        case refused
+    }
+
+    /// Brings a chunk from below L1 into L1 unless it is there; returns once L1 has it, however slowly it takes chunks.
+    /// One flight for each chunk; a reader that comes to it meanwhile opens what the flight brings.
     ///
-    /// - Returns: false if L1 refused the chunk, or was late.
     /// - Throws: as ``chunk(_:)``.
-    func bringToL1(_ request: ChunkRequest) async throws -> Bool {
-        guard let l1 else { return false }
-        let (found, isLeader) = try await sealed(request)
-        let fillsL2 = isLeader && found.isMissingInL2
-        if fillsL2 { await fills.fill(request.ref.id, found.bytes, l1: false, l2: true, isAhead: true) }
-        // Each of those who waited: the one who began it may have been cancelled since. L1 takes a chunk once.
-        let isKept = try await l1.keep(request.ref.id, found.bytes)
-        if isLeader, !fillsL2 { buffers.give(found.bytes) }
-        return isKept
+    func bringToL1(_ request: ChunkRequest) async throws -> Keeping {
+        guard let l1 else { return .refused }
+        let id = request.ref.id
+        return try await flights.toL1.join(request.key) { [self] in
+            if try await l1.has(id) { return .present }
+            let (found, isLeader) = try await sealed(request)
+            let fillsL2 = isLeader && found.isMissingInL2
+            if fillsL2 { await fills.fill(id, found.bytes, l1: false, l2: true, isAhead: true) }
+            let isKept = try await l1.keep(id, found.bytes)
+            if isLeader, !fillsL2 { buffers.give(found.bytes) }
+            return isKept ? .brought : .refused
+        }.value
     }
 
     /// The plaintext of a chunk that is on its way to L1 alone; `nil` if it is not, or is not what the request's
