@@ -39,9 +39,7 @@ extension LayerCache {
             map: map, reader: reader, counter: ReadCounter(parent: image.origin.counter), landed: devices.landed,
             remake: layout.remake)
         let touches = ChunkTouches(count: map.chunkCount, isRecording: options.records)
-        let prefetcher = Prefetcher(
-            chunks: chunks, touches: touches, parallelism: configuration.prefetchParallelism,
-            memoryBytes: configuration.memoryBytes / 2, logger: logger)
+        let prefetcher = Prefetcher(chunks: chunks, touches: touches, share: devices.prefetch, logger: logger)
         let run = DeviceRun(traces, image.traceOwner, prefetcher, options, time: deadlines.time)
         return ImageDevice(chunks, devices, touches, run)
     }
@@ -51,13 +49,5 @@ extension DeviceMap {
     fileprivate init(_ layout: DeviceLayout, of image: CachedImage) throws(CacheError) {
         try self.init(
             layout, layers: image.layers.map { (refs: $0.manifest.data, generation: $0.manifest.generation) })
-    }
-}
-
-extension CacheConfiguration {
-    /// Chunks that are fetched by a trace at once: a quarter of what the tiers take at once is left to those who wait.
-    var prefetchParallelism: Int {
-        let tiers = l2.isEmpty ? l3Concurrency : min(l2Connections, l3Concurrency)
-        return max(min(readAhead, tiers * 3 / 4), 1)
     }
 }

@@ -7,17 +7,31 @@ struct DeviceShare: Sendable {
     /// Chunks that are on their way ahead of streams.
     let ahead: AsyncLimiter
     let landed: LandedChunks
+    /// What is fetched before anybody asks for it.
+    let prefetch: PrefetchShare
     /// The most chunks ahead of one stream.
     let window: Int
 
     /// 16 MiB.
     private static let readBytes = 32 * ChunkLimits.plainBytes
 
-    init(window: Int) {
+    init(_ configuration: CacheConfiguration) {
+        let window = configuration.readAhead
         self.window = window
         reads = AsyncLimiter("reads of devices", capacity: Self.readBytes, maximumWaiters: 16_384)
         ahead = AsyncLimiter("reads ahead", capacity: window, maximumWaiters: 0)
         // A stream's whole window, and what it has just come from.
         landed = LandedChunks(capacity: window + window / 2)
+        prefetch = PrefetchShare(
+            parallelism: configuration.prefetchParallelism, memoryBytes: configuration.memoryBytes / 2)
+    }
+}
+
+extension CacheConfiguration {
+    /// Chunks that are fetched at once before anybody asks for them: a quarter of what the tiers take at once is left
+    /// to those who wait.
+    fileprivate var prefetchParallelism: Int {
+        let tiers = l2.isEmpty ? l3Concurrency : min(l2Connections, l3Concurrency)
+        return max(min(readAhead, tiers * 3 / 4), 1)
     }
 }

@@ -164,6 +164,12 @@ final class L1Tier: Sendable {
         return try await ask("\(id)") { [store] in try store.contains(id) } ?? false
     }
 
+    /// For each of `ids`, whether L1 lacks it; `nil` if it does not say. Throws only if the task is cancelled.
+    func missing(_ ids: [ChunkID]) async throws -> [Bool]? {
+        guard !isLeftAlone else { return nil }
+        return try await ask("\(ids.count) chunks") { [store] in try store.missing(ids) }
+    }
+
     /// The sealed bytes of what is kept under a name, checked. Throws only if the task is cancelled.
     func sealed(_ id: ChunkID) async throws -> TierAnswer {
         guard !isLeftAlone else { return .unavailable }
@@ -282,16 +288,20 @@ final class L1Tier: Sendable {
 // MARK: - Fills
 
 extension L1Tier: FillTarget {
-    func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws {
-        if writes.admit() == .no { return }
+    func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws { _ = try await keep(id, sealed) }
+
+    /// As ``put(_:_:)``; whether L1 has the chunk now.
+    func keep(_ id: ChunkID, _ sealed: ByteBuffer) async throws -> Bool {
+        if writes.admit() == .no { return false }
         let end = try await writes.call {
             try await deadlines.run(deadline, "L1") { [store] in _ = try await store.put(id, sealed) }
         }
-        guard case .failure(let error) = end else { return }
+        guard case .failure(let error) = end else { return true }
         if Self.isLateness(error), writes.isOpen {
             warn("L1 does not take chunks in time: going on without filling it for a while")
         }
         note(error, "\(id)")
+        return false
     }
 
     var waitForFill: Duration { writes.isOpen ? .zero : max(leftOfBudget, .zero) }

@@ -26,9 +26,13 @@ final class Backfill: Sendable {
     /// Fills that were dropped so far, by tier.
     var dropped: (l1: Int, l2: Int) { (l1?.droppedCount ?? 0, l2?.droppedCount ?? 0) }
 
-    /// Starts to fill L1, and L2 too if `l2` says so. Waits only while too many bytes are on their way already.
+    /// Starts to fill L1 unless `l1` says no, and L2 if `l2` says so. Waits only while too many bytes are on their way
+    /// already.
     /// - Parameter isAhead: no reader waits for the chunk yet.
-    func fill(_ id: ChunkID, _ sealed: ByteBuffer, l2 fillsL2: Bool, isAhead: Bool = false) async {
+    func fill(
+        _ id: ChunkID, _ sealed: ByteBuffer, l1 fillsL1: Bool = true, l2 fillsL2: Bool, isAhead: Bool = false
+    ) async {
+        let l1 = fillsL1 ? l1 : nil
         let l2 = fillsL2 ? l2 : nil
         let users = Users(sealed, (l1 == nil ? 0 : 1) + (l2 == nil ? 0 : 1), buffers)
         load.began(isAhead: isAhead)

@@ -68,7 +68,7 @@ extension TieredReader {
         }
     }
 
-    private static func isNamed(_ bytes: ByteBuffer, _ name: SHA256Digest) -> Bool {
+    static func isNamed(_ bytes: ByteBuffer, _ name: SHA256Digest) -> Bool {
         bytes.withUnsafeReadableBytes { SHA256Digest(hashing: $0) } == name
     }
 

@@ -109,10 +109,11 @@ final class TieredReader: Sendable {
                 request.counter.failed(.l1)
             }
         }
+        if let bytes = try await onItsWay(request) { return bytes }
         let found = try await lower.read(ref.id, request.counter, isAhead: request.isAhead) { [l3] in
             try await l3.chunk(ref.id, in: request.generation)
         } open: { sealed, tier in
-            try await self.open(sealed, from: tier, for: request)
+            try await self.checking(tier, for: request) { try await self.open(sealed, for: request) }
         }
         request.counter.delivered(by: found.tier, bytes: found.sealed.readableBytes)
         await fills.fill(ref.id, found.sealed, l2: found.isMissingInL2, isAhead: request.isAhead)
@@ -124,9 +125,12 @@ final class TieredReader: Sendable {
         request.use == .recycled ? buffers : nil
     }
 
-    private func open(_ sealed: ByteBuffer, from tier: Tier, for request: ChunkRequest) async throws -> ByteBuffer {
+    /// Says of what a tier delivered damaged which tier, or which object of L3, that was.
+    func checking<Value>(
+        _ tier: Tier, for request: ChunkRequest, _ check: () async throws -> Value
+    ) async throws -> Value {
         do {
-            return try await open(sealed, for: request)
+            return try await check()
         } catch let error as CacheError where error.code == .corrupt {
             guard tier == .l3 else {
                 // All are counted; the first one is enough to have a look at the tier.
@@ -143,7 +147,7 @@ final class TieredReader: Sendable {
         }
     }
 
-    private func open(_ sealed: ByteBuffer, for request: ChunkRequest) async throws -> ByteBuffer {
+    func open(_ sealed: ByteBuffer, for request: ChunkRequest) async throws -> ByteBuffer {
         let delivery = request.delivery
         return try await (delivery?.pool ?? pool).runIfActive { [load, buffers = plainBuffers(for: request)] in
             let plain = try load.machine.measuring { try PlainBuffer.open(request.ref, sealed, from: buffers) }

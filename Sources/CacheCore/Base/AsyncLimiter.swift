@@ -2,13 +2,14 @@ internal import NIOConcurrencyHelpers
 internal import NIOCore
 
 /// A weighted semaphore for tasks: a bounded weight of work is under way at once, more waits in order of arrival in a
-/// queue that is bounded too.
+/// queue that is bounded too. Those who go first have a queue of their own before it.
 ///
 /// The weight is what the owner counts: requests, or bytes in flight. Nothing here blocks a thread.
 package final class AsyncLimiter: Sendable {
     private struct Waiter {
         let number: UInt64
         let weight: Int
+        let isFirst: Bool
         let continuation: CheckedContinuation<Bool, any Error>
     }
 
@@ -60,16 +61,19 @@ package final class AsyncLimiter: Sendable {
     }
 
     /// Waits for room, which is given back with `release` of the same weight.
-    package func acquire(weight: Int = 1) async throws {
-        _ = try await wait(weight, nil, nil)
+    /// - Parameter goesFirst: whether to wait before all that do not go first, for as long as there are such callers.
+    package func acquire(weight: Int = 1, goesFirst: Bool = false) async throws {
+        _ = try await wait(weight, goesFirst: goesFirst, nil, nil)
     }
 
     /// Waits for room, but no longer than `duration`; whether there was some.
     package func acquire(weight: Int = 1, within duration: Duration, _ deadlines: Deadlines) async throws -> Bool {
-        try await wait(weight, duration, deadlines)
+        try await wait(weight, goesFirst: false, duration, deadlines)
     }
 
-    private func wait(_ weight: Int, _ duration: Duration?, _ deadlines: Deadlines?) async throws -> Bool {
+    private func wait(
+        _ weight: Int, goesFirst: Bool, _ duration: Duration?, _ deadlines: Deadlines?
+    ) async throws -> Bool {
         let weight = min(weight, capacity)
         let number = state.withLockedValue { state in
             state.nextNumber += 1
@@ -83,7 +87,8 @@ package final class AsyncLimiter: Sendable {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Bool, any Error>) in
                 let outcome: Result<Bool, any Error>? = state.withLockedValue { state in
                     if state.cancelled.remove(number) != nil { return .failure(CancellationError()) }
-                    if state.waiters.isEmpty && state.free >= weight {
+                    let isNext = goesFirst ? state.waiters.first?.isFirst != true : state.waiters.isEmpty
+                    if isNext && state.free >= weight {
                         state.free -= weight
                         return .success(true)
                     }
@@ -91,7 +96,10 @@ package final class AsyncLimiter: Sendable {
                         return .failure(
                             CacheError(.overloaded, "too many \(name) are waiting already: try again later"))
                     }
-                    state.waiters.append(Waiter(number: number, weight: weight, continuation: continuation))
+                    let place = goesFirst ? state.waiters.firstIndex { !$0.isFirst } : nil
+                    state.waiters.insert(
+                        Waiter(number: number, weight: weight, isFirst: goesFirst, continuation: continuation),
+                        at: place ?? state.waiters.endIndex)
                     return nil
                 }
                 if let outcome { return continuation.resume(with: outcome) }

@@ -1,7 +1,6 @@
 import CacheCore
 import Foundation
 import NIOCore
-import Synchronization
 import TestSupport
 import Testing
 
@@ -18,8 +17,8 @@ import Testing
     }
 
     /// Chunks as L3 is asked for them.
-    private func recorder() -> (store: FaultyObjectStore, asked: Asked) {
-        let asked = Asked()
+    private func recorder() -> (store: FaultyObjectStore, asked: Begun) {
+        let asked = Begun()
         let store = FaultyObjectStore(fixture.store) { call, name, moment in
             if moment == .before, call == "get", name.contains("/chunks/") { asked.add(name) }
         }
@@ -194,13 +193,4 @@ import Testing
             #expect(statistics.asked == .init(reads: 64, bytes: content.count))
         }
     }
-}
-
-/// Names in the order in which they were added.
-private final class Asked: Sendable {
-    private let list = Mutex<[String]>([])
-
-    var names: [String] { list.withLock { $0 } }
-
-    func add(_ name: String) { list.withLock { $0.append(name) } }
 }
