@@ -23,7 +23,8 @@ struct DeviceShare: Sendable {
         // A stream's whole window, and what it has just come from.
         landed = LandedChunks(capacity: window + window / 2)
         prefetch = PrefetchShare(
-            parallelism: configuration.prefetchParallelism, memoryBytes: configuration.memoryBytes / 2)
+            parallelism: configuration.prefetchParallelism,
+            memoryChunks: configuration.memoryBytes / 2 / ChunkLimits.plainBytes)
     }
 }
 
