@@ -42,7 +42,7 @@ struct Prefetcher: Sendable {
                 guard await begin(isTraced: true, progress) else { return touches.undoPrefetch(Int(number)) }
                 let isKept = progress.takeMemory(Int(ref(number).plainLength))
                 group.addTask {
-                    defer { share.end() }
+                    defer { share.end(isTraced: true) }
                     await attempt(number, isCounted: true, progress) {
                         if isKept { return try await fetchIntoMemory(number) }
                         guard reader.l1 != nil else { return false }
@@ -82,7 +82,7 @@ struct Prefetcher: Sendable {
                         return later
                     }
                     group.addTask {
-                        defer { share.end() }
+                        defer { share.end(isTraced: false) }
                         await attempt(number, isCounted: isCounted, progress) { try await fetchIntoL1(number) }
                     }
                 }
@@ -99,7 +99,7 @@ struct Prefetcher: Sendable {
                     return touches.undoPrefetch(Int(number))
                 }
                 group.addTask {
-                    defer { share.end() }
+                    defer { share.end(isTraced: false) }
                     await attempt(number, isCounted: true, progress) { try await fetchIntoMemory(number) }
                 }
             }
@@ -119,7 +119,7 @@ struct Prefetcher: Sendable {
             return false
         }
         guard progress.isGivenUp else { return true }
-        share.end()
+        share.end(isTraced: isTraced)
         return false
     }
 
