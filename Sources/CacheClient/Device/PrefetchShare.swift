@@ -3,11 +3,15 @@ internal import CacheCore
 /// What all devices of a cache fetch before anybody asks for it, taken together: a bounded number of chunks, and of
 /// those in memory that nobody has come to yet.
 ///
-/// Devices take turns, a chunk each; those that go by a trace before those that want all of an image, of which one at a
-/// time begins. Nothing begins while a read that somebody waits for is under way below L1.
+/// Devices take turns, a chunk each; those that go by a trace before those that want all of an image. Of these one at a
+/// time begins, and they leave a quarter of the places free, as what they wait for may hang. Nothing begins while a
+/// read that somebody waits for is under way below L1.
 final class PrefetchShare: Sendable {
     /// Devices that have all of an image fetched.
     private let turn = AsyncLimiter("devices that fetch all ahead", capacity: 1, maximumWaiters: .max)
+    /// Their chunks.
+    private let ofWholeImages: AsyncLimiter
+    /// All chunks.
     private let underWay: AsyncLimiter
     /// Chunks in the memory cache that nobody has come to; `nil` if there is no room for any.
     private let memory: AsyncLimiter?
@@ -21,17 +25,29 @@ final class PrefetchShare: Sendable {
     ///     them.
     init(parallelism: Int, memoryChunks: Int) {
         underWay = AsyncLimiter("chunks that are fetched ahead", capacity: parallelism, maximumWaiters: .max)
+        ofWholeImages = AsyncLimiter(
+            "chunks of whole images", capacity: parallelism - parallelism / 4, maximumWaiters: .max)
         memory =
             memoryChunks > 0
             ? AsyncLimiter("chunks in memory ahead", capacity: memoryChunks, maximumWaiters: .max) : nil
     }
 
-    /// Waits until a chunk may begin; each must be followed by ``end()``. A device waits for one chunk at a time.
+    /// Waits until a chunk may begin; each must be followed by ``end(isTraced:)``. A device waits for one chunk at a
+    /// time.
     /// - Parameter isTraced: whether a trace names the chunk.
     /// - Throws: `CancellationError` alone.
     func begin(isTraced: Bool, standingBackAt demand: DemandGate, _ deadlines: Deadlines) async throws {
-        if !isTraced { try await turn.acquire() }
-        defer { if !isTraced { turn.release() } }
+        guard !isTraced else { return try await start(isTraced: true, demand, deadlines) }
+        try await turn.acquire()
+        defer { turn.release() }
+        try await ofWholeImages.acquire()
+        do { try await start(isTraced: false, demand, deadlines) } catch {
+            ofWholeImages.release()
+            throw error
+        }
+    }
+
+    private func start(isTraced: Bool, _ demand: DemandGate, _ deadlines: Deadlines) async throws {
         try await underWay.acquire(goesFirst: isTraced)
         await demand.standBack(within: Self.patience, deadlines)
         guard Task.isCancelled else { return }
@@ -40,10 +56,13 @@ final class PrefetchShare: Sendable {
     }
 
     /// A chunk is no longer under way.
-    func end() { underWay.release() }
+    func end(isTraced: Bool) {
+        underWay.release()
+        if !isTraced { ofWholeImages.release() }
+    }
 
     /// Devices that wait for a chunk to begin, those that stand back left out.
-    var waiting: Int { turn.waiting + underWay.waiting }
+    var waiting: Int { turn.waiting + ofWholeImages.waiting + underWay.waiting }
 
     /// Takes room for a chunk in the memory cache, if there is some; given back with ``giveMemory(_:)``.
     func takeMemory() -> Bool { memory?.acquireNow() ?? false }

@@ -58,7 +58,7 @@ struct Prefetcher: Sendable {
                 let isKept = share.takeMemory()
                 if isKept { touches.hold(Int(number)) } else { inL1.append(number) }
                 group.addTask {
-                    defer { share.end() }
+                    defer { share.end(isTraced: true) }
                     await attempt(number, isCounted: true, progress) {
                         if isKept { return try await fetchIntoMemory(number) }
                         guard reader.l1 != nil else { return false }
@@ -109,7 +109,7 @@ struct Prefetcher: Sendable {
                         return later
                     }
                     group.addTask {
-                        defer { share.end() }
+                        defer { share.end(isTraced: false) }
                         await attempt(number, isCounted: isCounted, progress) { try await fetchIntoL1(number) }
                     }
                 }
@@ -126,7 +126,7 @@ struct Prefetcher: Sendable {
                 touches.hold(Int(number))
                 guard await begin(isTraced: false, progress) else { return touches.undoPrefetch(Int(number)) }
                 group.addTask {
-                    defer { share.end() }
+                    defer { share.end(isTraced: false) }
                     await attempt(number, isCounted: true, progress) { try await fetchIntoMemory(number) }
                 }
             }
@@ -146,7 +146,7 @@ struct Prefetcher: Sendable {
             return false
         }
         guard progress.isGivenUp else { return true }
-        share.end()
+        share.end(isTraced: isTraced)
         return false
     }
 

@@ -33,7 +33,8 @@ import Testing
         for name in ["all 1", "all 2", "all 3"] { tasks.append(try await wait(name, isTraced: false, begun)) }
         for name in ["trace 1", "trace 2"] { tasks.append(try await wait(name, isTraced: true, begun)) }
         for count in 1...5 {
-            share.end()
+            // The first one is of a whole image, then come the traces.
+            share.end(isTraced: count == 2 || count == 3)
             try await eventually("the next one") { begun.names.count == count }
         }
         #expect(begun.names == ["trace 1", "trace 2", "all 1", "all 2", "all 3"])
@@ -52,9 +53,23 @@ import Testing
             await #expect(throws: CancellationError.self) { try await task.value }
         }
         #expect(share.waiting == 0)
-        share.end()
+        share.end(isTraced: false)
         try await begin()
         #expect(begun.names == [])
+    }
+
+    /// Whole images whose chunks hang leave room for a trace.
+    @Test func aQuarterIsLeftToTraces() async throws {
+        let share = PrefetchShare(parallelism: 8, memoryChunks: 0)
+        for _ in 0..<6 { try await share.begin(isTraced: false, standingBackAt: demand, deadlines) }
+        let next = Task { try await share.begin(isTraced: false, standingBackAt: demand, deadlines) }
+        try await eventually("a wait") { share.waiting == 1 }
+        for _ in 0..<2 { try await share.begin(isTraced: true, standingBackAt: demand, deadlines) }
+        #expect(share.waiting == 1)
+        share.end(isTraced: true)
+        #expect(share.waiting == 1)
+        share.end(isTraced: false)
+        try await next.value
     }
 
     /// One at a time waits for the end of the reads, however many devices there are; who is cancelled there leaves at
