@@ -66,7 +66,7 @@ public final class LayerCache: Sendable {
         let load = ReadLoad(time: time)
         // Sealed and plain, for one stream; more readers at once allocate the rest.
         let buffers = BufferPool(
-            bytes: ChunkLimits.plainBytes, maximumIdle: 2 * max(configuration.readAhead, 1),
+            bytes: ChunkLimits.plainBytes, maximumIdle: max(configuration.readAhead, 1),
             allocator: ChunkMemory.allocator)
         let l2 =
             configuration.l2.isEmpty

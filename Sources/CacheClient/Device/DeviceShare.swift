@@ -12,8 +12,8 @@ struct DeviceShare: Sendable {
     /// The most chunks ahead of one stream.
     let window: Int
 
-    /// 16 MiB.
-    private static let readBytes = 32 * ChunkLimits.plainBytes
+    /// 8 MiB, and as much again of sealed chunks that do not shrink.
+    private static let readBytes = 16 * ChunkLimits.plainBytes
 
     init(_ configuration: CacheConfiguration) {
         let window = configuration.readAhead
