@@ -25,6 +25,8 @@ struct WorkerLogTests {
         kill(try await host.status().pid, SIGKILL)
         try await host.compare(target)
         try await waitFor("the serving process has ended", host)
+        // The next process answers FUSE before its socket is there.
+        try await host.eventually("the next process") { (try? await host.status()) != nil }
         // Chunks are in no tier any more, nor in the memory of the next process.
         try await host.bench.shell("rm -r l1/data.mdb l3/generations/*/chunks")
         kill(try await host.status().pid, SIGKILL)
@@ -41,6 +43,7 @@ struct WorkerLogTests {
         try await waitFor("a read of an image failed", host)
         try await host.unmount(target)
         try await host.end()
+        #expect(try host.text(host.log).hasSuffix("nothing is mounted any more: the worker ends\n"))
         #expect(try FileManager.default.contentsOfDirectory(atPath: host.run) == ["w.log"])
     }
 
