@@ -92,6 +92,19 @@ final class WorkerBench {
         return directory(name)
     }
 
+    func unmount(_ directory: String) async throws { try await Self.unmount(directory, from: worker) }
+
+    /// Unmounts what nothing uses. A program that another test of this process is just starting has copies of its open
+    /// files for a moment, and so has a thread that is about to mount.
+    static func unmount(_ directory: String, from worker: Worker) async throws {
+        try await eventually("an unused \(directory)") {
+            do { try await worker.unmount(directory) } catch let error as CacheError where error.code == .conflict {
+                return false
+            }
+            return true
+        }
+    }
+
     func text(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
 
     /// The lines of the kernel's table that name the bench's directory, without FUSE's own.

@@ -21,7 +21,7 @@ struct WorkerTests {
             )
             #expect(await bench.worker.status.mounts == [status])
             #expect(try await bench.worker.statistics(of: target).asked.bytes == 12288)
-            try await bench.worker.unmount(target)
+            try await bench.unmount(target)
             #expect(try bench.kernelMounts().isEmpty)
             #expect(try FileManager.default.contentsOfDirectory(atPath: bench.place.devices).isEmpty)
             #expect(try FileManager.default.contentsOfDirectory(atPath: target).isEmpty)
@@ -35,9 +35,9 @@ struct WorkerTests {
             let first = try await bench.worker.mount(MountRequest(ref: "acme/one", dir: try bench.target("a")))
             let second = try await bench.worker.mount(MountRequest(ref: "acme/one", dir: try bench.target("b")))
             #expect(first.device == second.device)
-            try await bench.worker.unmount(first.dir)
+            try await bench.unmount(first.dir)
             #expect(try bench.text("\(second.dir)/name") == "one")
-            try await bench.worker.unmount(second.dir)
+            try await bench.unmount(second.dir)
             #expect(try FileManager.default.contentsOfDirectory(atPath: bench.place.devices).isEmpty)
         }
     }
@@ -66,7 +66,7 @@ struct WorkerTests {
                 }
                 #expect(try FileManager.default.contentsOfDirectory(atPath: bench.place.devices).count == names.count)
                 try await withThrowingTaskGroup { group in
-                    for target in targets { group.addTask { try await worker.unmount(target) } }
+                    for target in targets { group.addTask { try await WorkerBench.unmount(target, from: worker) } }
                     try await group.waitForAll()
                 }
                 #expect(try bench.kernelMounts().isEmpty)
@@ -110,7 +110,7 @@ struct WorkerTests {
                 try await bench.worker.mount(MountRequest(ref: "acme/one", dir: bench.directory("link")))
             }
             #expect(error?.code == .conflict)
-            try await bench.worker.unmount(bench.directory("link"))
+            try await bench.unmount(bench.directory("link"))
             #expect(try bench.text("\(target)/below") == "below")
         }
     }
@@ -133,7 +133,7 @@ struct WorkerTests {
             #expect(error?.code == .closed)
             let worker = bench.worker
             async let emptied: Void = worker.waitUntilEmpty()
-            try await bench.worker.unmount(used.dir)
+            try await bench.unmount(used.dir)
             await emptied
             #expect(try bench.kernelMounts().isEmpty)
         }
@@ -151,7 +151,7 @@ struct WorkerTests {
             #expect(try bench.text("\(target)/name") == "new")
             #expect(try bench.text("\(other.dir)/name") == "one")
             #expect(FileStatus.find("\(other.dir)/big") != nil)
-            try await bench.worker.unmount(target)
+            try await bench.unmount(target)
             #expect(try FileManager.default.contentsOfDirectory(atPath: bench.place.scratch).isEmpty)
             _ = try await bench.worker.mount(MountRequest(ref: "acme/one", dir: target, writable: true))
             #expect(try bench.text("\(target)/name") == "one")
@@ -174,7 +174,7 @@ struct WorkerTests {
             let third = try await bench.worker.mount(MountRequest(ref: "acme/two", dir: try bench.target("c")))
             #expect(try bench.text("\(third.dir)/name") == "two")
             #expect(third.device != first.device)
-            for mount in [first, second, third] { try await bench.worker.unmount(mount.dir) }
+            for mount in [first, second, third] { try await bench.unmount(mount.dir) }
             #expect(try bench.kernelMounts().isEmpty)
             #expect(try FileManager.default.contentsOfDirectory(atPath: bench.place.scratch).isEmpty)
         }

@@ -34,8 +34,8 @@ struct MountedL1Tests {
             switch self {
             case .full: "the disk is full"
             case .readOnly: "L1 cannot be used: going on without it"
-            case .removed: "data.mdb was replaced or removed"
-            case .cutOff: "data.mdb cannot be read"
+            // A reader or the writer finds it out, and each says how.
+            case .removed, .cutOff: "chunk store is out of order: it is closed, checked and opened again"
             }
         }
     }
@@ -55,7 +55,7 @@ struct MountedL1Tests {
             try await host.compare(target)
             try await host.forget(target)
         }
-        try await eventually("'\(illness.line)' in the log") {
+        try await host.eventually("'\(illness.line)' in the log") {
             try await host.compare(target)
             try await host.forget(target)
             return try worker.text(worker.errorPath).contains(illness.line)

@@ -109,7 +109,10 @@ package final class WorkerProcess: Sendable {
         try await fuse.stop()
         await worker.closeDevices()
         try await table.close()
-        if isEmpty { place.remove() }
+        if isEmpty {
+            place.remove()
+            logger.info("nothing is mounted any more: the worker ends")
+        }
         return isEmpty
     }
 

@@ -190,7 +190,9 @@ final class FuseReads: Sendable {
 
     private func finish(_ unique: UInt64, _ buffers: [ByteBuffer], of count: Int) {
         // A short answer would be the end of the file.
-        guard buffers.reduce(0, { $0 + $1.readableBytes }) == count else { return end(unique, .ioError) }
+        guard buffers.reduce(0, { $0 + $1.readableBytes }) == count else {
+            return end(unique, .ioError, because: "its device gave too few bytes")
+        }
         guard let pending = take(unique) else { return }
         pending.read.channel.answer(unique, with: buffers)
     }

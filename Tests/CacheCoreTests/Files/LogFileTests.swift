@@ -44,6 +44,15 @@ struct LogFileTests {
             Set(try FileManager.default.contentsOfDirectory(atPath: directory.path)) == ["worker.log", "worker.log.1"])
     }
 
+    @Test func aFullFileThatCannotBePutAsideGrowsNoFurther() throws {
+        try FileManager.default.createDirectory(atPath: "\(path).1", withIntermediateDirectories: false)
+        let sinks = (0..<2).map { _ in LineSink(file: LogFile(path, mostBytes: 1000)) }
+        for number in 0..<200 { write(["line \(number)"], sinks[number % 2]) }
+        #expect(try text(path).utf8.count < 1020)
+        #expect(sinks[0].dropped + sinks[1].dropped > 70)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(path).1").isEmpty)
+    }
+
     @Test func aFileThatWasTakenAwayIsMadeAgain() throws {
         let sink = LineSink(file: LogFile(path))
         write(["one"], sink)

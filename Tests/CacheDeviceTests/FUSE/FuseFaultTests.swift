@@ -3,6 +3,7 @@ import CacheCore
 import CacheDevice
 import CacheFiles
 import Foundation
+import Logging
 import TestSupport
 import Testing
 
@@ -22,6 +23,26 @@ struct FuseFaultTests {
         #expect(try await read(mount) == [UInt8](repeating: 7, count: 4096))
         try await mount.unmount()
         try await filesystem.stop()
+    }
+
+    /// There can be thousands.
+    @Test func failuresAreToldNowAndThen() async throws {
+        let mount = try FuseMount()
+        let clock = ManualClock()
+        let sink = LineSink(file: LogFile(mount.directory("log")))
+        let logger = Logger(label: "test") { LineLogHandler(label: $0, sink: sink) }
+        let filesystem = try mount.serve(logger: logger, time: TimeSource(clock))
+        try filesystem.insert(ScriptedDevice([.failure, .short, .short]), name: "device", number: 2)
+        for seconds in [0, 9, 1] {
+            clock.advance(by: .seconds(seconds))
+            await #expect(throws: Errno.ioError) { try await read(mount) }
+        }
+        try await mount.unmount()
+        try await filesystem.stop()
+        sink.flush(within: 300)
+        let lines = try String(contentsOfFile: mount.directory("log"), encoding: .utf8).split(separator: "\n")
+        #expect(lines.count == 2, "\(lines)")
+        #expect(lines.allSatisfy { $0.contains(" warning ") && $0.hasSuffix("its reader gets EIO") })
     }
 
     /// Devices that never come back: their readers have an error at the deadline, others have their bytes meanwhile,

@@ -35,17 +35,23 @@ final class FuseMount: Sendable {
     /// A filesystem on it that answers.
     func serve(
         negotiated: FuseSession? = nil, threads: Int = 2, deadline: Duration = .seconds(30),
-        events: FuseFilesystem.Events = .init(), time: TimeSource = .system
+        events: FuseFilesystem.Events = .init(), logger: Logger = .quiet, time: TimeSource = .system
     ) throws -> FuseFilesystem {
         let filesystem = try FuseFilesystem(
             connection: connection, negotiated: negotiated, threads: threads, deadline: deadline,
-            logger: .quiet, events: events, time: time)
+            logger: logger, events: events, time: time)
         try filesystem.start()
         return filesystem
     }
 
+    /// A program that another test of this process is just starting has copies of its open files for a moment.
     func unmount() async throws {
-        try await onThread { [path] in try SystemMount.unmount(path) }
+        try await eventually("an unused \(path)") {
+            try await onThread { [path] in
+                do throws(Errno) { try SystemMount.unmount(path) } catch .busy { return false }
+                return true
+            }
+        }
     }
 }
 

@@ -31,28 +31,36 @@ package final class LogFile: Sendable {
         StandardDescriptors.replaceError(by: file.descriptor)
     }
 
-    /// The file that the next line belongs in; `nil` if it cannot be had: it is another user's, or no file.
+    /// The file that the next line belongs in; `nil` if it cannot be had: it is another user's or no file, or is full
+    /// and cannot be put aside.
     func ready() -> OpenFile? {
         state.withLockedValue { state in
             do throws(CacheError) {
-                let status = try state.file?.status()
-                let isNamed = status.map { $0.identity == FileStatus.find(path)?.identity } ?? false
-                if isNamed, let status, status.size < mostBytes { return state.file }
-                if isNamed {
+                if try !isNamed(state.file) { try begin(&state) }
+                if let file = state.file, try file.status().size >= mostBytes {
                     try reporting("rename \(path)") { () throws(Errno) in
                         let here = Descriptor.workingDirectory
                         try here.rename(path, to: here, "\(path).1")
                     }
+                    try begin(&state)
                 }
-                let file = try open()
-                state.file = file
-                if state.isStandardError { StandardDescriptors.replaceError(by: file.descriptor) }
-                return file
+                return state.file
             } catch {
-                state.file = nil
                 return nil
             }
         }
+    }
+
+    /// Whether it has the path still: others may have removed it, or put it aside.
+    private func isNamed(_ file: OpenFile?) throws(CacheError) -> Bool {
+        guard let file else { return false }
+        return try file.status().identity == FileStatus.find(path)?.identity
+    }
+
+    private func begin(_ state: inout State) throws(CacheError) {
+        let file = try open()
+        state.file = file
+        if state.isStandardError { StandardDescriptors.replaceError(by: file.descriptor) }
     }
 
     /// Its directory may be one that others write to.
