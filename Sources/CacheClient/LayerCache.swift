@@ -64,9 +64,9 @@ public final class LayerCache: Sendable {
         try configuration.validate()
         let deadlines = Deadlines(time: time)
         let load = ReadLoad(time: time)
-        // Sealed and plain, for one stream; more readers at once allocate the rest.
+        // Half of what fills hold; what is not kept here is memory for the next chunk, sealed or plain.
         let buffers = BufferPool(
-            bytes: ChunkLimits.plainBytes, maximumIdle: max(configuration.readAhead, 1),
+            bytes: ChunkLimits.plainBytes, maximumIdle: max(configuration.fillBytes / 2 / ChunkLimits.plainBytes, 1),
             allocator: ChunkMemory.allocator)
         let l2 =
             configuration.l2.isEmpty

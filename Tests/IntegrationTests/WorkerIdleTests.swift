@@ -62,7 +62,7 @@ struct WorkerIdleTests {
         let status = try String(contentsOfFile: "/proc/\(try await bench.status().pid)/status", encoding: .utf8)
         let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") })
         let peak = try #require(line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) })
-        print("PEAK \(peak)"); #expect(peak > 32 << 10 && peak < Self.bound, "\(peak) KiB")
+        #expect(peak > 32 << 10 && peak < Self.bound, "\(peak) KiB")
         try await bench.end()
     }
 }

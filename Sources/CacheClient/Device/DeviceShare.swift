@@ -20,8 +20,8 @@ struct DeviceShare: Sendable {
         self.window = window
         reads = AsyncLimiter("reads of devices", capacity: Self.readBytes, maximumWaiters: 16_384)
         ahead = AsyncLimiter("reads ahead", capacity: window, maximumWaiters: 0)
-        // A stream's whole window, and what it has just come from.
-        landed = LandedChunks(capacity: window + window / 2)
+        // A stream's whole window, and what it and others have just come from.
+        landed = LandedChunks(capacity: window + window / 4)
         prefetch = PrefetchShare(
             parallelism: configuration.prefetchParallelism,
             memoryChunks: configuration.memoryBytes / 2 / ChunkLimits.plainBytes)

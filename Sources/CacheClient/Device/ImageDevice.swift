@@ -5,8 +5,8 @@ internal import Synchronization
 /// An image as a device: its index's metadata, its layers' data as it is stored, and zeros. What it has not got yet, it
 /// brings through all tiers as it is read.
 ///
-/// Beside the cache's decoded chunks, all devices of a cache together take 16 MiB for reads under way, one and a half
-/// times the cache's read-ahead for chunks ahead of sequential readers, and twice that read-ahead at most for what is
+/// Beside the cache's decoded chunks, all devices of a cache together take 16 MiB for reads under way, one and a
+/// quarter times the cache's read-ahead for chunks ahead of sequential readers, and twice that read-ahead at most for what is
 /// fetched before anybody asks for it. Close it when it is no longer used.
 public final class ImageDevice: BlockDevice {
     private let chunks: DeviceChunks
