@@ -14,6 +14,9 @@ enum Route: Hashable {
 
     private static let chunks = "/v1/chunks/"
 
+    /// Whether it needs no token: probes have none. By these names alone, byte by byte.
+    var isPublic: Bool { self == .control(path: "/healthz") || self == .control(path: "/readyz") }
+
     /// Takes origin-form (`/path`) and absolute-form (`http://host/path`), as RFC 9112 section 3.2 demands.
     init(target: String) {
         let path = Self.originForm(target)
