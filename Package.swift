@@ -178,8 +178,8 @@ let package = Package(
         .testTarget(
             name: "CacheClientTests",
             dependencies: [
-                "CacheClient", "CacheCore", "CacheServer", "TestSupport", nioCore, nioPosix, nioHTTP1, logging,
-                lifecycle,
+                "CacheClient", "CacheAccess", "CacheCore", "CacheServer", "TestSupport", nioCore, nioPosix, nioHTTP1,
+                logging, lifecycle,
             ],
             swiftSettings: settings),
         .testTarget(

@@ -14,6 +14,7 @@ package final class ClientAccess: Sendable {
         var complaint: String?
         var authorization: String?
         var lastLook: NIODeadline
+        var changes = 0
     }
 
     private let tokenPath: String?
@@ -39,12 +40,18 @@ package final class ClientAccess: Sendable {
     /// The value of the `Authorization` field; `nil` without a token.
     package var authorization: String? { state.withLockedValue { $0.authorization } }
 
-    /// As ``TLSIdentity/clientHandlers(host:ready:)``.
-    package func handlers(host: String, ready: EventLoopPromise<Void>) throws -> [any ChannelHandler] {
-        guard let identity else {
-            throw CacheError(.invalidInput, "this client was made without TLS")
-        }
-        return try identity.clientHandlers(host: host, ready: ready)
+    /// How often what the daemons see has changed: who was refused with another number may try again.
+    package var changes: Int { state.withLockedValue { $0.changes } }
+
+    /// For a connection with TLS.
+    ///
+    /// - Parameters:
+    ///   - ready: succeeds when the handshake is over; fails with ``TLSRefusal`` if it says why it failed.
+    ///   - refused: is told of a refusal whenever it comes: with TLS 1.3, that may be after the handshake.
+    package func handshake(
+        _ ready: EventLoopPromise<Void>, refused: @escaping @Sendable (TLSRefusal) -> Void
+    ) -> ClientHandshake {
+        ClientHandshake(identity: identity, ready: ready, refused: refused)
     }
 
     /// Has the files looked at beside the caller, if that was a while ago.
@@ -59,31 +66,29 @@ package final class ClientAccess: Sendable {
         if isDue { NIOThreadPool.singleton.submit { _ in self.look() } }
     }
 
-    /// Looks at the files now. Whether the daemons see something else from now on.
-    package func look() async -> Bool {
-        (try? await NIOThreadPool.singleton.runIfActive { self.look() }) ?? false
+    /// Looks at the files now.
+    package func look() async {
+        // It fails only where no thread is left, at the end of the process.
+        try? await NIOThreadPool.singleton.runIfActive { self.look() }
     }
 
-    @discardableResult
-    private func look() -> Bool {
+    private func look() {
         let isNewIdentity = identity?.look() ?? false
-        let isNewToken = state.withLockedValue { state in
-            guard let result = state.token.look() else { return false }
+        state.withLockedValue { state in
+            if isNewIdentity { state.changes += 1 }
+            guard let result = state.token.look() else { return }
             do {
-                let new = try Self.authorization(try result.get(), tokenPath)
-                defer { state.authorization = new }
+                state.authorization = try Self.authorization(try result.get(), tokenPath)
+                state.changes += 1
                 state.complaint = nil
-                return new != state.authorization
             } catch {
                 let complaint = "\(error)"
                 if complaint != state.complaint {
                     logger.warning("going on with the old token for L2", metadata: ["error": "\(error)"])
                 }
                 state.complaint = complaint
-                return false
             }
         }
-        return isNewIdentity || isNewToken
     }
 
     private static func authorization(_ contents: [[UInt8]], _ path: String?) throws -> String? {

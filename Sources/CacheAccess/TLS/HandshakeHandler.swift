@@ -9,31 +9,33 @@ final class HandshakeHandler: ChannelInboundHandler {
 
     private let tls: NIOSSLClientHandler
     private let host: String
-    private var ready: EventLoopPromise<Void>?
+    private let handshake: ClientHandshake
 
-    init(_ tls: NIOSSLClientHandler, host: String, ready: EventLoopPromise<Void>) {
+    init(_ tls: NIOSSLClientHandler, host: String, _ handshake: ClientHandshake) {
         self.tls = tls
         self.host = host
-        self.ready = ready
+        self.handshake = handshake
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if TLSEvent.isHandshakeDone(event) { ready.take()?.succeed() }
+        if TLSEvent.isHandshakeDone(event) { handshake.ready.succeed() }
         context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        let error = TLSRefusal(explaining: error, host: host, certificate: tls.peerCertificate) ?? error
-        ready.take()?.fail(error)
-        context.fireErrorCaught(error)
+        let refusal = TLSRefusal(explaining: error, host: host, certificate: tls.peerCertificate)
+        if let refusal { handshake.refused(refusal) }
+        // What comes second to a promise is ignored.
+        handshake.ready.fail(refusal ?? error)
+        context.fireErrorCaught(refusal ?? error)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        ready.take()?.fail(ChannelError.eof)
+        handshake.ready.fail(ChannelError.eof)
         context.fireChannelInactive()
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { ready.take()?.fail(ChannelError.eof) }
+    func handlerRemoved(context: ChannelHandlerContext) { handshake.ready.fail(ChannelError.eof) }
 }
 
 /// What TLS reports of a connection.

@@ -88,14 +88,11 @@ package final class TLSIdentity: Sendable {
         NIOSSLServerHandler(context: current.withLockedValue { $0.context })
     }
 
-    /// The handlers that go in front of all others of a connection to `host`, a name or an address.
-    ///
-    /// - Parameter ready: succeeds when the handshake is over; fails with ``TLSRefusal`` if it says why it failed.
-    package func clientHandlers(host: String, ready: EventLoopPromise<Void>) throws -> [any ChannelHandler] {
+    /// The same for a connection to `host`, a name or an address.
+    func clientHandler(host: String) throws -> NIOSSLClientHandler {
         let isAddress = (try? SocketAddress(ipAddress: host, port: 0)) != nil
-        let tls = try NIOSSLClientHandler(
+        return try NIOSSLClientHandler(
             context: current.withLockedValue { $0.context }, serverHostname: isAddress ? nil : host)
-        return [tls, HandshakeHandler(tls, host: host, ready: ready)]
     }
 
     private static func make(_ role: Role, _ files: TLSFiles, _ contents: [[UInt8]]) throws -> Current {

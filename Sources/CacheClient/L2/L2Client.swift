@@ -1,3 +1,4 @@
+internal import CacheAccess
 internal import CacheCore
 internal import Logging
 internal import NIOConcurrencyHelpers
@@ -24,6 +25,8 @@ final class L2Client: Sendable {
         let connections: L2ConnectionPool
         let health = NIOLockedValueBox(L2Health())
         let fills: TierGuard
+        /// Refusals that the log has a line for.
+        let told = NIOLockedValueBox<Set<String>>([])
     }
 
     private let nodes: [Node]
@@ -36,17 +39,20 @@ final class L2Client: Sendable {
     /// An answer to a PUT says nothing in its body that matters.
     private static let lineBytes = 4096
 
-    /// - Throws: `.invalidInput` for an address that is not `http://host:port`.
+    /// Reads the files of the settings. Blocks.
+    /// - Throws: `.invalidInput` for an address that is not `http://host:port` or `https://host:port`; what is wrong
+    ///   with a file.
     init(
         _ settings: L2Settings, load: ReadLoad, deadlines: Deadlines, buffers: BufferPool, logger: Logger
-    ) throws(CacheError) {
+    ) throws {
         var addresses: Set<L2Address> = []
         for url in settings.urls { addresses.insert(try L2Address(parsing: url)) }
+        let access = try settings.security.access(to: addresses, logger: logger)
         deadline = settings.deadline
         nodes = addresses.sorted().map { address in
             Node(
                 connections: L2ConnectionPool(
-                    address, maximum: settings.connections,
+                    address, access, maximum: settings.connections,
                     connectTimeout: min(TimeAmount(settings.deadline), .seconds(1)),
                     deadlines: deadlines, buffers: buffers),
                 fills: TierGuard(time: deadlines.time) { _ in true })
@@ -143,7 +149,17 @@ final class L2Client: Sendable {
         for node in nodes { await node.connections.close() }
     }
 
-    private func note(_ error: any Error, _ id: ChunkID, _ node: Int) {
+    private func note(_ error: any Error, _ id: ChunkID, _ node: Int, isFill: Bool = false) {
+        if error is TLSRefusal || error is L2Refusal {
+            let refusal = "\(error)"
+            guard nodes[node].told.withLockedValue({ $0.insert(refusal).inserted }) else { return }
+            logger.warning(
+                isFill
+                    ? "L2 takes no chunks from this host: going on without filling it"
+                    : "L2 and this host refuse one another: going on without it",
+                metadata: ["node": "\(nodes[node].connections.address)", "error": "\(refusal)"])
+            return
+        }
         logger.debug(
             "L2 request failed",
             metadata: ["node": "\(nodes[node].connections.address)", "chunk": "\(id)", "error": "\(error)"])
@@ -174,13 +190,17 @@ extension L2Client: FillTarget {
         if node.fills.admit() == .no { return }
         let request = L2Request(method: .PUT, path: "/v1/chunks/\(id.hex)", body: sealed, limit: Self.lineBytes)
         let end = try await node.fills.call {
+            // Refusals are errors.
             try await node.connections.exchange(request, for: .fill, within: deadline).head.status
         }
         switch end {
         case .success(.created), .success(.ok): break
         case .success(let status):
             logger.debug("L2 refused a chunk", metadata: ["chunk": "\(id)", "status": "\(status.code)"])
-        case .failure(let error): note(error, id, index)
+        case .failure(let error):
+            note(error, id, index, isFill: true)
+            // It will not take the next one either.
+            if error is L2Refusal { node.fills.open() }
         }
     }
 
