@@ -74,16 +74,19 @@ struct TokenFileTests {
         #expect(TokenList.empty.scope(of: bytes) == nil)
     }
 
-    /// Whether a digest is equal is found without a branch: so it is tried at every place.
-    @Test func differencesAreFoundInEveryWord() throws {
-        let zero = SHA256Digest.zero
-        for bit in 0..<256 {
-            var bytes = [UInt8](repeating: 0, count: 32)
-            bytes[bit / 8] = 1 << (bit % 8)
-            let other = try #require(bytes.withUnsafeBytes { SHA256Digest(bytes: $0) })
-            #expect(other.difference(from: zero) != 0)
-            #expect(other.difference(from: other) == 0)
+    /// Whether a hash is the same is found without a branch: so hashes that differ in one bit are tried, each of them.
+    @Test func everyBitOfAHashCounts() throws {
+        let token = AccessToken.make()
+        let right = TokenFile.Entry(name: "right", scope: .write, hash: token.hash)
+        let wrong = try (0..<256).map { bit in
+            var bytes = token.hash.withUnsafeBytes { Array($0) }
+            bytes[bit / 8] ^= 1 << (bit % 8)
+            let hash = try #require(bytes.withUnsafeBytes { SHA256Digest(bytes: $0) })
+            return TokenFile.Entry(name: "wrong\(bit)", scope: .admin, hash: hash)
         }
+        for entry in wrong { #expect(TokenList([entry]).scope(of: token.text.utf8) == nil) }
+        #expect(TokenList(wrong).scope(of: token.text.utf8) == nil)
+        #expect(TokenList(wrong + [right]).scope(of: token.text.utf8) == .write)
     }
 
     @Test func manyAtOnceAllSucceed() async throws {

@@ -68,12 +68,6 @@ public struct SHA256Digest: Hashable, Sendable {
         try Swift.withUnsafeBytes(of: self, body)
     }
 
-    /// Zero if both are the same. Takes the same time whatever they are: for what must not tell a stranger how far a
-    /// guess was right.
-    package func difference(from other: SHA256Digest) -> UInt64 {
-        (word0 ^ other.word0) | (word1 ^ other.word1) | (word2 ^ other.word2) | (word3 ^ other.word3)
-    }
-
     /// 64 hexadecimal digits in lower case. Allocates; for the edges only.
     public var hex: String {
         withUnsafeBytes { bytes in

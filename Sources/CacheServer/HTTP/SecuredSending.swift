@@ -6,8 +6,8 @@ internal import NIOCore
 /// connection. So a client that reads slowly holds one piece beside the chunk, which is the cache's own, and an idle
 /// connection no more than that either.
 final class SecuredSending {
-    /// Four records of TLS, which with their headers fill a buffer of 64 KiB.
-    static let pieceBytes = 60 * 1024
+    /// Two records of TLS, which with their headers fit into the buffer of 32 KiB that TLS begins with.
+    static let pieceBytes = 30 * 1024
 
     private let tls: any ChannelHandler
     /// What TLS has not been given yet.

@@ -124,8 +124,13 @@ struct L2AccessTests {
             }
             .bind(host: "127.0.0.1", port: 0).get()
         let port = try #require(listener.localAddress?.port)
-        let pool = try pool("https://127.0.0.1:\(port)", clientSecurity(), connectTimeout: .milliseconds(50))
-        await #expect(throws: L2Failure.late) { try await status(pool) }
+        let pool = try pool("https://127.0.0.1:\(port)", clientSecurity(), connectTimeout: .seconds(1))
+        // On a machine that is busy enough the time may be over before the connection is there.
+        await #expect { try await status(pool) } throws: { error in
+            if case L2Failure.late = error { return true }
+            if case ChannelError.connectTimeout = error { return true }
+            return false
+        }
         await pool.close()
         try await listener.close()
     }
