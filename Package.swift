@@ -13,6 +13,8 @@ let settings: [SwiftSetting] = [
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -43,6 +45,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -88,11 +91,19 @@ let package = Package(
                 "CacheManifests", "CacheLayers", "CacheErofs", "CacheImages", nioCore, nioPosix, nioConcurrency,
             ],
             path: "Sources/CacheCore/Core", swiftSettings: settings),
+        // Who may speak with whom: tokens and TLS, for both ends of L2.
+        .target(
+            name: "CacheAccess",
+            dependencies: [
+                "CacheBase", "CacheCrypto", "CacheFiles", nioCore, nioPosix, nioTLS, nioSSL, nioConcurrency, logging,
+            ],
+            swiftSettings: settings
+        ),
         .target(
             name: "CacheServer",
             dependencies: [
                 // Neither keys nor manifests, layers or images.
-                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheStore", nioCore, nioPosix,
+                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheStore", "CacheAccess", nioCore, nioPosix,
                 nioHTTP1, nioConcurrency, httpTypes, logging, lifecycle, hummingbird,
             ],
             swiftSettings: settings
@@ -100,7 +111,7 @@ let package = Package(
         .target(
             name: "CacheClient",
             dependencies: [
-                "CacheCore", nioCore, nioPosix, nioHTTP1, nioConcurrency, logging, metrics, lifecycle,
+                "CacheCore", "CacheAccess", nioCore, nioPosix, nioHTTP1, nioConcurrency, logging, metrics, lifecycle,
             ],
             swiftSettings: settings
         ),
@@ -123,9 +134,8 @@ let package = Package(
         .executableTarget(
             name: "layercache",
             dependencies: [
-                "CacheCore", "CacheServer", "CacheClient", "CacheDevice", "CacheAgent", nioCore, arguments,
-                configuration, logging, lifecycle,
-                signals,
+                "CacheCore", "CacheAccess", "CacheServer", "CacheClient", "CacheDevice", "CacheAgent", nioCore,
+                arguments, configuration, logging, lifecycle, signals,
             ],
             swiftSettings: settings
         ),
@@ -155,16 +165,21 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
+            name: "CacheAccessTests",
+            dependencies: ["CacheAccess", "CacheCore", "CacheFiles", "TestSupport", nioCore, logging],
+            swiftSettings: settings),
+        .testTarget(
             name: "CacheServerTests",
             dependencies: [
-                "CacheServer", "CacheCore", "TestSupport", nioCore, nioPosix, nioHTTP1, logging, httpClient, lifecycle,
+                "CacheServer", "CacheAccess", "CacheCore", "TestSupport", nioCore, nioPosix, nioHTTP1, logging,
+                httpClient, lifecycle,
             ],
             swiftSettings: settings),
         .testTarget(
             name: "CacheClientTests",
             dependencies: [
-                "CacheClient", "CacheCore", "CacheServer", "TestSupport", nioCore, nioPosix, nioHTTP1, logging,
-                lifecycle,
+                "CacheClient", "CacheAccess", "CacheCore", "CacheServer", "TestSupport", nioCore, nioPosix, nioHTTP1,
+                logging, lifecycle,
             ],
             swiftSettings: settings),
         .testTarget(

@@ -34,6 +34,7 @@ IMPORTERS = {
     "CLinux": ["CacheCore/Files", "CacheDevice/FUSE"],
     "Hummingbird": ["CacheServer/Control"],
     "AsyncHTTPClient": [],
+    "NIOSSL": ["CacheAccess"],
     "ArgumentParser": ["layercache"],
     "Configuration": ["layercache"],
 }

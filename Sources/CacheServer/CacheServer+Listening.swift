@@ -1,3 +1,4 @@
+internal import CacheAccess
 internal import CacheBase
 internal import CacheStore
 internal import Logging
@@ -9,19 +10,45 @@ internal import Synchronization
 
 /// From the address that is bound to the last connection that has ended.
 extension CacheServer {
+    /// The address to listen on, once names are looked up. Blocks.
+    /// - Throws: ``CacheError`` if others than this machine reach it, and the daemon would let them do as they like.
+    func listeningAddress() throws -> SocketAddress {
+        let found: SocketAddress
+        do {
+            found = try SocketAddress.makeAddressResolvingHost(configuration.host, port: configuration.port)
+        } catch {
+            throw cannotListen(error)
+        }
+        let security = configuration.security
+        let isSecure = security.tokensFile != nil && security.certificateFile != nil
+        guard found.isLoopback || isSecure || security.isInsecureAllowed else {
+            throw CacheError(
+                .invalidInput,
+                "\(address) can be reached from other machines: give --tls-cert, --tls-key and --tokens, or --insecure "
+                    + "to let everybody read and fill this cache who reaches it")
+        }
+        return found
+    }
+
+    private var address: String {
+        let host = configuration.host
+        return host.contains(":") ? "[\(host)]:\(configuration.port)" : "\(host):\(configuration.port)"
+    }
+
+    private func cannotListen(_ cause: any Error) -> CacheError {
+        CacheError(.io, "cannot listen on \(address): choose another address or stop who uses it", cause: cause)
+    }
+
     /// Binds the address, serves until told to stop, and sees the last connection off.
     func listen(
-        on group: MultiThreadedEventLoopGroup, _ groups: [NIOLoopBound<ConnectionGroup>], _ state: ServerState
+        at found: SocketAddress, on group: MultiThreadedEventLoopGroup, _ groups: [NIOLoopBound<ConnectionGroup>],
+        _ state: ServerState, _ access: ServerAccess
     ) async throws {
-        let host = configuration.host
-        let address = host.contains(":") ? "[\(host)]:\(configuration.port)" : "\(host):\(configuration.port)"
         let channel: any Channel
         do {
-            channel = try await bootstrap(on: group, groups).bind(host: configuration.host, port: configuration.port)
-                .get()
+            channel = try await bootstrap(on: group, groups, access.identity).bind(to: found).get()
         } catch {
-            throw CacheError(
-                .io, "cannot listen on \(address): choose another address or stop who uses it", cause: error)
+            throw cannotListen(error)
         }
         let port = channel.localAddress?.port ?? configuration.port
         state.isReady.store(true, ordering: .relaxed)
@@ -64,9 +91,9 @@ extension CacheServer {
         }
     }
 
-    private func bootstrap(on group: MultiThreadedEventLoopGroup, _ groups: [NIOLoopBound<ConnectionGroup>])
-        -> ServerBootstrap
-    {
+    private func bootstrap(
+        on group: MultiThreadedEventLoopGroup, _ groups: [NIOLoopBound<ConnectionGroup>], _ identity: TLSIdentity?
+    ) -> ServerBootstrap {
         let groups = Dictionary(uniqueKeysWithValues: groups.map { (ObjectIdentifier($0.eventLoop), $0) })
         var decoding = NIOHTTPDecoderLimitConfiguration()
         decoding.maxHeaderFieldSize = configuration.limits.headerBytes
@@ -86,8 +113,9 @@ extension CacheServer {
                     guard let group = groups[ObjectIdentifier(channel.eventLoop)]?.value else {
                         throw ChannelError.eof
                     }
-                    // TLS, when it comes, is one more handler in front of these.
-                    let connection = ConnectionHandler(group)
+                    let tls = identity?.serverHandler()
+                    if let tls { try channel.pipeline.syncOperations.addHandler(tls) }
+                    let connection = ConnectionHandler(group, behind: tls)
                     try channel.pipeline.syncOperations.addHandlers([
                         ArrivalHandler(connection),
                         ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding)),
@@ -105,5 +133,13 @@ extension CacheServer {
             try await group.eventLoop.flatSubmit { group.value.settle(within: time) }.get()
             try await group.eventLoop.submit { group.value.end() }.get()
         }
+    }
+}
+
+extension SocketAddress {
+    /// Whether this machine alone can reach it.
+    fileprivate var isLoopback: Bool {
+        guard let address = ipAddress else { return false }
+        return address.hasPrefix("127.") || address == "::1" || address.hasPrefix("::ffff:127.")
     }
 }

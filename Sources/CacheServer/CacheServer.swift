@@ -65,6 +65,11 @@ public struct CacheServer: Service {
     private func serve(
         on group: MultiThreadedEventLoopGroup, _ threads: NIOThreadPool, _ limits: ServerLimits
     ) async throws {
+        // What an operator got wrong is told before the store is touched.
+        let (address, access) = try await threads.runIfActive { [self] in
+            (try listeningAddress(), try ServerAccess(configuration.security, logger: logger))
+        }
+        defer { access.close() }
         let store = try await threads.runIfActive { [configuration, logger] in
             try ChunkStore.open(
                 configuration.storeDirectory,
@@ -77,15 +82,15 @@ public struct CacheServer: Service {
         let state = ServerState()
         let metrics = MetricsRegistry()
         let inspector = ServerInspector(
-            configuration: configuration, state: state, tiers: tiers, metrics: metrics, time: time,
+            configuration: configuration, state: state, access: access, tiers: tiers, metrics: metrics, time: time,
             droppedLogLines: droppedLogLines)
         let control = ControlPlane(inspector, logger: logger)
         let services = ConnectionGroup.Services(
-            limits: limits, tiers: tiers, control: control, state: state, time: time, logger: logger)
+            limits: limits, tiers: tiers, control: control, state: state, access: access, time: time, logger: logger)
         let groups = try await connectionGroups(on: group, services)
         for group in groups { metrics.register { try await group.snapshot() } }
         do {
-            try await listen(on: group, groups, state)
+            try await listen(at: address, on: group, groups, state, access)
         } catch {
             try await close(store, groups)
             throw error
@@ -106,9 +111,12 @@ public struct CacheServer: Service {
                         group: NIOLoopBound(group, eventLoop: eventLoop), evictable: group.neighbours.ownEvictable)
                 }.get())
         }
-        for one in all {
+        services.access.subscribe { [all] tokens in
+            for one in all { one.group.eventLoop.execute { one.group.value.tokensChanged(tokens) } }
+        }
+        for (number, one) in all.enumerated() {
             let others = all.filter { $0.evictable !== one.evictable }
-            try await one.group.eventLoop.submit { one.group.value.start(beside: others) }.get()
+            try await one.group.eventLoop.submit { one.group.value.start(beside: others, isFirst: number == 0) }.get()
         }
         return all.map(\.group)
     }

@@ -7,10 +7,7 @@ struct CommonOptions: ParsableArguments {
     @Option(
         name: .customLong("l1-capacity"), help: ArgumentHelp("Most bytes of L1 on disk (10GiB).", valueName: "size"))
     var l1Capacity: String?
-    @Option(
-        name: .customLong("l2"),
-        help: ArgumentHelp("L2 daemons: http://HOST:PORT, several with commas.", valueName: "url"))
-    var l2: String?
+    @OptionGroup var l2: L2Options
     @Option(
         name: .customLong("l3"),
         help: ArgumentHelp("Object store: file:///path, a bare path, or s3://...", valueName: "url"))
@@ -19,16 +16,6 @@ struct CommonOptions: ParsableArguments {
         name: .customLong("l1-deadline"),
         help: ArgumentHelp("How long one read of L1 may take before L2 is asked (5s).", valueName: "time"))
     var l1Deadline: String?
-    @Option(
-        name: .customLong("l2-deadline"),
-        help: ArgumentHelp("How long one request to L2 may take before L3 is asked (2s).", valueName: "time"))
-    var l2Deadline: String?
-    @Option(
-        name: .customLong("l2-patience"),
-        help: ArgumentHelp(
-            "How much time an L2 that is ill may cost in all, besides a quarter of what reads take (400ms).",
-            valueName: "time"))
-    var l2Patience: String?
     @Option(
         name: .customLong("l3-deadline"),
         help: ArgumentHelp("How long one read of L3 may take before it has failed (30s).", valueName: "time"))

@@ -20,7 +20,7 @@ struct LayerCacheCommand: AsyncParsableCommand {
         subcommands: [
             PushCommand.self, PullCommand.self, ListCommand.self, InspectCommand.self, VerifyCommand.self,
             StatsCommand.self, WorkerCommand.self, MountCommand.self, UnmountCommand.self, TraceCommand.self,
-            NBDCommand.self, ServerCommand.self, KeygenCommand.self,
+            NBDCommand.self, ServerCommand.self, TokenCommand.self, KeygenCommand.self,
         ])
 
     static func main() {

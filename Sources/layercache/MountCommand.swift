@@ -80,8 +80,12 @@ extension CommonOptions {
             ("keyring", try settings.value("keyring", keyring)?.inWorkingDirectory()),
             ("scratch", try settings.value("scratch", nil)?.inWorkingDirectory()),
             ("config", try settings.value("config", config)?.inWorkingDirectory()),
-            ("l1-capacity", l1Capacity), ("l2", l2), ("l1-deadline", l1Deadline), ("l2-deadline", l2Deadline),
-            ("l2-patience", l2Patience), ("l3-deadline", l3Deadline),
+            ("l2-token-file", try settings.value("l2-token-file", l2.tokenFile)?.inWorkingDirectory()),
+            ("l2-ca", try settings.value("l2-ca", l2.authority)?.inWorkingDirectory()),
+            ("l2-cert", try settings.value("l2-cert", l2.certificate)?.inWorkingDirectory()),
+            ("l2-key", try settings.value("l2-key", l2.key)?.inWorkingDirectory()),
+            ("l1-capacity", l1Capacity), ("l2", l2.urls), ("l1-deadline", l1Deadline), ("l2-deadline", l2.deadline),
+            ("l2-patience", l2.patience), ("l3-deadline", l3Deadline),
         ]
         return given.flatMap { name, value in value.map { ["--\(name)", $0] } ?? [] }
     }

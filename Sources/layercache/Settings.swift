@@ -73,7 +73,20 @@ struct Settings {
     }
 
     func l2Addresses() -> [String] {
-        (value("l2", options.l2) ?? "").split(separator: ",").map(String.init)
+        (value("l2", options.l2.urls) ?? "").split(separator: ",").map(String.init)
+    }
+
+    /// What L2 daemons are shown, and whom this host trusts among them.
+    func l2Security() throws -> L2Security {
+        var security = L2Security()
+        security.tokenFile = value("l2-token-file", options.l2.tokenFile)
+        security.authorityFile = value("l2-ca", options.l2.authority)
+        security.certificateFile = value("l2-cert", options.l2.certificate)
+        security.keyFile = value("l2-key", options.l2.key)
+        guard (security.certificateFile == nil) == (security.keyFile == nil) else {
+            throw ValidationError("--l2-cert and --l2-key go together: give both.")
+        }
+        return security
     }
 
     func l1Directory() -> String? { value("l1", options.l1) }
@@ -85,8 +98,8 @@ struct Settings {
         // Bad usage is told before anything is looked at.
         typealias Deadline = WritableKeyPath<CacheConfiguration, Duration>
         let given: [(String, String?, Deadline)] = [
-            ("l1-deadline", options.l1Deadline, \.l1Deadline), ("l2-deadline", options.l2Deadline, \.l2Deadline),
-            ("l2-patience", options.l2Patience, \.l2Patience), ("l3-deadline", options.l3Deadline, \.l3Deadline),
+            ("l1-deadline", options.l1Deadline, \.l1Deadline), ("l2-deadline", options.l2.deadline, \.l2Deadline),
+            ("l2-patience", options.l2.patience, \.l2Patience), ("l3-deadline", options.l3Deadline, \.l3Deadline),
         ]
         let deadlines = try given.map { ($2, try duration($0, $1)) }
         var configuration = CacheConfiguration(l3: try l3())
@@ -103,6 +116,7 @@ struct Settings {
     func configuration() throws -> CacheConfiguration {
         // Bad usage is told before anything is looked at.
         let capacity = try l1Capacity()
+        let security = try l2Security()
         var configuration = try cacheConfiguration(try lateObjectStore())
         configuration.l1Directory = l1Directory()
         configuration.l1Capacity = capacity
@@ -113,6 +127,7 @@ struct Settings {
             configuration.l1Directory = nil
         }
         configuration.l2 = l2Addresses()
+        configuration.l2Security = security
         configuration.l2Connections = Machine.l2Connections(
             configuration.l2Connections, daemons: configuration.l2.count)
         return configuration

@@ -18,7 +18,10 @@ struct StatsCommand: AsyncParsableCommand {
         let settings = try Settings(options)
         if let directory { return try await print(mount: directory, settings) }
         if let address = settings.l2Addresses().first {
-            return try print(try await L2Statistics.fetch(from: address), of: address)
+            return try print(
+                try await L2Statistics.fetch(
+                    from: address, security: try settings.l2Security(), logger: .commandLine),
+                of: address)
         }
         guard let directory = settings.l1Directory() else {
             throw ValidationError("Missing --l2 or --l1: whose numbers?")

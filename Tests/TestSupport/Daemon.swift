@@ -6,8 +6,9 @@ import Glibc
 package final class Daemon: Sendable {
     package let address: String
     package let process: ChildProcess
+    private let isSecured: Bool
 
-    package var url: String { "http://\(address)" }
+    package var url: String { "\(isSecured ? "https" : "http")://\(address)" }
     package var port: UInt16 { address.split(separator: ":").last.flatMap { UInt16($0) } ?? 0 }
 
     /// Returns once it serves.
@@ -15,16 +16,19 @@ package final class Daemon: Sendable {
     /// - Parameters:
     ///   - store: the directory of its store.
     ///   - capacity: of the store, as `--capacity` reads it; `memory` likewise.
+    ///   - options: more of them; with `--tls-cert` its URL says so.
     ///   - directory: where its output files go.
     package init(
-        store: String, capacity: String = "1GiB", memory: String = "8MiB", in directory: String? = nil
+        store: String, capacity: String = "1GiB", memory: String = "8MiB", options: [String] = [],
+        in directory: String? = nil
     ) async throws {
         process = try ChildProcess(
             built: "layercache",
             [
                 "server", "--listen", "127.0.0.1:0", "--store", store, "--capacity", capacity, "--memory", memory,
                 "--json", "--threads", "1",
-            ], in: directory)
+            ] + options, in: directory)
+        isSecured = options.contains("--tls-cert")
         address = try JSONDecoder().decode(Ready.self, from: Data(try await process.firstLine().utf8)).listen
     }
 

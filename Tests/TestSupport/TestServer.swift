@@ -23,15 +23,18 @@ package struct TestServer: Sendable {
     ///   - directory: of its store; by default one that is removed at the end.
     ///   - memory: bytes of its memory tier.
     ///   - capacity: bytes of its store.
+    ///   - security: whom it lets in.
     package static func run<Value>(
         in directory: String? = nil, memory: Int = 64 << 20, capacity: UInt64 = 1 << 30, threads: Int = 1,
-        limits: ServerLimits = ServerLimits(), _ body: (TestServer) async throws -> Value
+        limits: ServerLimits = ServerLimits(), security: ServerSecurity = ServerSecurity(),
+        _ body: (TestServer) async throws -> Value
     ) async throws -> Value {
         let temporary = try directory == nil ? TemporaryDirectory() : nil
         defer { withExtendedLifetime(temporary) {} }
         let store = directory ?? temporary?.path ?? ""
-        let configuration = ServerConfiguration(
+        var configuration = ServerConfiguration(
             storeDirectory: store, capacity: capacity, memoryBytes: memory, eventLoopThreads: threads, limits: limits)
+        configuration.security = security
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let time = ManualClock()
         let server = CacheServer(configuration: configuration, time: time.serverTime, logger: .quiet) { port in

@@ -24,10 +24,17 @@ extension CacheConfiguration {
 
     // MARK: L2
 
-    /// The L2 daemons, `http://host:port` each; none for a cache without L2.
+    /// The L2 daemons, `http://host:port` or `https://host:port` each; none for a cache without L2.
     public var l2: [String] {
         get { l2Settings.urls }
         set { l2Settings.urls = newValue }
+    }
+
+    /// How the daemons and this host know one another. The files are read when the cache is opened, and again when they
+    /// change. A daemon that does not want this host, or that this host does not want, is one that is ill.
+    public var l2Security: L2Security {
+        get { l2Settings.security }
+        set { l2Settings.security = newValue }
     }
 
     /// How long one request to L2 may take.

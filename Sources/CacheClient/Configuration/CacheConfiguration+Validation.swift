@@ -16,6 +16,10 @@ extension CacheConfiguration {
         try check(l3Concurrency >= 1, "l3Concurrency of \(l3Concurrency) lets nobody read L3: use at least 1")
         try check(l3Queue >= 1, "l3Queue of \(l3Queue) refuses every image: use at least 1")
         try check(l2Connections >= 1, "l2Connections of \(l2Connections) lets nobody ask L2: use at least 1, or no l2")
+        let security = l2Security
+        try check(
+            (security.certificateFile == nil) == (security.keyFile == nil),
+            "l2Security needs a certificate and its key, or neither")
         try check(fillBytes >= 1, "fillBytes of \(fillBytes) lets nothing be filled: use at least 1")
         try check(readAhead >= 1, "readAhead of \(readAhead) reads nothing: use at least 1")
         if let threads { try check((1...1_024).contains(threads), "threads of \(threads) is not from 1 to 1024") }

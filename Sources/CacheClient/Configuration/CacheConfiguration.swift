@@ -35,9 +35,24 @@ struct L1Settings: Sendable {
 /// The daemons.
 struct L2Settings: Sendable {
     var urls: [String]
+    var security = L2Security()
     var deadline: Duration = .seconds(2)
     var patience: Duration = .milliseconds(400)
     var connections: Int = 16
+}
+
+/// The files by which this host and the daemons know one another.
+public struct L2Security: Sendable, Hashable {
+    /// The file with this host's token, and nothing else; `nil` for none. It goes to all daemons.
+    public var tokenFile: String?
+    /// Certificates, as PEM, of the CAs that the daemons' must come from; `nil` for those that the system trusts.
+    public var authorityFile: String?
+    /// This host's certificate as PEM, with those between it and its CA after it, for daemons that ask for one.
+    public var certificateFile: String?
+    /// The key of ``certificateFile`` as PEM, without a passphrase.
+    public var keyFile: String?
+
+    public init() {}
 }
 
 /// The object store.

@@ -1,7 +1,7 @@
 internal import CacheCore
 internal import FoundationEssentials
 
-/// Where an L2 daemon listens: `http://HOST[:PORT]`.
+/// Where an L2 daemon listens: `http://HOST[:PORT]` or `https://HOST[:PORT]`.
 struct L2Address: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// As it was given, without a slash at the end: what rendezvous hashing goes by.
     let description: String
@@ -10,21 +10,29 @@ struct L2Address: Hashable, Comparable, Sendable, CustomStringConvertible {
     let port: Int
     /// What the `Host` header says.
     let authority: String
+    /// Whether it speaks TLS.
+    let isSecured: Bool
 
     /// - Throws: `.invalidInput` for anything else, now rather than at each read.
     init(parsing url: String) throws(CacheError) {
         let base = url.hasSuffix("/") ? String(url.dropLast()) : url
-        let authority = String(base.dropFirst("http://".count))
-        guard let parts = URLComponents(string: base), parts.scheme == "http", let host = parts.host, !host.isEmpty,
+        let isSecured = base.hasPrefix("https://")
+        let scheme = isSecured ? "https" : "http"
+        let authority = String(base.dropFirst("\(scheme)://".count))
+        guard let parts = URLComponents(string: base), parts.scheme == scheme, let host = parts.host, !host.isEmpty,
             (1...65_535).contains(parts.port ?? 80), parts.path.isEmpty, parts.query == nil, parts.user == nil,
             // A number that is too large for a port is none to Foundation.
             parts.port != nil || authority == host
-        else { throw CacheError(.invalidInput, "L2 '\(url)' is not of the form http://HOST:PORT") }
+        else { throw CacheError(.invalidInput, "L2 '\(url)' is not of the form http://HOST:PORT or https://HOST:PORT") }
         description = base
         self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
-        port = parts.port ?? 80
+        port = parts.port ?? (isSecured ? 443 : 80)
+        self.isSecured = isSecured
         self.authority = authority
     }
+
+    /// Whether what is sent there leaves this machine, as far as the name says it.
+    var isRemote: Bool { host != "localhost" && host != "::1" && !host.hasPrefix("127.") }
 
     static func < (one: Self, other: Self) -> Bool { one.description < other.description }
 }

@@ -1,3 +1,4 @@
+internal import CacheAccess
 internal import CacheCore
 internal import Logging
 internal import NIOConcurrencyHelpers
@@ -32,6 +33,10 @@ final class L2Client: Sendable {
         var lastError = "too slow"
         /// When it is told again that the daemon is left out.
         var next = Duration.zero
+        /// Refusals that the log has a line for.
+        var told: Set<String> = []
+        /// Whether the last error was one of them.
+        var isRefused = false
     }
 
     private let nodes: [Node]
@@ -44,17 +49,20 @@ final class L2Client: Sendable {
     /// An answer to a PUT says nothing in its body that matters.
     private static let lineBytes = 4096
 
-    /// - Throws: `.invalidInput` for an address that is not `http://host:port`.
+    /// Reads the files of the settings. Blocks.
+    /// - Throws: `.invalidInput` for an address that is not `http://host:port` or `https://host:port`; what is wrong
+    ///   with a file.
     init(
         _ settings: L2Settings, load: ReadLoad, deadlines: Deadlines, buffers: BufferPool, logger: Logger
-    ) throws(CacheError) {
+    ) throws {
         var addresses: Set<L2Address> = []
         for url in settings.urls { addresses.insert(try L2Address(parsing: url)) }
+        let access = try settings.security.access(to: addresses, logger: logger)
         deadline = settings.deadline
         nodes = addresses.sorted().map { address in
             Node(
                 connections: L2ConnectionPool(
-                    address, maximum: settings.connections,
+                    address, access, maximum: settings.connections,
                     connectTimeout: min(TimeAmount(settings.deadline), .seconds(1)),
                     deadlines: deadlines, buffers: buffers),
                 fills: TierGuard(time: deadlines.time) { _ in true })
@@ -160,7 +168,7 @@ final class L2Client: Sendable {
     private func tellLeftOut(_ index: Int, _ now: Duration) {
         let node = nodes[index]
         let error = node.notice.withLockedValue { notice -> String? in
-            guard now >= notice.next else { return nil }
+            guard now >= notice.next, !notice.isRefused else { return nil }
             notice.next = now + Self.noticeInterval
             return notice.lastError
         }
@@ -170,8 +178,25 @@ final class L2Client: Sendable {
             metadata: ["node": "\(node.connections.address)", "error": "\(error)"])
     }
 
-    private func note(_ error: any Error, _ id: ChunkID, _ node: Int) {
-        nodes[node].notice.withLockedValue { $0.lastError = "\(error)" }
+    private func note(_ error: any Error, _ id: ChunkID, _ node: Int, isFill: Bool = false) {
+        let refusal = error is TLSRefusal || error is L2Refusal ? "\(error)" : nil
+        let isNew = nodes[node].notice.withLockedValue { notice -> Bool in
+            notice.isRefused = refusal != nil
+            guard let refusal else {
+                notice.lastError = "\(error)"
+                return false
+            }
+            return notice.told.insert(refusal).inserted
+        }
+        if let refusal {
+            guard isNew else { return }
+            logger.warning(
+                isFill
+                    ? "L2 takes no chunks from this host: going on without filling it"
+                    : "L2 and this host refuse one another: going on without it",
+                metadata: ["node": "\(nodes[node].connections.address)", "error": "\(refusal)"])
+            return
+        }
         logger.debug(
             "L2 request failed",
             metadata: ["node": "\(nodes[node].connections.address)", "chunk": "\(id)", "error": "\(error)"])
@@ -202,13 +227,17 @@ extension L2Client: FillTarget {
         if node.fills.admit() == .no { return }
         let request = L2Request(method: .PUT, path: "/v1/chunks/\(id.hex)", body: sealed, limit: Self.lineBytes)
         let end = try await node.fills.call {
+            // Refusals are errors.
             try await node.connections.exchange(request, for: .fill, within: deadline).head.status
         }
         switch end {
         case .success(.created), .success(.ok): break
         case .success(let status):
             logger.debug("L2 refused a chunk", metadata: ["chunk": "\(id)", "status": "\(status.code)"])
-        case .failure(let error): note(error, id, index)
+        case .failure(let error):
+            note(error, id, index, isFill: true)
+            // It will not take the next one either.
+            if error is L2Refusal { node.fills.open() }
         }
     }
 

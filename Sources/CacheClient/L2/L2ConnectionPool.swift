@@ -1,3 +1,4 @@
+internal import CacheAccess
 internal import CacheCore
 internal import NIOConcurrencyHelpers
 internal import NIOCore
@@ -7,7 +8,7 @@ internal import NIOPosix
 /// The connections to one L2 daemon: kept alive, opened as they are needed, bounded in number.
 ///
 /// Why not an HTTP client library: on the way of a chunk one costs about a tenth of what all of a pull does, and leaves
-/// each answer in a buffer of its own. The protocol is swift-nio's; TLS is one more handler in ``connect()``.
+/// each answer in a buffer of its own. The protocol is swift-nio's, TLS that of ``ClientAccess``.
 final class L2ConnectionPool: Sendable {
     private struct State {
         /// The last one used is used next.
@@ -22,7 +23,15 @@ final class L2ConnectionPool: Sendable {
         case fill
     }
 
+    /// A connection that was just made.
+    private struct Made {
+        let channel: any Channel
+        /// What TLS said of it since, if it was a refusal.
+        let refusal: NIOLockedValueBox<TLSRefusal?>
+    }
+
     let address: L2Address
+    private let access: ClientAccess?
     private let reads: AsyncLimiter
     private let fills: AsyncLimiter
     private let deadlines: Deadlines
@@ -33,12 +42,16 @@ final class L2ConnectionPool: Sendable {
     /// Bytes of one read from a socket: most chunks come in one or two.
     private static let readBytes = 128 * 1024
 
-    /// - Parameter maximum: connections for reads, and as many for fills.
+    /// - Parameters:
+    ///   - access: what the daemon is shown; `nil` for nothing.
+    ///   - maximum: connections for reads, and as many for fills.
     init(
-        _ address: L2Address, maximum: Int, connectTimeout: TimeAmount, deadlines: Deadlines, buffers: BufferPool,
+        _ address: L2Address, _ access: ClientAccess?, maximum: Int, connectTimeout: TimeAmount, deadlines: Deadlines,
+        buffers: BufferPool,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) {
         self.address = address
+        self.access = access
         reads = AsyncLimiter("reads of L2", capacity: maximum, maximumWaiters: .max)
         fills = AsyncLimiter("fills of L2", capacity: maximum, maximumWaiters: .max)
         self.connectTimeout = connectTimeout
@@ -51,7 +64,9 @@ final class L2ConnectionPool: Sendable {
     /// connection included.
     ///
     /// The caller gives the body back to the pool of buffers, if it can.
-    /// - Throws: ``L2Failure``, `.timedOut`, errors of the network and of HTTP; `CancellationError`.
+    /// What the daemon refuses is asked once more if this host has something else to show by then.
+    /// - Throws: ``L2Failure``, ``TLSRefusal``, ``L2Refusal``, `.timedOut`, errors of the network and of HTTP;
+    ///   `CancellationError`.
     func exchange(_ request: L2Request, for purpose: Purpose, within duration: Duration) async throws -> L2Response {
         let limit = purpose == .read ? reads : fills
         let end = deadlines.time.now() + duration
@@ -59,22 +74,40 @@ final class L2ConnectionPool: Sendable {
             guard try await limit.acquire(within: duration, deadlines) else { throw L2Failure.late }
         }
         defer { limit.release() }
+        access?.refresh()
+        let shown = access?.changes
         // A connection that must be made first has a timeout of its own within `duration`.
-        return try await exchange(request, until: end)
+        do { return try await checkedExchange(request, until: end) } catch {
+            guard error is TLSRefusal || error is L2Refusal, let access else { throw error }
+            await access.look()
+            guard access.changes != shown else { throw error }
+            return try await checkedExchange(request, until: end)
+        }
+    }
+
+    private func checkedExchange(_ request: L2Request, until end: Duration) async throws -> L2Response {
+        let response = try await exchange(request, until: end)
+        if let refusal = L2Refusal(response.head.status, hasToken: access?.authorization != nil) { throw refusal }
+        return response
     }
 
     private func exchange(_ request: L2Request, until end: Duration) async throws -> L2Response {
         if let channel = takeIdle() {
             do { return try await exchange(request, on: channel, until: end) } catch L2Failure.closedUnanswered {}
         }
-        return try await exchange(request, on: try await connect(), until: end)
+        let made = try await connect()
+        do { return try await exchange(request, on: made.channel, until: end) } catch L2Failure.closedUnanswered {
+            if let refusal = made.refusal.withLockedValue({ $0 }) { throw refusal }
+            throw address.isSecured ? L2Refusal.afterHandshake : L2Failure.closedUnanswered
+        }
     }
 
     private func exchange(
         _ request: L2Request, on channel: any Channel, until end: Duration
     ) async throws -> L2Response {
         let answer = channel.eventLoop.makePromise(of: L2Response.self)
-        let exchange = L2Exchange(request: request, host: address.authority, answer: answer)
+        let exchange = L2Exchange(
+            request: request, host: address.authority, authorization: access?.authorization, answer: answer)
         // What comes second to a promise is ignored.
         let giveUp: @Sendable (any Error) -> Void = { error in
             answer.fail(error)
@@ -112,14 +145,38 @@ final class L2ConnectionPool: Sendable {
         if isClosed { channel.close(promise: nil) }
     }
 
-    private func connect() async throws -> any Channel {
+    /// Makes a connection, its handshake included, within the time for that.
+    private func connect() async throws -> Made {
+        let end = NIODeadline.now() + connectTimeout
+        guard address.isSecured, let access else { return Made(channel: try await open(nil), refusal: .init(nil)) }
+        let refusal = NIOLockedValueBox<TLSRefusal?>(nil)
+        let ready = eventLoop.makePromise(of: Void.self)
+        let handshake = access.handshake(ready) { error in refusal.withLockedValue { $0 = error } }
+        do {
+            let channel = try await open(handshake)
+            let alarm = eventLoop.scheduleTask(deadline: end) {
+                ready.fail(L2Failure.late)
+                channel.close(promise: nil)
+            }
+            defer { alarm.cancel() }
+            try await ready.futureResult.get()
+            return Made(channel: channel, refusal: refusal)
+        } catch {
+            ready.fail(error)
+            throw error
+        }
+    }
+
+    /// - Parameter handshake: for a connection with TLS.
+    private func open(_ handshake: ClientHandshake?) async throws -> any Channel {
         let channel = try await ClientBootstrap(group: eventLoop)
             .connectTimeout(connectTimeout)
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.readBytes))
-            .channelInitializer { [buffers] channel in
+            .channelInitializer { [buffers, host = address.host] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
+                    if let handshake { try pipeline.addHandlers(handshake.handlers(host: host)) }
                     try pipeline.addHTTPClientHandlers()
                     try pipeline.addHandler(L2ExchangeHandler(buffers: buffers))
                 }

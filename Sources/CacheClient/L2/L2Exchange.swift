@@ -1,3 +1,4 @@
+internal import CacheAccess
 internal import CacheCore
 internal import NIOCore
 internal import NIOHTTP1
@@ -21,7 +22,32 @@ struct L2Response: Sendable {
 struct L2Exchange: Sendable {
     let request: L2Request
     let host: String
+    /// The value of the `Authorization` field, if there is one.
+    let authorization: String?
     let answer: EventLoopPromise<L2Response>
+}
+
+/// Why a daemon does not do what this host asks for. One line, after the daemon's name.
+struct L2Refusal: Error, Hashable, CustomStringConvertible {
+    let description: String
+
+    /// `nil` for a status that refuses nobody.
+    init?(_ status: HTTPResponseStatus, hasToken: Bool) {
+        switch status {
+        case .unauthorized where hasToken: description = "it does not know this host's token (401): see --l2-token-file"
+        case .unauthorized: description = "it asks for a token (401): give --l2-token-file"
+        case .forbidden: description = "the scope of this host's token is too small for this (403): see --l2-token-file"
+        default: return nil
+        }
+    }
+
+    /// For a new connection that was closed when the first request had been sent. The reason, which TLS 1.3 has for a
+    /// client only after the handshake, may get lost then.
+    static let afterHandshake = L2Refusal(
+        description: "it ended the connection after the handshake, as one does that asks for another client "
+            + "certificate: see --l2-cert and --l2-key")
+
+    private init(description: String) { self.description = description }
 }
 
 /// Why there was no answer. The raw values are for people.
@@ -40,6 +66,7 @@ enum L2Failure: String, Error, CustomStringConvertible {
 
     /// Whether a connection was at its end already when it was written to or read from.
     static func isEndOfConnection(_ error: any Error) -> Bool {
+        if TLSEvent.isAbruptEnd(error) { return true }
         if let error = error as? ChannelError { return [.ioOnClosedChannel, .outputClosed, .eof].contains(error) }
         guard let error = error as? IOError else { return false }
         return [.connectionReset, .brokenPipe].contains(Errno(rawValue: error.errnoCode))

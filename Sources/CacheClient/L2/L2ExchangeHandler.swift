@@ -29,6 +29,7 @@ final class L2ExchangeHandler: ChannelDuplexHandler {
         }
         current = exchange
         var headers = HTTPHeaders([("Host", exchange.host)])
+        if let authorization = exchange.authorization { headers.add(name: "Authorization", value: authorization) }
         if let body = exchange.request.body { headers.add(name: "Content-Length", value: "\(body.readableBytes)") }
         let head = HTTPRequestHead(
             version: .http1_1, method: exchange.request.method, uri: exchange.request.path, headers: headers)

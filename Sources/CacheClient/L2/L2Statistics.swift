@@ -1,4 +1,5 @@
 internal import CacheCore
+public import Logging
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
@@ -9,11 +10,16 @@ public enum L2Statistics {
     private static let deadline = Duration.seconds(5)
 
     /// The JSON object that `GET /v1/stats` answers, as text.
-    /// - Throws: `.invalidInput` if `address` is not `http://host:port`; `.io` if the daemon there does not answer
-    ///   within five seconds.
-    public static func fetch(from address: String) async throws -> String {
+    /// - Parameter security: what the daemon is shown.
+    /// - Throws: `.invalidInput` if `address` is not `http://host:port` or `https://host:port`; what is wrong with a
+    ///   file of `security`; `.io` if the daemon there does not answer within five seconds, or refuses this host.
+    public static func fetch(
+        from address: String, security: L2Security = L2Security(),
+        logger: Logger = Logger(label: "layercache.client")
+    ) async throws -> String {
+        let parsed = try L2Address(parsing: address)
         let connections = L2ConnectionPool(
-            try L2Address(parsing: address), maximum: 1, connectTimeout: TimeAmount(deadline),
+            parsed, try security.access(to: [parsed], logger: logger), maximum: 1, connectTimeout: TimeAmount(deadline),
             deadlines: Deadlines(time: .system), buffers: BufferPool(bytes: 64 << 10, maximumIdle: 0))
         let result: Result<L2Response, any Error>
         do {

@@ -18,6 +18,8 @@ public struct ServerConfiguration: Sendable, Hashable {
     public var storeThreads: Int
     /// Bounds for clients: sizes, counts and times.
     public var limits: ServerLimits
+    /// Who may come in, and how the daemon shows who it is.
+    public var security = ServerSecurity()
 
     public init(
         host: String = "127.0.0.1", port: Int = 0, storeDirectory: String, capacity: UInt64,
@@ -51,5 +53,11 @@ extension ServerConfiguration {
         ]
         try check(counts.allSatisfy { $0 > 0 }, "every limit must be above zero")
         try check(limits.timeouts.shortest > .zero, "every time limit must be above zero")
+        try check(
+            (security.certificateFile == nil) == (security.keyFile == nil),
+            "a certificate needs its private key, and a key its certificate")
+        try check(
+            security.clientAuthorityFile == nil || security.certificateFile != nil,
+            "clients can be asked for certificates only where the daemon has one itself")
     }
 }

@@ -47,9 +47,9 @@ extension ServerLimits {
     /// The most bytes that one request can ever hold: with a smaller budget in flight it would wait for ever.
     var largestBody: Int { max(chunkBytes, ChunkLimits.sealedBytes, missingIDs * SHA256Digest.byteCount) }
 
-    /// How often deadlines are looked at: four times in the shortest of them, at most once in 5 ms, at least once a
-    /// second.
+    /// How often deadlines, and the files of ``ServerSecurity``, are looked at: four times in the shortest of them, at
+    /// most once in 5 ms, at least twice a second.
     var tick: TimeAmount {
-        min(max(TimeAmount(timeouts.shortest / 4), .milliseconds(5)), .seconds(1))
+        min(max(TimeAmount(timeouts.shortest / 4), .milliseconds(5)), .milliseconds(500))
     }
 }

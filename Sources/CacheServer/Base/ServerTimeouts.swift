@@ -6,10 +6,11 @@ struct ServerTimeouts: Sendable, Hashable {
     var request: Duration = .seconds(15)
     var linger: Duration = .seconds(2)
     var drain: Duration = .seconds(10)
+    var handshake: Duration = .seconds(5)
 }
 
 extension ServerTimeouts {
-    var shortest: Duration { min(wait, idle, request, linger, drain) }
+    var shortest: Duration { min(wait, idle, request, linger, drain, handshake) }
 }
 
 extension ServerLimits {
@@ -36,6 +37,12 @@ extension ServerLimits {
     public var lingerTime: Duration {
         get { timeouts.linger }
         set { timeouts.linger = newValue }
+    }
+
+    /// How long the handshake of TLS may take from the moment in which the connection was accepted.
+    public var handshakeTime: Duration {
+        get { timeouts.handshake }
+        set { timeouts.handshake = newValue }
     }
 
     /// How long requests under way may take to finish once the daemon is told to stop.

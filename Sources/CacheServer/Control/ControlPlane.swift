@@ -9,8 +9,7 @@ internal import Synchronization
 /// The control plane: answers requests for statistics, metrics and health. A Hummingbird router; the connections
 /// themselves belong to the chunk path, which asks it through ``ControlResponder``.
 ///
-/// The dashboard at `/` becomes one more route of ``routes(_:)``; authentication for all of them becomes a middleware
-/// there.
+/// Who may ask is decided before (``RequestPlan``). The dashboard at `/` becomes one more route of ``routes(_:)``.
 struct ControlPlane: ControlResponder {
     private let responder: RouterResponder<ControlContext>
     private let logger: Logger
@@ -25,7 +24,8 @@ struct ControlPlane: ControlResponder {
         router.get("healthz") { _, _ in text(.ok, "alive\n") }
         router.get("readyz") { _, _ in
             inspector.isReady
-                ? text(.ok, "ready\n") : text(.serviceUnavailable, "starting, stopping or repairing its store\n")
+                ? text(.ok, "ready\n")
+                : text(.serviceUnavailable, "starting, stopping, repairing its store or without tokens\n")
         }
         router.get("metrics") { _, _ in
             text(.ok, try await inspector.prometheusText(), type: PrometheusText.contentType)

@@ -1,3 +1,4 @@
+internal import CacheAccess
 internal import CacheBase
 internal import CacheStore
 internal import FoundationEssentials
@@ -9,6 +10,7 @@ internal import Synchronization
 final class ServerInspector: Sendable {
     private let configuration: ServerConfiguration
     private let state: ServerState
+    private let access: ServerAccess
     private let tiers: ChunkTiers
     private let time: ServerTime
     private let started: NIODeadline
@@ -16,9 +18,10 @@ final class ServerInspector: Sendable {
     private let metrics: MetricsRegistry
 
     init(
-        configuration: ServerConfiguration, state: ServerState, tiers: ChunkTiers, metrics: MetricsRegistry,
-        time: ServerTime, droppedLogLines: @escaping @Sendable () -> Int
+        configuration: ServerConfiguration, state: ServerState, access: ServerAccess, tiers: ChunkTiers,
+        metrics: MetricsRegistry, time: ServerTime, droppedLogLines: @escaping @Sendable () -> Int
     ) {
+        self.access = access
         self.time = time
         started = time.now()
         self.droppedLogLines = droppedLogLines
@@ -28,7 +31,7 @@ final class ServerInspector: Sendable {
         self.metrics = metrics
     }
 
-    var isReady: Bool { state.isReady.load(ordering: .relaxed) && tiers.store.isServing }
+    var isReady: Bool { state.isReady.load(ordering: .relaxed) && tiers.store.isServing && access.isUsable }
 
     func statistics() async throws -> ServerStatistics {
         let counted = try await metrics.sum()
@@ -89,6 +92,17 @@ final class ServerInspector: Sendable {
         out.counter(
             "layercache_malformed_total", "Connections ended because what came was not HTTP.",
             counted.requests.malformed)
+        out.counter(
+            "layercache_denied_total", "Requests without a valid token, or with one of too small a scope.",
+            label: "reason",
+            [("unauthorized", counted.requests.unauthorized), ("forbidden", counted.requests.forbidden)])
+        out.counter(
+            "layercache_handshake_failures_total", "Connections whose handshake of TLS failed.",
+            counted.connections.handshakesFailed)
+        if let expires = access.identity?.expires {
+            out.gauge(
+                "layercache_certificate_expires_seconds", "When the daemon's certificate expires, since 1970.", expires)
+        }
         out.counter(
             "layercache_vanished_total", "Connections that ended in the middle of a request.",
             counted.connections.vanished)

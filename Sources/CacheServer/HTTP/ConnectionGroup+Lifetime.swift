@@ -12,12 +12,17 @@ extension ConnectionGroup {
         var settled: EventLoopPromise<Void>?
         var settleDeadline = NIODeadline.distantFuture
         var isStopping = false
+        /// Whether its sweeps look after tokens and certificates, too: those of one group do.
+        var watchesAccess = false
     }
 
     /// Begins to sweep.
-    /// - Parameter others: the groups of all other event loops.
-    func start(beside others: [Neighbour]) {
+    /// - Parameters:
+    ///   - others: the groups of all other event loops.
+    ///   - isFirst: whether it is the one that looks after what is one for all.
+    func start(beside others: [Neighbour], isFirst: Bool) {
         neighbours.others = others
+        lifetime.watchesAccess = isFirst
         let tick = services.time.tick ?? limits.tick
         let group = NIOLoopBound(self, eventLoop: eventLoop)
         lifetime.sweeper = eventLoop.scheduleRepeatedTask(initialDelay: tick, delay: tick) { _ in group.value.sweep() }
@@ -26,6 +31,7 @@ extension ConnectionGroup {
     private func sweep() {
         let now = self.now
         updateDate()
+        if lifetime.watchesAccess { services.access.look() }
         let isOver = lifetime.stopDeadline <= now
         for connection in Array(connections.values) {
             connection.noteProgress(now)

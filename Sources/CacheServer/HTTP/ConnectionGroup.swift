@@ -1,3 +1,4 @@
+internal import CacheAccess
 internal import CacheChunks
 internal import Logging
 internal import NIOCore
@@ -15,6 +16,7 @@ final class ConnectionGroup {
         let tiers: ChunkTiers
         let control: any ControlResponder
         let state: ServerState
+        let access: ServerAccess
         let time: ServerTime
         let logger: Logger
     }
@@ -59,6 +61,11 @@ final class ConnectionGroup {
         metrics.present = RequestMetrics.Present(
             connections: connections.count, bytesInFlight: queue.budget.bytes, requestsInFlight: queue.budget.requests)
         return metrics
+    }
+
+    /// Other tokens count from now on, for requests on open connections, too.
+    func tokensChanged(_ tokens: TokenList) {
+        for connection in connections.values { connection.machine.tokensChanged(tokens) }
     }
 
     /// Counts a request whose response is out, and returns its part of the budget.

@@ -1,3 +1,4 @@
+internal import CacheAccess
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
@@ -16,10 +17,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var id: ConnectionID?
     var machine: ConnectionStateMachine
     private var context: ChannelHandlerContext?
+    private var sending: SecuredSending?
 
-    init(_ group: ConnectionGroup) {
+    /// - Parameter tls: the handler in front of all others that speaks TLS; `nil` for plain HTTP.
+    init(_ group: ConnectionGroup, behind tls: (any ChannelHandler)? = nil) {
         self.group = group
-        machine = ConnectionStateMachine(limits: group.limits)
+        machine = ConnectionStateMachine(limits: group.limits, tokens: group.services.access.tokens)
+        sending = tls.map(SecuredSending.init)
     }
 
     // MARK: Channel events
@@ -34,7 +38,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         let now = group.now
-        run(machine.accepted(group.admit(self, at: now), at: now))
+        let outcome = group.admit(self, at: now)
+        // From now on the group tells of new ones; there may have been some before.
+        machine.tokensChanged(group.services.access.tokens)
+        run(machine.accepted(outcome, isSecured: sending != nil, at: now))
         context.fireChannelActive()
     }
 
@@ -43,6 +50,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if cleanup.isQueued { group.leaveQueue(self) }
         if cleanup.hasVanished { group.metrics.connections.vanished += 1 }
         if let reservation = cleanup.reservation { group.release(reservation) }
+        sending?.drop()
         group.remove(self)
         context.fireChannelInactive()
     }
@@ -64,17 +72,20 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { run(machine.becameWritable(at: group.now)) }
+        if context.channel.isWritable, sending?.goOn(context) ?? true { run(machine.becameWritable(at: group.now)) }
         context.fireChannelWritabilityChanged()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case ChannelEvent.inputClosed? = event as? ChannelEvent { run(machine.inputEnded()) }
+        if sending != nil, TLSEvent.isHandshakeDone(event) { machine.handshakeEnded(at: group.now) }
         context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard context.channel.isActive else { return }
+        if TLSEvent.isHandshakeFailure(error) { group.metrics.connections.handshakesFailed += 1 }
+        // How many bytes a request has is in its head; who leaves amid one is told by the parser.
+        guard context.channel.isActive, !TLSEvent.isAbruptEnd(error) else { return }
         if let error = error as? HTTPParserError {
             guard machine.parserFailed(Refusal(error)) else { return }
             if error == .invalidEOFState {
@@ -110,7 +121,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let unsent = try? context.channel.syncOptions?.getOption(ChannelOptions.bufferedWritableBytes) else {
             return
         }
-        machine.unsent(unsent, at: now)
+        machine.unsent(Int(unsent) + (sending?.rest.readableBytes ?? 0), at: now)
     }
 
     // MARK: Actions
@@ -158,9 +169,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .cut:
             // The channel may report the end later; until then this connection must not be chosen for eviction again.
             group.protect(self)
-            context?.close(promise: nil)
+            cutOff()
         }
         return nil
+    }
+
+    /// Closes the connection now: TLS would wait for the client's goodbye.
+    private func cutOff() {
+        guard let context else { return }
+        if let sending { sending.cut(context) } else { context.close(promise: nil) }
     }
 
     private func endOutput() {
@@ -185,6 +202,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         context.write(wrapOutboundOut(out), promise: nil)
         if framing.sendsContent, content.readableBytes > 0 {
             group.metrics.requests.bytesOut += content.readableBytes
+            // The last response of a connection goes out at once: the end of the output follows it.
+            if let sending, framing.keepsAlive {
+                return machine.written(framing, isTaken: sending.begin(content, context), at: group.now)
+            }
             context.write(wrapOutboundOut(content), promise: nil)
         }
         context.flush()
@@ -193,11 +214,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func refuse(_ refusal: Refusal, closing: Bool = false) -> ConnectionStateMachine.Action? {
-        if refusal.status.code >= 500 { group.metrics.requests.refused += 1 }
+        switch refusal.status {
+        case .unauthorized: group.metrics.requests.unauthorized += 1
+        case .forbidden: group.metrics.requests.forbidden += 1
+        default: if refusal.status.code >= 500 { group.metrics.requests.refused += 1 }
+        }
         let line = ByteBuffer(string: refusal.message + "\n")
         var head = ResponseHead.text(refusal.status, length: line.readableBytes)
         if refusal.retry { head.fields.append(("Retry-After", "1")) }
         if let allow = refusal.allow { head.fields.append(("Allow", allow)) }
+        if let challenge = refusal.challenge { head.fields.append(("WWW-Authenticate", challenge)) }
         return respond(head, line, closing: closing)
     }
 }

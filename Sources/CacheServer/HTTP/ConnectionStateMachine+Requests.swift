@@ -67,7 +67,7 @@ extension ConnectionStateMachine {
         switch part {
         case .head(let head):
             let started = input.headStarted ?? now()
-            request = CurrentRequest(plan: RequestPlan(head, limits: limits), started: started)
+            request = CurrentRequest(plan: RequestPlan(head, limits: limits, tokens: tokens), started: started)
             input.headStarted = nil
             deadline = started + TimeAmount(limits.timeouts.request)
             phase = .begun

@@ -1,3 +1,4 @@
+internal import CacheAccess
 internal import NIOCore
 internal import NIOHTTP1
 
@@ -77,6 +78,8 @@ struct ConnectionStateMachine {
     enum Continuation: Hashable { case keepAlive, linger, close }
 
     let limits: ServerLimits
+    /// Of which each request must show one; `nil` where none is asked for.
+    private(set) var tokens: TokenList?
     var phase = Phase.idle
     /// When the time that the present phase may take is over.
     var deadline = NIODeadline.distantFuture
@@ -93,8 +96,9 @@ struct ConnectionStateMachine {
     /// ``Action/close`` or ``Action/cut`` was given: nothing is begun any more.
     var isEnding = false
 
-    init(limits: ServerLimits) {
+    init(limits: ServerLimits, tokens: TokenList? = nil) {
         self.limits = limits
+        self.tokens = tokens
         input = ConnectionInput(limit: limits.pipelinedParts)
     }
 }
@@ -103,8 +107,11 @@ struct ConnectionStateMachine {
 
 extension ConnectionStateMachine {
     /// The connection is there, and this is what admission said.
-    mutating func accepted(_ outcome: ConnectionAdmission.Outcome, at now: NIODeadline) -> Action? {
-        deadline = now + TimeAmount(limits.timeouts.idle)
+    /// - Parameter isSecured: whether it begins with a handshake, of which ``handshakeEnded(at:)`` tells.
+    mutating func accepted(
+        _ outcome: ConnectionAdmission.Outcome, isSecured: Bool = false, at now: NIODeadline
+    ) -> Action? {
+        deadline = now + TimeAmount(isSecured ? limits.timeouts.handshake : limits.timeouts.idle)
         switch outcome {
         case .served: return nil
         case .probeOnly:
@@ -114,6 +121,15 @@ extension ConnectionStateMachine {
         case .dropped: return cut()
         }
     }
+
+    /// The handshake of TLS is over: from now on there may be requests.
+    mutating func handshakeEnded(at now: NIODeadline) {
+        guard phase == .idle, input.headStarted == nil, !isEnding else { return }
+        deadline = now + TimeAmount(isProbeOnly ? limits.timeouts.linger : limits.timeouts.idle)
+    }
+
+    /// Other tokens count for requests whose head has not been looked at.
+    mutating func tokensChanged(_ tokens: TokenList?) { self.tokens = tokens }
 
     /// The client has sent all that it will ever send.
     mutating func inputEnded() -> Action? {

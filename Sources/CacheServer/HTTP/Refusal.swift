@@ -9,6 +9,8 @@ struct Refusal: Error, Hashable {
     var allow: String?
     /// Whether the client may try again soon: adds `Retry-After`.
     var retry = false
+    /// What the client must show to be let in, for `WWW-Authenticate`.
+    var challenge: String?
 
     static func badRequest(_ message: String) -> Refusal { Refusal(status: .badRequest, message: message) }
 
@@ -18,6 +20,16 @@ struct Refusal: Error, Hashable {
 
     static func notAllowed(_ allow: String) -> Refusal {
         Refusal(status: .methodNotAllowed, message: "method not allowed; use \(allow)", allow: allow)
+    }
+
+    static let unauthorized = Refusal(
+        status: .unauthorized, message: "a valid token is needed: Authorization: Bearer TOKEN",
+        challenge: "Bearer realm=\"layercache\"")
+
+    static func forbidden(needing scope: String) -> Refusal {
+        Refusal(
+            status: .forbidden, message: "this token's scope is too small: this needs \(scope)",
+            challenge: "Bearer realm=\"layercache\", error=\"insufficient_scope\", scope=\"\(scope)\"")
     }
 
     static func tooLarge(_ what: String, limit: Int) -> Refusal {
@@ -54,10 +66,14 @@ struct Refusal: Error, Hashable {
         }
     }
 
-    init(status: HTTPResponseStatus, message: String, allow: String? = nil, retry: Bool = false) {
+    init(
+        status: HTTPResponseStatus, message: String, allow: String? = nil, retry: Bool = false,
+        challenge: String? = nil
+    ) {
         self.status = status
         self.message = message
         self.allow = allow
         self.retry = retry
+        self.challenge = challenge
     }
 }

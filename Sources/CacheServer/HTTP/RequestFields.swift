@@ -8,6 +8,9 @@ struct RequestFields: Hashable {
     private(set) var wantsUpgrade = false
     private(set) var awaitsContinue = false
     private(set) var hasUnknownExpectation = false
+    /// What the client says that its token is. Nothing where it says two things.
+    private(set) var token: Substring?
+    private var authorizations = 0
 
     init(_ headers: HTTPHeaders) {
         for (name, value) in headers {
@@ -18,11 +21,24 @@ struct RequestFields: Hashable {
                 if value.matches("100-continue") { awaitsContinue = true } else { hasUnknownExpectation = true }
             case 7 where name.matches("upgrade"): wantsUpgrade = true
             // The parser has refused a length that is no number, a second one, and both kinds of framing at once.
+            case 13 where name.matches("authorization"):
+                authorizations += 1
+                token = authorizations == 1 ? Self.token(value) : nil
             case 14 where name.matches("content-length"): contentLength = Int(value) ?? .max
             case 17 where name.matches("transfer-encoding"): isChunked = true
             default: break
             }
         }
+    }
+
+    /// What stands after `Bearer` (RFC 6750 section 2.1), in any case, and spaces.
+    private static func token(_ value: String) -> Substring? {
+        let scheme = value.utf8.prefix { $0 != UInt8(ascii: " ") }
+        guard String(Substring(scheme)).matches("bearer") else { return nil }
+        let rest = value.utf8[scheme.endIndex...].drop { $0 == UInt8(ascii: " ") }
+        // The parser leaves the space after a field's value where it is.
+        let end = rest.lastIndex { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
+        return Substring(end.map { rest[...$0] } ?? rest)
     }
 
     var hasBody: Bool { isChunked || (contentLength ?? 0) > 0 }

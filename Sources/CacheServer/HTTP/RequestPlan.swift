@@ -1,3 +1,4 @@
+internal import CacheAccess
 internal import CacheChunks
 internal import CacheCrypto
 internal import NIOHTTP1
@@ -32,19 +33,24 @@ struct RequestPlan {
         if case .control = operation { true } else { false }
     }
 
-    init(_ head: HTTPRequestHead, limits: ServerLimits) {
+    /// - Parameter tokens: of which the client must have one; `nil` where none is asked for.
+    init(_ head: HTTPRequestHead, limits: ServerLimits, tokens: TokenList? = nil) {
         let fields = RequestFields(head.headers)
         method = head.method
         isVersion10 = head.version.minor == 0
-        // The parser stops at a request that asks for another protocol; none is offered, so such a connection ends.
-        keepAlive = head.isKeepAlive && !fields.wantsUpgrade && head.method != .CONNECT
         hasBody = fields.hasBody
         declaredLength = fields.contentLength
         awaitsContinue = fields.awaitsContinue && !isVersion10
-        // Authentication, when it comes, is decided here: the head is all it needs, and no body has been read.
         let route = head.uri.utf8.count > limits.targetBytes ? nil : Route(target: head.uri)
         bodyLimit = route == .missing ? limits.missingIDs * SHA256Digest.byteCount : limits.chunkBytes
+        // First of all, so that a client without a token learns nothing: not even what is malformed.
+        let denial = tokens.flatMap { Self.denial(head.method, route, fields, $0) }
+        // The parser stops at a request that asks for another protocol; none is offered, so such a connection ends. So
+        // does one of a client that is not known, which is to cost no place.
+        keepAlive =
+            head.isKeepAlive && !fields.wantsUpgrade && head.method != .CONNECT && denial?.status != .unauthorized
         do throws(Refusal) {
+            if let denial { throw denial }
             guard let route else {
                 throw Refusal(
                     status: .uriTooLong, message: "the request target is longer than \(limits.targetBytes) bytes")
@@ -88,6 +94,16 @@ struct RequestPlan {
         case (.control, _):
             throw .notAllowed("GET, HEAD")
         }
+    }
+
+    /// Why the client may not do this; `nil` if it may.
+    private static func denial(
+        _ method: HTTPMethod, _ route: Route?, _ fields: RequestFields, _ tokens: TokenList
+    ) -> Refusal? {
+        if route?.isPublic == true { return nil }
+        guard let token = fields.token, let scope = tokens.scope(of: token.utf8) else { return .unauthorized }
+        let needed: AccessScope = method == .PUT ? .write : .read
+        return scope < needed ? .forbidden(needing: needed.name) : nil
     }
 
     private static func checkBody(_ fields: RequestFields, _ what: String, limit: Int) throws(Refusal) {

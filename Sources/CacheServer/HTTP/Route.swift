@@ -14,7 +14,11 @@ enum Route: Hashable {
 
     private static let chunks = "/v1/chunks/"
 
-    /// Takes origin-form (`/path`) and absolute-form (`http://host/path`), as RFC 9112 section 3.2 demands.
+    /// Whether it needs no token: probes have none. By these names alone, byte by byte.
+    var isPublic: Bool { self == .control(path: "/healthz") || self == .control(path: "/readyz") }
+
+    /// Takes origin-form (`/path`) and absolute-form (`http://host/path`, `https://` likewise), as RFC 9112 section 3.2
+    /// demands.
     init(target: String) {
         let path = Self.originForm(target)
         guard path.utf8.starts(with: Self.chunks.utf8) else {
@@ -35,10 +39,10 @@ enum Route: Hashable {
 
     private static func originForm(_ target: String) -> Substring {
         guard target.utf8.first != UInt8(ascii: "/") else { return target[...] }
-        let scheme = "http://"
-        guard target.utf8.prefix(scheme.utf8.count).elementsEqual(scheme.utf8, by: { $0 | 0x20 == $1 | 0x20 }) else {
-            return target[...]
+        let found = ["http://", "https://"].first { scheme in
+            target.utf8.prefix(scheme.utf8.count).elementsEqual(scheme.utf8) { $0 | 0x20 == $1 | 0x20 }
         }
+        guard let scheme = found else { return target[...] }
         let rest = target.utf8.dropFirst(scheme.utf8.count)
         guard let slash = rest.firstIndex(of: UInt8(ascii: "/")) else { return "/" }
         return Substring(rest[slash...])

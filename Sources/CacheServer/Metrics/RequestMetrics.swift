@@ -16,6 +16,9 @@ struct RequestMetrics: Sendable {
         var refused = 0
         /// Requests that were not HTTP.
         var malformed = 0
+        /// Requests without a valid token, and with one of too small a scope.
+        var unauthorized = 0
+        var forbidden = 0
         /// Ids asked about in `POST /v1/chunks/missing`.
         var idsAsked = 0
     }
@@ -46,6 +49,8 @@ struct RequestMetrics: Sendable {
         var timedOut = 0
         /// Ended by the client in the middle of a request.
         var vanished = 0
+        /// Whose handshake of TLS failed.
+        var handshakesFailed = 0
     }
 
     /// How much there is at the moment of reading.
@@ -95,7 +100,8 @@ struct RequestMetrics: Sendable {
     private static var counters: [WritableKeyPath<RequestMetrics, Int>] {
         [
             \.requests.bytesIn, \.requests.bytesOut, \.requests.waits, \.requests.refused, \.requests.malformed,
-            \.requests.idsAsked, \.reads.memoryHits, \.reads.diskHits, \.reads.misses, \.reads.damaged, \.puts.stored,
+            \.requests.idsAsked, \.requests.unauthorized, \.requests.forbidden, \.connections.handshakesFailed,
+            \.reads.memoryHits, \.reads.diskHits, \.reads.misses, \.reads.damaged, \.puts.stored,
             \.puts.alreadyPresent, \.puts.refused, \.connections.accepted, \.connections.refused,
             \.connections.evicted, \.connections.timedOut, \.connections.vanished, \.present.connections,
             \.present.bytesInFlight, \.present.requestsInFlight,

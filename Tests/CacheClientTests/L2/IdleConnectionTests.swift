@@ -46,7 +46,7 @@ import Testing
             .bind(host: "127.0.0.1", port: 0).get()
         let port = try #require(listener.localAddress?.port)
         let connections = L2ConnectionPool(
-            try L2Address(parsing: "http://127.0.0.1:\(port)"), maximum: 1, connectTimeout: .minutes(1),
+            try L2Address(parsing: "http://127.0.0.1:\(port)"), nil, maximum: 1, connectTimeout: .minutes(1),
             deadlines: Deadlines(), buffers: BufferPool(bytes: 1, maximumIdle: 1))
         let request = L2Request(method: .GET, path: "/v1/chunks/00", limit: 100)
         for _ in 0..<20 {

@@ -157,7 +157,7 @@ import Testing
 
     @Test func wrongAddressesOfL2AreRefused() async throws {
         for url in [
-            "localhost:7070", "https://l2", "http://", "http://:7070", "http://host:port", "http://l2/path",
+            "localhost:7070", "ftp://l2", "http://", "http://:7070", "http://host:port", "http://l2/path",
             "http://l2:70707",
         ] {
             #expect(

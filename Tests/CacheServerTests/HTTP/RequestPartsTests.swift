@@ -19,7 +19,12 @@ struct RequestPartsTests {
         #expect(Route(target: "*") == .control(path: "*"))
         #expect(Route(target: "") == .control(path: ""))
         #expect(Route(target: "/v1/chunks") == .control(path: "/v1/chunks"))
-        #expect(Route(target: "https://host/v1/chunks/missing") == .control(path: "https://host/v1/chunks/missing"))
+        #expect(Route(target: "https://host/v1/chunks/missing") == .missing)
+        #expect(Route(target: "HTTPS://host:1/healthz").isPublic)
+        #expect(Route(target: "httpx://host/healthz") == .control(path: "httpx://host/healthz"))
+        for path in ["/healthz/", "//healthz", "/healthz?a", "/Healthz", "/x/../healthz", "/healthz%00", "healthz"] {
+            #expect(!Route(target: path).isPublic, "\(path)")
+        }
         for name in ["", "x", "missing/", "missing?a", "\(id.hex)?", "\(id.hex) ", "é"] {
             guard case .malformed = Route(target: "/v1/chunks/\(name)") else {
                 Issue.record("\(name) is not refused")

@@ -91,11 +91,7 @@ extension Keyring {
             })
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let text = Array(try encoder.encode(file)) + [UInt8(ascii: "\n")]
-        guard text.count <= Self.maximumBytes else {
-            throw CacheError(.limitExceeded, "keyring \(path) would be longer than \(Self.maximumBytes) bytes")
-        }
-        return text
+        return Array(try encoder.encode(file)) + [UInt8(ascii: "\n")]
     }
 
     private static func key(_ hex: String, what: String, _ path: String) throws -> Key256 {

@@ -1,0 +1,35 @@
+import ArgumentParser
+
+/// Where L2 is, how long it may take, and how it and this host know one another.
+struct L2Options: ParsableArguments {
+    @Option(
+        name: .customLong("l2"),
+        help: ArgumentHelp("L2 daemons: http://HOST:PORT or https://..., several with commas.", valueName: "url"))
+    var urls: String?
+    @Option(
+        name: .customLong("l2-token-file"),
+        help: ArgumentHelp("File with the token that L2 asks for.", valueName: "file"))
+    var tokenFile: String?
+    @Option(
+        name: .customLong("l2-ca"),
+        help: ArgumentHelp(
+            "CAs, as PEM, that L2's certificates must come from (those of the system).", valueName: "file"))
+    var authority: String?
+    @Option(
+        name: .customLong("l2-cert"),
+        help: ArgumentHelp("This host's certificate for L2, as PEM with its chain.", valueName: "file"))
+    var certificate: String?
+    @Option(
+        name: .customLong("l2-key"), help: ArgumentHelp("Private key of --l2-cert as PEM.", valueName: "file"))
+    var key: String?
+    @Option(
+        name: .customLong("l2-deadline"),
+        help: ArgumentHelp("How long one request to L2 may take before L3 is asked (2s).", valueName: "time"))
+    var deadline: String?
+    @Option(
+        name: .customLong("l2-patience"),
+        help: ArgumentHelp(
+            "How much time an L2 that is ill may cost in all, besides a quarter of what reads take (400ms).",
+            valueName: "time"))
+    var patience: String?
+}
