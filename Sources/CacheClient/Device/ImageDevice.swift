@@ -6,8 +6,8 @@ internal import Synchronization
 /// brings through all tiers as it is read.
 ///
 /// Beside the cache's decoded chunks, all devices of a cache together take 16 MiB for reads under way, one and a
-/// quarter times the cache's read-ahead for chunks ahead of sequential readers, and twice that read-ahead at most for what is
-/// fetched before anybody asks for it. Close it when it is no longer used.
+/// quarter times the cache's read-ahead for chunks ahead of sequential readers, and twice that read-ahead at most for
+/// what is fetched before anybody asks for it. Close it when it is no longer used.
 public final class ImageDevice: BlockDevice {
     private let chunks: DeviceChunks
     private let ahead: DeviceAhead
