@@ -166,7 +166,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "CacheAccessTests",
-            dependencies: ["CacheAccess", "CacheCore", "CacheFiles", "TestSupport", nioCore, logging],
+            dependencies: [
+                "CacheAccess", "CacheCore", "CacheFiles", "TestSupport", nioCore, nioConcurrency, logging,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "CacheServerTests",

@@ -6,21 +6,29 @@ package import NIOCore
 internal import NIOPosix
 
 /// What a client shows to L2 daemons, its token and its certificate, and whom it trusts. Read again when a file of it
-/// changes: at the first request after a second in which there was none of these looks. So a client that does nothing
-/// does nothing for this either.
+/// changes: beside a request, once a second at most. So a client that does nothing does nothing for this either.
+///
+/// Files are looked at by one thread at a time, and no caller waits for a disk unless it says so: what was read last
+/// counts meanwhile.
 package final class ClientAccess: Sendable {
-    private struct State {
+    private struct Watch {
         var token: WatchedFiles
         var complaint: String?
+    }
+
+    private struct Current {
         var authorization: String?
         var lastLook: NIODeadline
         var changes = 0
+        var underWay: Task<Void, Never>?
     }
 
     private let tokenPath: String?
     private let identity: TLSIdentity?
     private let logger: Logger
-    private let state: NIOLockedValueBox<State>
+    /// Locked while files are read.
+    private let watch: NIOLockedValueBox<Watch>
+    private let current: NIOLockedValueBox<Current>
     private static let tokenKind = SmallFile.Kind("token file", maximumBytes: 4096, privacy: .ownerAndGroup)
     private static let interval = TimeAmount.seconds(1)
 
@@ -34,14 +42,15 @@ package final class ClientAccess: Sendable {
         identity = try files.map { try TLSIdentity(.client, $0, logger: logger) }
         var watched = WatchedFiles(tokenPath.map { [($0, Self.tokenKind)] } ?? [])
         let authorization = try watched.look().flatMap { try Self.authorization(try $0.get(), tokenPath) }
-        state = NIOLockedValueBox(State(token: watched, authorization: authorization, lastLook: .now()))
+        watch = NIOLockedValueBox(Watch(token: watched))
+        current = NIOLockedValueBox(Current(authorization: authorization, lastLook: .now()))
     }
 
     /// The value of the `Authorization` field; `nil` without a token.
-    package var authorization: String? { state.withLockedValue { $0.authorization } }
+    package var authorization: String? { current.withLockedValue { $0.authorization } }
 
     /// How often what the daemons see has changed: who was refused with another number may try again.
-    package var changes: Int { state.withLockedValue { $0.changes } }
+    package var changes: Int { current.withLockedValue { $0.changes } }
 
     /// For a connection with TLS.
     ///
@@ -58,35 +67,50 @@ package final class ClientAccess: Sendable {
     package func refresh() {
         guard tokenPath != nil || identity != nil else { return }
         let now = NIODeadline.now()
-        let isDue = state.withLockedValue { state in
-            guard now - state.lastLook >= Self.interval else { return false }
-            state.lastLook = now
-            return true
-        }
-        if isDue { NIOThreadPool.singleton.submit { _ in self.look() } }
+        if current.withLockedValue({ now - $0.lastLook >= Self.interval }) { _ = beginLook() }
     }
 
-    /// Looks at the files now.
+    /// Looks at the files now, and waits for it, however long the disk takes.
     package func look() async {
-        // It fails only where no thread is left, at the end of the process.
-        try? await NIOThreadPool.singleton.runIfActive { self.look() }
+        let (look, isNew) = beginLook()
+        await look.value
+        // One that had begun before may have been too early.
+        if !isNew { await beginLook().look.value }
     }
 
-    private func look() {
-        let isNewIdentity = identity?.look() ?? false
-        state.withLockedValue { state in
-            if isNewIdentity { state.changes += 1 }
-            guard let result = state.token.look() else { return }
+    /// The look that is under way; a new one if there is none.
+    private func beginLook() -> (look: Task<Void, Never>, isNew: Bool) {
+        current.withLockedValue { current in
+            if let underWay = current.underWay { return (underWay, false) }
+            current.lastLook = .now()
+            let look = Task { [self] in
+                // It fails only where no thread is left, at the end of the process.
+                try? await NIOThreadPool.singleton.runIfActive { self.readChanges() }
+                self.current.withLockedValue { $0.underWay = nil }
+            }
+            current.underWay = look
+            return (look, true)
+        }
+    }
+
+    private func readChanges() {
+        if identity?.look() == true { current.withLockedValue { $0.changes += 1 } }
+        watch.withLockedValue { watch in
+            guard let result = watch.token.look() else { return }
             do {
-                state.authorization = try Self.authorization(try result.get(), tokenPath)
-                state.changes += 1
-                state.complaint = nil
+                let authorization = try Self.authorization(try result.get(), tokenPath)
+                current.withLockedValue { current in
+                    current.authorization = authorization
+                    current.changes += 1
+                }
+                watch.complaint = nil
             } catch {
+                // What goes on is told once.
                 let complaint = "\(error)"
-                if complaint != state.complaint {
+                if complaint != watch.complaint {
                     logger.warning("going on with the old token for L2", metadata: ["error": "\(error)"])
                 }
-                state.complaint = complaint
+                watch.complaint = complaint
             }
         }
     }

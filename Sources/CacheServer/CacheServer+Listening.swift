@@ -114,7 +114,14 @@ extension CacheServer {
                         throw ChannelError.eof
                     }
                     let tls = identity?.serverHandler()
-                    if let tls { try channel.pipeline.syncOperations.addHandler(tls) }
+                    if let tls {
+                        try channel.pipeline.syncOperations.addHandler(tls)
+                        // TLS keeps a buffer for what one read brings, as it does for what it sends.
+                        try channel.syncOptions?.setOption(
+                            .recvAllocator,
+                            value: AdaptiveRecvByteBufferAllocator(
+                                minimum: 1024, initial: 2048, maximum: SecuredSending.readBytes))
+                    }
                     let connection = ConnectionHandler(group, behind: tls)
                     try channel.pipeline.syncOperations.addHandlers([
                         ArrivalHandler(connection),

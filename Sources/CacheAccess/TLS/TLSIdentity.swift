@@ -24,42 +24,63 @@ package final class TLSIdentity: Sendable {
 
     private struct Watch {
         var files: WatchedFiles
+        /// What is in use of them, and since when.
+        var contents: [[UInt8]]
+        var since: NIODeadline
         var complaint: String?
     }
+
+    /// How long a server's clients may resume a session: who does shows no certificate again. So it is the time after
+    /// which one that has expired is found out, and that for which a stolen memory of the server opens the past.
+    static let sessionTime = TimeAmount.hours(1)
 
     private let role: Role
     private let files: TLSFiles
     private let logger: Logger
     private let current: NIOLockedValueBox<Current>
     private let watch: NIOLockedValueBox<Watch>
+    private let now: @Sendable () -> NIODeadline
 
     /// Reads the files. Blocks.
+    /// - Parameter now: the clock that the time for sessions goes by.
     /// - Throws: ``CacheError`` for files that cannot be used, or do not fit together.
-    package init(_ role: Role, _ files: TLSFiles, logger: Logger) throws {
+    package init(
+        _ role: Role, _ files: TLSFiles, logger: Logger, now: @escaping @Sendable () -> NIODeadline = { .now() }
+    ) throws {
         guard (files.certificate == nil) == (files.key == nil) else {
             throw CacheError(.invalidInput, "a certificate needs its private key, and a key its certificate: give both")
         }
         self.role = role
         self.files = files
         self.logger = logger
+        self.now = now
         var watched = files.watched
         let contents = try watched.look()?.get() ?? []
         current = NIOLockedValueBox(try Self.make(role, files, contents))
-        watch = NIOLockedValueBox(Watch(files: watched))
+        watch = NIOLockedValueBox(Watch(files: watched, contents: contents, since: now()))
         warnIfExpired()
     }
 
     /// Seconds since 1970 after which its certificate counts no more; `nil` without one.
     package var expires: Int? { current.withLockedValue { $0.expires } }
 
+    /// Names what sessions can be resumed in: another one resumes none of the last.
+    var sessions: ObjectIdentifier { current.withLockedValue { ObjectIdentifier($0.context) } }
+
     /// Uses what is in the files now, if that is something else. Blocks. Whether it is.
     @discardableResult
     package func look() -> Bool {
         watch.withLockedValue { watch in
-            guard let result = watch.files.look() else { return false }
+            guard let result = watch.files.look() else {
+                endSessions(&watch)
+                return false
+            }
             do {
-                let new = try Self.make(role, files, try result.get())
+                let contents = try result.get()
+                let new = try Self.make(role, files, contents)
                 current.withLockedValue { $0 = new }
+                watch.contents = contents
+                watch.since = now()
                 watch.complaint = nil
                 logger.notice("new certificates are in use")
                 warnIfExpired()
@@ -74,6 +95,15 @@ package final class TLSIdentity: Sendable {
                 return false
             }
         }
+    }
+
+    /// Makes the same again once its time is over: the keys of sessions go with the old one.
+    private func endSessions(_ watch: inout Watch) {
+        guard role == .server, now() - watch.since >= Self.sessionTime else { return }
+        watch.since = now()
+        // It was made of the same bytes before.
+        guard let new = try? Self.make(role, files, watch.contents) else { return }
+        current.withLockedValue { $0 = new }
     }
 
     private func warnIfExpired() {

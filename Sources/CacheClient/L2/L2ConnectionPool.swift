@@ -79,7 +79,8 @@ final class L2ConnectionPool: Sendable {
         // A connection that must be made first has a timeout of its own within `duration`.
         do { return try await checkedExchange(request, until: end) } catch {
             guard error is TLSRefusal || error is L2Refusal, let access else { throw error }
-            await access.look()
+            // The files may be on a disk that hangs; then the refusal is what is told.
+            try? await deadlines.run(end - deadlines.time.now(), "the files for L2") { await access.look() }
             guard access.changes != shown else { throw error }
             return try await checkedExchange(request, until: end)
         }

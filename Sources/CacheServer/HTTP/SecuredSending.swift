@@ -8,6 +8,8 @@ internal import NIOCore
 final class SecuredSending {
     /// Two records of TLS, which with their headers fit into the buffer of 32 KiB that TLS begins with.
     static let pieceBytes = 30 * 1024
+    /// Bytes of one read of the socket: a record of TLS, for which its buffer of 32 KiB is enough.
+    static let readBytes = 16 * 1024
 
     private let tls: any ChannelHandler
     /// What TLS has not been given yet.
