@@ -27,6 +27,14 @@ struct ServerCommand: AsyncParsableCommand {
     var threads: String?
     @Option(help: ArgumentHelp("Most connections at a time (1000).", valueName: "count"))
     var connections: String?
+    @Option(
+        name: .customLong("lease-time"),
+        help: ArgumentHelp("How long a client that missed a chunk has to fill it (3s).", valueName: "time"))
+    var leaseTime: String?
+    @Option(
+        name: .customLong("lease-wait"),
+        help: ArgumentHelp("How long others may wait for a fill, at most (30s).", valueName: "time"))
+    var leaseWait: String?
     @OptionGroup var options: CommonOptions
 
     func run() async throws {
@@ -49,6 +57,9 @@ struct ServerCommand: AsyncParsableCommand {
         configuration.limits.connections =
             try Self.count("connections", settings.value("connections", connections), upTo: 1_000_000)
             ?? configuration.limits.connections
+        let limits = configuration.limits
+        configuration.limits.leaseTime = try settings.duration("lease-time", leaseTime) ?? limits.leaseTime
+        configuration.limits.leaseWait = try settings.duration("lease-wait", leaseWait) ?? limits.leaseWait
         // Each event loop has three descriptors and a thread.
         let loops = configuration.eventLoopThreads
         try Machine.require(descriptors: 3 * loops, threads: loops + configuration.storeThreads)

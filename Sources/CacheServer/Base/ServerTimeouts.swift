@@ -6,10 +6,12 @@ struct ServerTimeouts: Sendable, Hashable {
     var request: Duration = .seconds(15)
     var linger: Duration = .seconds(2)
     var drain: Duration = .seconds(10)
+    var lease: Duration = .seconds(3)
+    var leaseWait: Duration = .seconds(30)
 }
 
 extension ServerTimeouts {
-    var shortest: Duration { min(wait, idle, request, linger, drain) }
+    var shortest: Duration { min(wait, idle, request, linger, drain, lease, leaseWait) }
 }
 
 extension ServerLimits {
@@ -36,6 +38,18 @@ extension ServerLimits {
     public var lingerTime: Duration {
         get { timeouts.linger }
         set { timeouts.linger = newValue }
+    }
+
+    /// How long a lease holds: who has not filled by then may be dead, and the next in line fills.
+    public var leaseTime: Duration {
+        get { timeouts.lease }
+        set { timeouts.lease = newValue }
+    }
+
+    /// The longest that a request may stand in line for another's fill, whatever it prefers.
+    public var leaseWait: Duration {
+        get { timeouts.leaseWait }
+        set { timeouts.leaseWait = newValue }
     }
 
     /// How long requests under way may take to finish once the daemon is told to stop.

@@ -1,6 +1,7 @@
 internal import CacheBase
 internal import CacheStore
 internal import FoundationEssentials
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import Synchronization
 
@@ -10,14 +11,15 @@ final class ServerInspector: Sendable {
     private let configuration: ServerConfiguration
     private let state: ServerState
     private let tiers: ChunkTiers
+    private let leases: LeaseBook
     private let time: ServerTime
     private let started: NIODeadline
     private let droppedLogLines: @Sendable () -> Int
     private let metrics: MetricsRegistry
 
     init(
-        configuration: ServerConfiguration, state: ServerState, tiers: ChunkTiers, metrics: MetricsRegistry,
-        time: ServerTime, droppedLogLines: @escaping @Sendable () -> Int
+        configuration: ServerConfiguration, state: ServerState, tiers: ChunkTiers, leases: LeaseBook,
+        metrics: MetricsRegistry, time: ServerTime, droppedLogLines: @escaping @Sendable () -> Int
     ) {
         self.time = time
         started = time.now()
@@ -25,6 +27,7 @@ final class ServerInspector: Sendable {
         self.configuration = configuration
         self.state = state
         self.tiers = tiers
+        self.leases = leases
         self.metrics = metrics
     }
 
@@ -34,6 +37,7 @@ final class ServerInspector: Sendable {
         let counted = try await metrics.sum()
         let memory = tiers.memory.usage
         let disk = tiers.store.statistics
+        let leases = leases.withLockedValue { $0.usage }
         return ServerStatistics(
             uptimeSeconds: Double((time.now() - started).nanoseconds) / 1e9,
             memory: .init(
@@ -47,6 +51,10 @@ final class ServerInspector: Sendable {
             puts: .init(
                 stored: counted.puts.stored, alreadyPresent: counted.puts.alreadyPresent,
                 refused: counted.puts.refused),
+            leases: .init(
+                open: leases.leases, waiting: leases.waiters, given: leases.given, expired: leases.expired,
+                givenUp: leases.givenUp, waits: leases.waits, waitsFilled: leases.waitsFilled,
+                waitsLeased: leases.waitsLeased, waitsInVain: leases.waitsInVain, refused: leases.refused),
             requests: counted.totalResponses, refusals: counted.requests.refused, bytesIn: counted.requests.bytesIn,
             bytesOut: counted.requests.bytesOut, bytesInFlight: counted.present.bytesInFlight,
             connections: .init(
@@ -80,6 +88,7 @@ final class ServerInspector: Sendable {
                 ("stored", counted.puts.stored), ("present", counted.puts.alreadyPresent),
                 ("refused", counted.puts.refused),
             ])
+        out.leases(statistics.leases)
         out.counter("layercache_ids_asked_total", "Ids in requests for what is missing.", counted.requests.idsAsked)
         out.counter(
             "layercache_refusals_total", "Requests answered with a status of 500 or above.", counted.requests.refused)

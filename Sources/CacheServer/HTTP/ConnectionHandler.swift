@@ -15,7 +15,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the group calls this connection, while it has it.
     var id: ConnectionID?
     var machine: ConnectionStateMachine
-    private var context: ChannelHandlerContext?
+    private(set) var context: ChannelHandlerContext?
 
     init(_ group: ConnectionGroup) {
         self.group = group
@@ -41,6 +41,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func channelInactive(context: ChannelHandlerContext) {
         let cleanup = machine.closed()
         if cleanup.isQueued { group.leaveQueue(self) }
+        leaveLine()
         if cleanup.hasVanished { group.metrics.connections.vanished += 1 }
         if let reservation = cleanup.reservation { group.release(reservation) }
         group.remove(self)
@@ -142,6 +143,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .refuse(let refusal, let closing, let leavesQueue):
             if leavesQueue { group.leaveQueue(self) }
             return refuse(refusal, closing: closing)
+        case .leaveLine:
+            return giveUpWaiting()
         case .endOutput:
             endOutput()
         case .finish(let request, let next, let now):

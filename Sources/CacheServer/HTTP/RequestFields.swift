@@ -8,6 +8,7 @@ struct RequestFields: Hashable {
     private(set) var wantsUpgrade = false
     private(set) var awaitsContinue = false
     private(set) var hasUnknownExpectation = false
+    private(set) var lease = LeaseFields()
 
     init(_ headers: HTTPHeaders) {
         for (name, value) in headers {
@@ -16,9 +17,11 @@ struct RequestFields: Hashable {
             case 4 where name.matches("host"): hosts += 1
             case 6 where name.matches("expect"):
                 if value.matches("100-continue") { awaitsContinue = true } else { hasUnknownExpectation = true }
+            case 6 where name.matches("prefer"): lease.notePrefer(value)
             case 7 where name.matches("upgrade"): wantsUpgrade = true
             // The parser has refused a length that is no number, a second one, and both kinds of framing at once.
             case 14 where name.matches("content-length"): contentLength = Int(value) ?? .max
+            case 16 where name.matches("layercache-lease"): lease.noteLease(value)
             case 17 where name.matches("transfer-encoding"): isChunked = true
             default: break
             }

@@ -9,6 +9,8 @@ struct RequestPlan {
         case head(ChunkID)
         case put(ChunkID)
         case missing
+        /// Its holder gives a lease up.
+        case giveUp(ChunkID)
         case control(path: String)
         case refuse(Refusal)
     }
@@ -26,6 +28,7 @@ struct RequestPlan {
     /// The most bytes of body that will be taken.
     let bodyLimit: Int
     let awaitsContinue: Bool
+    let lease: LeaseFields
 
     /// Whether it asks about the daemon, not for chunks.
     var isControl: Bool {
@@ -39,6 +42,7 @@ struct RequestPlan {
         // The parser stops at a request that asks for another protocol; none is offered, so such a connection ends.
         keepAlive = head.isKeepAlive && !fields.wantsUpgrade && head.method != .CONNECT
         hasBody = fields.hasBody
+        lease = fields.lease
         declaredLength = fields.contentLength
         awaitsContinue = fields.awaitsContinue && !isVersion10
         // Authentication, when it comes, is decided here: the head is all it needs, and no body has been read.
@@ -82,6 +86,11 @@ struct RequestPlan {
             return .head(id)
         case (.chunk, _):
             throw .notAllowed("GET, HEAD, PUT")
+        case (.lease(let id), .DELETE):
+            try checkNoBody(fields)
+            return .giveUp(id)
+        case (.lease, _):
+            throw .notAllowed("DELETE")
         case (.control(let path), .GET), (.control(let path), .HEAD):
             try checkNoBody(fields)
             return .control(path: path)
