@@ -19,16 +19,7 @@ struct CommonOptions: ParsableArguments {
         name: .customLong("l1-deadline"),
         help: ArgumentHelp("How long one read of L1 may take before L2 is asked (5s).", valueName: "time"))
     var l1Deadline: String?
-    @Option(
-        name: .customLong("l2-deadline"),
-        help: ArgumentHelp("How long one request to L2 may take before L3 is asked (2s).", valueName: "time"))
-    var l2Deadline: String?
-    @Option(
-        name: .customLong("l2-patience"),
-        help: ArgumentHelp(
-            "How much time an L2 that is ill may cost in all, besides a quarter of what reads take (400ms).",
-            valueName: "time"))
-    var l2Patience: String?
+    @OptionGroup var l2Times: L2TimeOptions
     @Option(
         name: .customLong("l3-deadline"),
         help: ArgumentHelp("How long one read of L3 may take before it has failed (30s).", valueName: "time"))

@@ -80,8 +80,8 @@ extension CommonOptions {
             ("keyring", try settings.value("keyring", keyring)?.inWorkingDirectory()),
             ("scratch", try settings.value("scratch", nil)?.inWorkingDirectory()),
             ("config", try settings.value("config", config)?.inWorkingDirectory()),
-            ("l1-capacity", l1Capacity), ("l2", l2), ("l1-deadline", l1Deadline), ("l2-deadline", l2Deadline),
-            ("l2-patience", l2Patience), ("l3-deadline", l3Deadline),
+            ("l1-capacity", l1Capacity), ("l2", l2), ("l1-deadline", l1Deadline), ("l2-deadline", l2Times.l2Deadline),
+            ("l2-patience", l2Times.l2Patience), ("l2-wait", l2Times.l2Wait), ("l3-deadline", l3Deadline),
         ]
         return given.flatMap { name, value in value.map { ["--\(name)", $0] } ?? [] }
     }

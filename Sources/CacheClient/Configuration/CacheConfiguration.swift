@@ -37,6 +37,7 @@ struct L2Settings: Sendable {
     var urls: [String]
     var deadline: Duration = .seconds(2)
     var patience: Duration = .milliseconds(400)
+    var wait: Duration = .seconds(5)
     var connections: Int = 16
 }
 

@@ -29,6 +29,8 @@ final class L2ConnectionPool: Sendable {
     private let connectTimeout: TimeAmount
     private let buffers: BufferPool
     private let eventLoop: any EventLoop
+    /// Requests that wait for the fills of other workers, and keep their connections meanwhile.
+    let lines = L2Lines()
     private let state = NIOLockedValueBox(State())
     /// Bytes of one read from a socket: most chunks come in one or two.
     private static let readBytes = 128 * 1024
@@ -54,34 +56,48 @@ final class L2ConnectionPool: Sendable {
     /// - Throws: ``L2Failure``, `.timedOut`, errors of the network and of HTTP; `CancellationError`.
     func exchange(_ request: L2Request, for purpose: Purpose, within duration: Duration) async throws -> L2Response {
         let limit = purpose == .read ? reads : fills
-        let end = deadlines.time.now() + duration
+        let began = deadlines.time.now()
+        var heldUp = Duration.zero
         if !limit.acquireNow() {
-            guard try await limit.acquire(within: duration, deadlines) else { throw L2Failure.late }
+            let latest = began + duration + (request.line?.longest ?? .zero)
+            while try await !limit.acquire(goesFirst: request.isUrgent, within: duration, deadlines) {
+                guard lines.isUsed, deadlines.time.now() < latest else { throw L2Failure.late }
+            }
+            // While others were in line, the daemon was not to blame.
+            heldUp = max(lines.lastUse(now: deadlines.time.now()) - began, .zero)
         }
         defer { limit.release() }
+        request.line?.line.sent(at: deadlines.time.now(), heldUp: heldUp)
         // A connection that must be made first has a timeout of its own within `duration`.
-        return try await exchange(request, until: end)
+        return try await exchange(request, until: began + heldUp + duration, duration)
     }
 
-    private func exchange(_ request: L2Request, until end: Duration) async throws -> L2Response {
+    /// - Parameter duration: that an answer may take once the time in line is over.
+    private func exchange(
+        _ request: L2Request, until end: Duration, _ duration: Duration
+    ) async throws -> L2Response {
         if let channel = takeIdle() {
-            do { return try await exchange(request, on: channel, until: end) } catch L2Failure.closedUnanswered {}
+            do { return try await exchange(request, on: channel, until: end, duration) } catch L2Failure
+                .closedUnanswered
+            {}
         }
-        return try await exchange(request, on: try await connect(), until: end)
+        return try await exchange(request, on: try await connect(), until: end, duration)
     }
 
     private func exchange(
-        _ request: L2Request, on channel: any Channel, until end: Duration
+        _ request: L2Request, on channel: any Channel, until end: Duration, _ duration: Duration
     ) async throws -> L2Response {
         let answer = channel.eventLoop.makePromise(of: L2Response.self)
-        let exchange = L2Exchange(request: request, host: address.authority, answer: answer)
         // What comes second to a promise is ignored.
         let giveUp: @Sendable (any Error) -> Void = { error in
             answer.fail(error)
             channel.close(promise: nil)
         }
-        let alarm = deadlines.after(end - deadlines.time.now()) { giveUp(L2Failure.late) }
-        defer { deadlines.cancel(alarm) }
+        let watch = L2Watch(request.line, lines, deadlines, end: end) { giveUp(L2Failure.late) }
+        defer { watch.end() }
+        let exchange = L2Exchange(request: request, host: address.authority, answer: answer) {
+            watch.isInLine(duration)
+        }
         return try await withTaskCancellationHandler {
             // A write that fails is an exchange without an answer.
             channel.writeAndFlush(exchange).whenFailure { error in
@@ -120,8 +136,11 @@ final class L2ConnectionPool: Sendable {
             .channelInitializer { [buffers] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHTTPClientHandlers()
-                    try pipeline.addHandler(L2ExchangeHandler(buffers: buffers))
+                    // As `addHTTPClientHandlers`, but what announces an answer is heard of.
+                    try pipeline.addHandlers(
+                        HTTPRequestEncoder(),
+                        ByteToMessageHandler(HTTPResponseDecoder(informationalResponseStrategy: .forward)),
+                        NIOHTTPRequestHeadersValidator(), L2ExchangeHandler(buffers: buffers))
                 }
             }
             .connect(host: address.host, port: address.port).get()

@@ -6,7 +6,13 @@ internal import NIOHTTP1
 struct L2Request: Sendable {
     let method: HTTPMethod
     let path: String
+    /// Header fields beside those of every request.
+    var fields: [(String, String)] = []
     var body: ByteBuffer?
+    /// Whether it goes before others that wait for a connection.
+    var isUrgent = false
+    /// How long it may be in line at the daemon, and who is told where it is; `nil` if it waits for no fill.
+    var line: (longest: Duration, line: L2Line)?
     /// The most bytes that the body of the answer may have.
     let limit: Int
 }
@@ -22,6 +28,8 @@ struct L2Exchange: Sendable {
     let request: L2Request
     let host: String
     let answer: EventLoopPromise<L2Response>
+    /// Is called once the daemon has said that the request is in line.
+    let inLine: @Sendable () -> Void
 }
 
 /// Why there was no answer. The raw values are for people.
