@@ -168,7 +168,8 @@ struct ConnectionSimulation {
 
     /// A chunk has come, or a lease has passed on, for one that stands in line.
     private mutating func fill(_ number: Int) {
-        guard connections[number].machine.phase == .inLine else { return }
+        let machine = connections[number].machine
+        guard let place = machine.request?.placeInLine, machine.isInLine(place) else { return }
         if chance(50) { return run(number) { $0.lookAgain(at: $1) } }
         connections[number].machine.waitEnded(at: now)
         carryOut(respond(number, .notFound, closing: false), number)
