@@ -2,6 +2,7 @@ internal import CacheBase
 internal import CacheFiles
 internal import CacheStore
 public import Logging
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 public import ServiceLifecycle
@@ -81,12 +82,15 @@ public struct CacheServer: Service {
             memory: MemoryTier(capacity: configuration.memoryBytes), store: store, threads: threads)
         let state = ServerState()
         let metrics = MetricsRegistry()
+        let leases = LeaseBook(LeaseTable(limits: limits))
         let inspector = ServerInspector(
-            configuration: configuration, state: state, access: access, tiers: tiers, metrics: metrics, time: time,
+            configuration: configuration, state: state, access: access, tiers: tiers, leases: leases, metrics: metrics,
+            time: time,
             droppedLogLines: droppedLogLines)
         let control = ControlPlane(inspector, logger: logger)
         let services = ConnectionGroup.Services(
-            limits: limits, tiers: tiers, control: control, state: state, access: access, time: time, logger: logger)
+            limits: limits, tiers: tiers, leases: leases, control: control, state: state, access: access, time: time,
+            logger: logger)
         let groups = try await connectionGroups(on: group, services)
         for group in groups { metrics.register { try await group.snapshot() } }
         do {

@@ -32,4 +32,9 @@ struct L2Options: ParsableArguments {
             "How much time an L2 that is ill may cost in all, besides a quarter of what reads take (400ms).",
             valueName: "time"))
     var patience: String?
+    @Option(
+        name: .customLong("l2-wait"),
+        help: ArgumentHelp(
+            "How long a chunk may be waited for that another worker is bringing into L2 (5s).", valueName: "time"))
+    var wait: String?
 }

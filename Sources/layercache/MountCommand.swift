@@ -85,7 +85,7 @@ extension CommonOptions {
             ("l2-cert", try settings.value("l2-cert", l2.certificate)?.inWorkingDirectory()),
             ("l2-key", try settings.value("l2-key", l2.key)?.inWorkingDirectory()),
             ("l1-capacity", l1Capacity), ("l2", l2.urls), ("l1-deadline", l1Deadline), ("l2-deadline", l2.deadline),
-            ("l2-patience", l2.patience), ("l3-deadline", l3Deadline),
+            ("l2-patience", l2.patience), ("l2-wait", l2.wait), ("l3-deadline", l3Deadline),
         ]
         return given.flatMap { name, value in value.map { ["--\(name)", $0] } ?? [] }
     }

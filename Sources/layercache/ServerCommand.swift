@@ -44,6 +44,14 @@ struct ServerCommand: AsyncParsableCommand {
     var tlsClientAuthority: String?
     @Flag(help: "Listen where other machines reach it without TLS or without tokens, too.")
     var insecure = false
+    @Option(
+        name: .customLong("lease-time"),
+        help: ArgumentHelp("How long a client that missed a chunk has to fill it (3s).", valueName: "time"))
+    var leaseTime: String?
+    @Option(
+        name: .customLong("lease-wait"),
+        help: ArgumentHelp("How long others may wait for a fill, at most (30s).", valueName: "time"))
+    var leaseWait: String?
     @OptionGroup var options: CommonOptions
 
     func run() async throws {
@@ -67,6 +75,9 @@ struct ServerCommand: AsyncParsableCommand {
             try Self.count("connections", settings.value("connections", connections), upTo: 1_000_000)
             ?? configuration.limits.connections
         configuration.security = try security(settings)
+        let limits = configuration.limits
+        configuration.limits.leaseTime = try settings.duration("lease-time", leaseTime) ?? limits.leaseTime
+        configuration.limits.leaseWait = try settings.duration("lease-wait", leaseWait) ?? limits.leaseWait
         // Each event loop has three descriptors and a thread.
         let loops = configuration.eventLoopThreads
         try Machine.require(descriptors: 3 * loops, threads: loops + configuration.storeThreads)

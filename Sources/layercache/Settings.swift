@@ -99,7 +99,8 @@ struct Settings {
         typealias Deadline = WritableKeyPath<CacheConfiguration, Duration>
         let given: [(String, String?, Deadline)] = [
             ("l1-deadline", options.l1Deadline, \.l1Deadline), ("l2-deadline", options.l2.deadline, \.l2Deadline),
-            ("l2-patience", options.l2.patience, \.l2Patience), ("l3-deadline", options.l3Deadline, \.l3Deadline),
+            ("l2-patience", options.l2.patience, \.l2Patience), ("l2-wait", options.l2.wait, \.l2Wait),
+            ("l3-deadline", options.l3Deadline, \.l3Deadline),
         ]
         let deadlines = try given.map { ($2, try duration($0, $1)) }
         var configuration = CacheConfiguration(l3: try l3())

@@ -139,6 +139,7 @@ extension CacheConfiguration {
         l1Deadline = .seconds(3600)
         l2Deadline = .seconds(3600)
         l2Patience = .seconds(3600)
+        l2Wait = .seconds(3600)
         l3Deadline = .seconds(3600)
         refDeadline = .seconds(3600)
     }

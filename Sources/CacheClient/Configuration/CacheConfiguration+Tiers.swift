@@ -51,6 +51,14 @@ extension CacheConfiguration {
         set { l2Settings.patience = newValue }
     }
 
+    /// How long a read may wait at L2 for a chunk that another worker is bringing there, once the daemon has said so:
+    /// in whole seconds, so that less than one is no wait. Fills that do not come may cost as much in all, besides a
+    /// tenth of the time that reads take.
+    public var l2Wait: Duration {
+        get { l2Settings.wait }
+        set { l2Settings.wait = newValue }
+    }
+
     /// Connections to each L2 daemon for reads, and as many for fills.
     public var l2Connections: Int {
         get { l2Settings.connections }
@@ -93,5 +101,8 @@ extension CacheConfiguration {
     // MARK: All tiers
 
     /// How long the tiers may take for one chunk, one after the other.
-    package var readDeadline: Duration { l1Deadline + (l2.isEmpty ? .zero : l2Deadline) + l3Deadline }
+    package var readDeadline: Duration { l1Deadline + l2ReadDeadline + l3Deadline }
+
+    /// How long one read of L2 may take, in line for a fill and after it.
+    var l2ReadDeadline: Duration { l2.isEmpty ? .zero : l2Deadline + l2Wait }
 }

@@ -25,7 +25,7 @@ extension CacheConfiguration {
         if let threads { try check((1...1_024).contains(threads), "threads of \(threads) is not from 1 to 1024") }
         for (name, deadline) in [
             ("l1Deadline", l1Deadline), ("l2Deadline", l2Deadline), ("l3Deadline", l3Deadline),
-            ("l2Patience", l2Patience), ("refDeadline", refDeadline),
+            ("l2Patience", l2Patience), ("l2Wait", l2Wait), ("refDeadline", refDeadline),
         ] {
             try check(deadline > .zero, "\(name) of \(deadline) is over before it begins: use for example .seconds(5)")
         }

@@ -38,6 +38,7 @@ struct L2Settings: Sendable {
     var security = L2Security()
     var deadline: Duration = .seconds(2)
     var patience: Duration = .milliseconds(400)
+    var wait: Duration = .seconds(5)
     var connections: Int = 16
 }
 

@@ -11,7 +11,7 @@ extension CachedImage {
     func indexAndCut() async throws -> (index: ImageIndex, cut: ManifestPieces.Cut?)? {
         guard let id = manifest.index else { return nil }
         let (reader, record) = (origin.reader, origin.record)
-        let deadline = reader.configuration.l3Deadline + reader.configuration.l2Deadline
+        let deadline = reader.configuration.l3Deadline + reader.configuration.l2ReadDeadline
         let (sealed, cut) = try await reader.deadlines.run(deadline, "L3, asked for the index of \(reference),") {
             try await reader.manifest(id, record.generation, origin.pieces, origin.counter)
         }

@@ -40,7 +40,7 @@ struct ImageOpener: Sendable {
     }
 
     /// What L3 does not say in its time may still be had from L2.
-    private var deadline: Duration { reader.configuration.l3Deadline + reader.configuration.l2Deadline }
+    private var deadline: Duration { reader.configuration.l3Deadline + reader.configuration.l2ReadDeadline }
 
     private func open(
         _ reference: ImageReference, _ ref: RefResolver.Answer, _ keys: TenantKeys, _ counter: ReadCounter

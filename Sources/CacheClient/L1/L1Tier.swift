@@ -288,9 +288,10 @@ final class L1Tier: Sendable {
 // MARK: - Fills
 
 extension L1Tier: FillTarget {
-    func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws { _ = try await keep(id, sealed) }
+    /// L1 gives no leases.
+    func put(_ id: ChunkID, _ sealed: ByteBuffer, _: FillLease?) async throws { _ = try await keep(id, sealed) }
 
-    /// As ``put(_:_:)``; whether L1 has the chunk now.
+    /// As ``put(_:_:_:)``; whether L1 has the chunk now.
     func keep(_ id: ChunkID, _ sealed: ByteBuffer) async throws -> Bool {
         if writes.admit() == .no { return false }
         let end = try await writes.call {

@@ -9,6 +9,8 @@ final class L2Attempt: Sendable {
     let began: Duration
     /// ``ReadLoad/waited`` when it was admitted.
     let waitedBefore: Duration
+    /// Where its request is.
+    let line = L2Line()
     private let beside = NIOLockedValueBox<(isAsked: Bool, answeredAfter: Duration?)>((false, nil))
 
     init(node: Int, isRace: Bool, began: Duration, waitedBefore: Duration) {

@@ -11,6 +11,8 @@ final class L2Budget: Sendable {
         var budget: WaitBudget
         /// What answers that come soon may cost together: many small losses are a large one.
         var small = WaitBudget(L2Budget.freeAtFirst, share: L2Budget.freeShare)
+        /// What waits for fills of other workers may cost that did not come.
+        var inLine: WaitBudget
         /// How long L3 takes lately for a read under as much load as there was.
         var l3: (latency: Duration, at: Duration)?
     }
@@ -20,6 +22,7 @@ final class L2Budget: Sendable {
     static let free = Duration.milliseconds(5)
     private static let freeAtFirst = Duration.milliseconds(100)
     private static let freeShare = 0.05
+    private static let inLineShare = 0.1
     /// What a chunk from any L3 costs at least, when it is not known what this one does: about 500 MB/s.
     static let cheapestChunk = Duration.milliseconds(1)
     /// L3 is asked no sooner than that while L2 is trusted.
@@ -37,11 +40,15 @@ final class L2Budget: Sendable {
     private let load: ReadLoad
     private let time: TimeSource
 
-    init(_ capacity: Duration, load: ReadLoad, time: TimeSource) {
+    /// - Parameters:
+    ///   - capacity: what is there at first.
+    ///   - inLine: the same for waits in line.
+    init(_ capacity: Duration, inLine: Duration = .zero, load: ReadLoad, time: TimeSource) {
         self.capacity = capacity
         self.load = load
         self.time = time
-        state = NIOLockedValueBox(State(budget: WaitBudget(capacity)))
+        state = NIOLockedValueBox(
+            State(budget: WaitBudget(capacity), inLine: WaitBudget(inLine, share: Self.inLineShare)))
     }
 
     /// How long a read waits for L2 before it asks L3 as well.
@@ -89,6 +96,16 @@ final class L2Budget: Sendable {
             state.budget.spend(loss, now: now)
             return state.budget.left(now: now) > .zero
         }
+    }
+
+    // MARK: Fills of other workers
+
+    /// How long a read may be in line at L2 for the fill of another worker: a fill that comes is no loss, and one that
+    /// does not come is taken off.
+    var waitInLine: Duration { state.withLockedValue { max($0.inLine.left(now: time.now()), .zero) } }
+
+    func waitedInVain(_ duration: Duration) {
+        state.withLockedValue { $0.inLine.spend(duration / load.readers, now: time.now()) }
     }
 
     /// Whether L2 did as well as L3, which answered the same read after `l3`.

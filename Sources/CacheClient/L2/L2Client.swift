@@ -40,14 +40,16 @@ final class L2Client: Sendable {
     }
 
     private let nodes: [Node]
-    private let deadline: Duration
+    let deadline: Duration
+    /// The longest that a read waits for the fill of another worker.
+    let longestWait: Duration
     private let load: ReadLoad
-    private let time: TimeSource
+    let time: TimeSource
     private let logger: Logger
     /// What reads and fills may lose to all daemons together.
     let budget: L2Budget
     /// An answer to a PUT says nothing in its body that matters.
-    private static let lineBytes = 4096
+    static let lineBytes = 4096
 
     /// Reads the files of the settings. Blocks.
     /// - Throws: `.invalidInput` for an address that is not `http://host:port` or `https://host:port`; what is wrong
@@ -59,6 +61,7 @@ final class L2Client: Sendable {
         for url in settings.urls { addresses.insert(try L2Address(parsing: url)) }
         let access = try settings.security.access(to: addresses, logger: logger)
         deadline = settings.deadline
+        longestWait = settings.wait
         nodes = addresses.sorted().map { address in
             Node(
                 connections: L2ConnectionPool(
@@ -67,7 +70,7 @@ final class L2Client: Sendable {
                     deadlines: deadlines, buffers: buffers),
                 fills: TierGuard(time: deadlines.time) { _ in true })
         }
-        budget = L2Budget(settings.patience, load: load, time: deadlines.time)
+        budget = L2Budget(settings.patience, inLine: settings.wait, load: load, time: deadlines.time)
         self.load = load
         time = deadlines.time
         self.logger = logger
@@ -97,24 +100,35 @@ final class L2Client: Sendable {
         return attempt
     }
 
-    /// Asks for a chunk; the answer, and how long it took since the attempt was admitted. Throws nothing: a task that
-    /// is cancelled gets `.unavailable`.
-    func get(_ id: ChunkID, _ attempt: L2Attempt) async -> (answer: TierAnswer, after: Duration) {
-        let request = L2Request(method: .GET, path: "/v1/chunks/\(id.hex)", limit: ChunkLimits.sealedBytes)
+    /// Asks for a chunk. Throws nothing: a task that is cancelled gets `.unavailable`.
+    func get(_ id: ChunkID, _ attempt: L2Attempt, _ asking: Asking) async -> Answer {
+        let connections = nodes[attempt.node].connections
+        let seconds = asking == .toFill ? secondsInLine(attempt) : 0
+        let request = L2Request(
+            method: .GET, path: "/v1/chunks/\(id.hex)", fields: fields(asking, seconds: seconds),
+            line: (.seconds(seconds), attempt.line), limit: ChunkLimits.sealedBytes)
         let answer: TierAnswer
+        var lease: FillLease?
         do {
-            let response = try await nodes[attempt.node].connections.exchange(request, for: .read, within: deadline)
+            let response = try await connections.exchange(request, for: .read, within: deadline)
             switch response.head.status {
             case .ok: answer = .hit(response.body)
-            case .notFound: answer = .miss(dropped: response.head.headers.contains(name: "Layercache-Repair"))
+            case .notFound:
+                lease = self.lease(response.head, of: id, from: connections)
+                answer = .miss(dropped: response.head.headers.contains(name: "Layercache-Repair"))
             default: throw CacheError(.io, "L2 answered \(response.head.status.code)")
             }
         } catch {
             note(error, id, attempt.node)
             answer = .unavailable
         }
-        return (answer, time.now() - attempt.began)
+        let now = time.now()
+        attempt.line.ended()
+        return Answer(answer: answer, lease: lease, after: now - attempt.began)
     }
+
+    /// Whether a request may be waiting for a connection because others are in line.
+    func isHeldUp(_ attempt: L2Attempt) -> Bool { nodes[attempt.node].connections.lines.isUsed }
 
     /// The wait for L2 alone is over before there was an answer: L3 is asked as well.
     func isLate(_ attempt: L2Attempt) {
@@ -148,11 +162,14 @@ final class L2Client: Sendable {
         var isRight = false
         if case .right = outcome { isRight = true }
         spend(duration, spared: isRight, attempt)
+        if !isRight, attempt.line.inLine > .zero {
+            budget.waitedInVain(min(attempt.line.inLine, load.waited - attempt.waitedBefore))
+        }
     }
 
     private func spend(_ duration: Duration, spared: Bool, _ attempt: L2Attempt) {
-        // Only what a reader waited for is a loss.
-        let lost = min(duration, load.waited - attempt.waitedBefore)
+        // Only what a reader waited for is a loss, and for the daemon itself, not for another worker's fill.
+        let lost = min(duration - attempt.line.heldUp - attempt.line.inLine, load.waited - attempt.waitedBefore)
         if !budget.waited(lost, spared: spared) {
             nodes[attempt.node].health.withLockedValue { $0.exhausted() }
         }
@@ -221,17 +238,19 @@ final class L2Client: Sendable {
 
 extension L2Client: FillTarget {
     /// A daemon may refuse a chunk: one whose disk is full still serves what it has.
-    func put(_ id: ChunkID, _ sealed: ByteBuffer) async throws {
+    func put(_ id: ChunkID, _ sealed: ByteBuffer, _ lease: FillLease?) async throws {
         let index = node(of: id)
         let node = nodes[index]
         if node.fills.admit() == .no { return }
-        let request = L2Request(method: .PUT, path: "/v1/chunks/\(id.hex)", body: sealed, limit: Self.lineBytes)
+        let request = L2Request(
+            method: .PUT, path: "/v1/chunks/\(id.hex)", fields: lease.map { [(Self.leaseField, $0.token)] } ?? [],
+            body: sealed, isUrgent: lease != nil, limit: Self.lineBytes)
         let end = try await node.fills.call {
             // Refusals are errors.
             try await node.connections.exchange(request, for: .fill, within: deadline).head.status
         }
         switch end {
-        case .success(.created), .success(.ok): break
+        case .success(.created), .success(.ok): lease?.settle()
         case .success(let status):
             logger.debug("L2 refused a chunk", metadata: ["chunk": "\(id)", "status": "\(status.code)"])
         case .failure(let error):

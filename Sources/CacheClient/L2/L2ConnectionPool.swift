@@ -38,6 +38,8 @@ final class L2ConnectionPool: Sendable {
     private let connectTimeout: TimeAmount
     private let buffers: BufferPool
     private let eventLoop: any EventLoop
+    /// Requests that wait for the fills of other workers, and keep their connections meanwhile.
+    let lines = L2Lines()
     private let state = NIOLockedValueBox(State())
     /// Bytes of one read from a socket: most chunks come in one or two.
     private static let readBytes = 128 * 1024
@@ -69,53 +71,73 @@ final class L2ConnectionPool: Sendable {
     ///   `CancellationError`.
     func exchange(_ request: L2Request, for purpose: Purpose, within duration: Duration) async throws -> L2Response {
         let limit = purpose == .read ? reads : fills
-        let end = deadlines.time.now() + duration
+        let began = deadlines.time.now()
+        var heldUp = Duration.zero
         if !limit.acquireNow() {
-            guard try await limit.acquire(within: duration, deadlines) else { throw L2Failure.late }
+            let latest = began + duration + (request.line?.longest ?? .zero)
+            while try await !limit.acquire(goesFirst: request.isUrgent, within: duration, deadlines) {
+                guard lines.isUsed, deadlines.time.now() < latest else { throw L2Failure.late }
+            }
+            // While others were in line, the daemon was not to blame.
+            heldUp = max(lines.lastUse(now: deadlines.time.now()) - began, .zero)
         }
         defer { limit.release() }
         access?.refresh()
         let shown = access?.changes
+        request.line?.line.sent(at: deadlines.time.now(), heldUp: heldUp)
         // A connection that must be made first has a timeout of its own within `duration`.
-        do { return try await checkedExchange(request, until: end) } catch {
+        let end = began + heldUp + duration
+        do { return try await checkedExchange(request, until: end, duration) } catch {
             guard error is TLSRefusal || error is L2Refusal, let access else { throw error }
             // The files may be on a disk that hangs; then the refusal is what is told.
             try? await deadlines.run(end - deadlines.time.now(), "the files for L2") { await access.look() }
             guard access.changes != shown else { throw error }
-            return try await checkedExchange(request, until: end)
+            return try await checkedExchange(request, until: end, duration)
         }
     }
 
-    private func checkedExchange(_ request: L2Request, until end: Duration) async throws -> L2Response {
-        let response = try await exchange(request, until: end)
+    private func checkedExchange(
+        _ request: L2Request, until end: Duration, _ duration: Duration
+    ) async throws -> L2Response {
+        let response = try await exchange(request, until: end, duration)
         if let refusal = L2Refusal(response.head.status, hasToken: access?.authorization != nil) { throw refusal }
         return response
     }
 
-    private func exchange(_ request: L2Request, until end: Duration) async throws -> L2Response {
+    /// - Parameter duration: that an answer may take once the time in line is over.
+    private func exchange(
+        _ request: L2Request, until end: Duration, _ duration: Duration
+    ) async throws -> L2Response {
         if let channel = takeIdle() {
-            do { return try await exchange(request, on: channel, until: end) } catch L2Failure.closedUnanswered {}
+            do { return try await exchange(request, on: channel, until: end, duration) } catch L2Failure
+                .closedUnanswered
+            {}
         }
         let made = try await connect()
-        do { return try await exchange(request, on: made.channel, until: end) } catch L2Failure.closedUnanswered {
+        do { return try await exchange(request, on: made.channel, until: end, duration) } catch L2Failure
+            .closedUnanswered
+        {
             if let refusal = made.refusal.withLockedValue({ $0 }) { throw refusal }
             throw address.isSecured ? L2Refusal.afterHandshake : L2Failure.closedUnanswered
         }
     }
 
     private func exchange(
-        _ request: L2Request, on channel: any Channel, until end: Duration
+        _ request: L2Request, on channel: any Channel, until end: Duration, _ duration: Duration
     ) async throws -> L2Response {
         let answer = channel.eventLoop.makePromise(of: L2Response.self)
-        let exchange = L2Exchange(
-            request: request, host: address.authority, authorization: access?.authorization, answer: answer)
         // What comes second to a promise is ignored.
         let giveUp: @Sendable (any Error) -> Void = { error in
             answer.fail(error)
             channel.close(promise: nil)
         }
-        let alarm = deadlines.after(end - deadlines.time.now()) { giveUp(L2Failure.late) }
-        defer { deadlines.cancel(alarm) }
+        let watch = L2Watch(request.line, lines, deadlines, end: end) { giveUp(L2Failure.late) }
+        defer { watch.end() }
+        let exchange = L2Exchange(
+            request: request, host: address.authority, authorization: access?.authorization, answer: answer
+        ) {
+            watch.isInLine(duration)
+        }
         return try await withTaskCancellationHandler {
             // A write that fails is an exchange without an answer.
             channel.writeAndFlush(exchange).whenFailure { error in
@@ -178,8 +200,11 @@ final class L2ConnectionPool: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
                     if let handshake { try pipeline.addHandlers(handshake.handlers(host: host)) }
-                    try pipeline.addHTTPClientHandlers()
-                    try pipeline.addHandler(L2ExchangeHandler(buffers: buffers))
+                    // As `addHTTPClientHandlers`, but what announces an answer is heard of.
+                    try pipeline.addHandlers(
+                        HTTPRequestEncoder(),
+                        ByteToMessageHandler(HTTPResponseDecoder(informationalResponseStrategy: .forward)),
+                        NIOHTTPRequestHeadersValidator(), L2ExchangeHandler(buffers: buffers))
                 }
             }
             .connect(host: address.host, port: address.port).get()

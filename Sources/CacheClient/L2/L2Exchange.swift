@@ -7,7 +7,13 @@ internal import NIOHTTP1
 struct L2Request: Sendable {
     let method: HTTPMethod
     let path: String
+    /// Header fields beside those of every request.
+    var fields: [(String, String)] = []
     var body: ByteBuffer?
+    /// Whether it goes before others that wait for a connection.
+    var isUrgent = false
+    /// How long it may be in line at the daemon, and who is told where it is; `nil` if it waits for no fill.
+    var line: (longest: Duration, line: L2Line)?
     /// The most bytes that the body of the answer may have.
     let limit: Int
 }
@@ -25,6 +31,8 @@ struct L2Exchange: Sendable {
     /// The value of the `Authorization` field, if there is one.
     let authorization: String?
     let answer: EventLoopPromise<L2Response>
+    /// Is called once the daemon has said that the request is in line.
+    let inLine: @Sendable () -> Void
 }
 
 /// Why a daemon does not do what this host asks for. One line, after the daemon's name.

@@ -30,6 +30,7 @@ final class L2ExchangeHandler: ChannelDuplexHandler {
         current = exchange
         var headers = HTTPHeaders([("Host", exchange.host)])
         if let authorization = exchange.authorization { headers.add(name: "Authorization", value: authorization) }
+        for (name, value) in exchange.request.fields { headers.add(name: name, value: value) }
         if let body = exchange.request.body { headers.add(name: "Content-Length", value: "\(body.readableBytes)") }
         let head = HTTPRequestHead(
             version: .http1_1, method: exchange.request.method, uri: exchange.request.path, headers: headers)
@@ -41,6 +42,10 @@ final class L2ExchangeHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard let exchange = current else { return }
         switch unwrapInboundIn(data) {
+        case .head(let head) where head.status == .processing:
+            exchange.inLine()
+        // Others that announce an answer mean nothing here.
+        case .head(let head) where head.status.code < 200: break
         case .head(let head):
             self.head = head
         case .body(var part):

@@ -26,19 +26,21 @@ final class Backfill: Sendable {
     /// Fills that were dropped so far, by tier.
     var dropped: (l1: Int, l2: Int) { (l1?.droppedCount ?? 0, l2?.droppedCount ?? 0) }
 
-    /// Starts to fill L1 unless `l1` says no, and L2 if `l2` says so. Waits only while too many bytes are on their way
-    /// already.
+    /// Starts to fill L1 unless `l1` says no, and L2 if that has a gap; first L2, if others wait for this fill. Waits
+    /// only while too many bytes are on their way already.
     /// - Parameter isAhead: no reader waits for the chunk yet.
     func fill(
-        _ id: ChunkID, _ sealed: ByteBuffer, l1 fillsL1: Bool = true, l2 fillsL2: Bool, isAhead: Bool = false
+        _ id: ChunkID, _ sealed: ByteBuffer, l1 fillsL1: Bool = true, l2 gap: TierGap?, isAhead: Bool = false
     ) async {
         let l1 = fillsL1 ? l1 : nil
-        let l2 = fillsL2 ? l2 : nil
+        let l2 = gap == nil ? nil : l2
+        let lease = gap?.lease
         let users = Users(sealed, (l1 == nil ? 0 : 1) + (l2 == nil ? 0 : 1), buffers)
         load.began(isAhead: isAhead)
         defer { load.ended(isAhead: isAhead) }
-        await l1?.start(id, sealed, done: users.leave)
-        await l2?.start(id, sealed, done: users.leave)
+        if lease != nil { await l2?.start(id, sealed, lease, done: users.leave) }
+        await l1?.start(id, sealed, nil, done: users.leave)
+        if lease == nil { await l2?.start(id, sealed, nil, done: users.leave) }
     }
 
     /// Waits for the fills that are under way, each bounded by its tier's deadline.

@@ -15,6 +15,6 @@ struct ChunkFlights: Sendable {
 /// A chunk that a tier below L1 delivered, checked against its name and not opened.
 struct SealedChunk: Sendable {
     let bytes: ByteBuffer
-    /// Whether L2 said that it has no right copy.
-    let isMissingInL2: Bool
+    /// That L2 has no right copy, if it said so.
+    let gap: TierGap?
 }

@@ -10,12 +10,12 @@ struct LowerTiers: Sendable {
         let value: Value
         let sealed: ByteBuffer
         let tier: Tier
-        /// Whether L2 said that it has no right copy.
-        let isMissingInL2: Bool
+        /// That L2 has no right copy, if it said so.
+        let gap: TierGap?
     }
 
     private enum Arrival: Sendable {
-        case l2(TierAnswer, after: Duration)
+        case l2(L2Client.Answer)
         case l3(Result<ByteBuffer, any Error>)
     }
 
@@ -28,26 +28,29 @@ struct LowerTiers: Sendable {
     ///   - id: the object's name.
     ///   - countsFailures: whether a time that L2 was passed over is one that the reader of chunks is told of.
     ///   - isAhead: no reader waits for it yet.
+    ///   - asking: whether L2 is to be filled with what L3 has.
     ///   - l3: reads L3's copy.
     ///   - open: makes of a copy what is wanted; throws `.corrupt` for one that is not what its name says.
     /// - Throws: what L3 and `open` of L3's copy throw, once no other tier has a right copy; `CancellationError`.
     func read<Value>(
         _ id: ChunkID, _ counter: ReadCounter, countsFailures: Bool = true, isAhead: Bool = false,
-        l3: @escaping @Sendable () async throws -> ByteBuffer, open: (ByteBuffer, Tier) async throws -> Value
+        asking: L2Client.Asking = .toFill, l3: @escaping @Sendable () async throws -> ByteBuffer,
+        open: (ByteBuffer, Tier) async throws -> Value
     ) async throws -> Found<Value> {
         load.began(isAhead: isAhead)
         defer { load.ended(isAhead: isAhead) }
-        guard let l2 else { return try await readL3(isMissingInL2: false, l3, open) }
+        guard let l2 else { return try await readL3(nil, l3, open) }
         guard let attempt = l2.admit(id) else {
             if countsFailures { counter.failed(.l2) }
-            do { return try await readL3(isMissingInL2: false, l3, open) } catch let error as CacheError {
+            do { return try await readL3(nil, l3, open) } catch let error as CacheError {
                 // That it is slow, or has failed lately, counts for nothing where there is no other.
                 guard let found = try await insist(l2, id, counter, open) else { throw error }
                 return found
             }
         }
         return try await Race(
-            tiers: self, l2: l2, attempt: attempt, id: id, counter: counter, countsFailures: countsFailures, l3: l3
+            tiers: self, l2: l2, attempt: attempt, id: id, asking: asking, counter: counter,
+            countsFailures: countsFailures, l3: l3
         ).run(open)
     }
 
@@ -56,20 +59,21 @@ struct LowerTiers: Sendable {
         _ l2: L2Client, _ id: ChunkID, _ counter: ReadCounter, _ open: (ByteBuffer, Tier) async throws -> Value
     ) async throws -> Found<Value>? {
         let attempt = l2.insist(id)
-        let (answer, duration) = await l2.get(id, attempt)
+        let answer = await l2.get(id, attempt, .toLook)
+        let duration = answer.after
         if Task.isCancelled {
             l2.judge(attempt, .unread(isAnswer: false), after: duration)
             throw CancellationError()
         }
-        guard case .hit(let sealed) = answer else {
-            if case .miss(dropped: true) = answer { counter.repaired(.l2) }
+        guard case .hit(let sealed) = answer.answer else {
+            if case .miss(dropped: true) = answer.answer { counter.repaired(.l2) }
             l2.judge(attempt, .unread(isAnswer: true), after: duration)
             return nil
         }
         do {
             let value = try await open(sealed, .l2)
             l2.judge(attempt, .right, after: duration)
-            return Found(value: value, sealed: sealed, tier: .l2, isMissingInL2: false)
+            return Found(value: value, sealed: sealed, tier: .l2, gap: nil)
         } catch let error as CacheError where error.code == .corrupt {
             l2.judge(attempt, .wrong, after: duration)
             counter.repaired(.l2)
@@ -78,13 +82,12 @@ struct LowerTiers: Sendable {
     }
 
     private func readL3<Value>(
-        isMissingInL2: Bool, _ l3: () async throws -> ByteBuffer, _ open: (ByteBuffer, Tier) async throws -> Value
+        _ gap: TierGap?, _ l3: () async throws -> ByteBuffer, _ open: (ByteBuffer, Tier) async throws -> Value
     ) async throws -> Found<Value> {
         let began = deadlines.time.now()
         let sealed = try await l3()
         l2?.budget.l3Answered(after: deadlines.time.now() - began)
-        return Found(
-            value: try await open(sealed, .l3), sealed: sealed, tier: .l3, isMissingInL2: isMissingInL2)
+        return Found(value: try await open(sealed, .l3), sealed: sealed, tier: .l3, gap: gap)
     }
 
     /// One read that asks L2.
@@ -93,28 +96,31 @@ struct LowerTiers: Sendable {
         let l2: L2Client
         let attempt: L2Attempt
         let id: ChunkID
+        let asking: L2Client.Asking
         let counter: ReadCounter
         let countsFailures: Bool
         let l3: @Sendable () async throws -> ByteBuffer
         private let arrivals = Arrivals<Arrival>()
 
         init(
-            tiers: LowerTiers, l2: L2Client, attempt: L2Attempt, id: ChunkID, counter: ReadCounter,
-            countsFailures: Bool, l3: @escaping @Sendable () async throws -> ByteBuffer
+            tiers: LowerTiers, l2: L2Client, attempt: L2Attempt, id: ChunkID, asking: L2Client.Asking,
+            counter: ReadCounter, countsFailures: Bool, l3: @escaping @Sendable () async throws -> ByteBuffer
         ) {
             self.tiers = tiers
             self.l2 = l2
             self.attempt = attempt
             self.id = id
+            self.asking = asking
             self.counter = counter
             self.countsFailures = countsFailures
             self.l3 = l3
         }
 
         func run<Value>(_ open: (ByteBuffer, Tier) async throws -> Value) async throws -> Found<Value> {
-            let asking = askL2()
+            let request = askL2()
+            let allowance = l2.budget.wait
             var reading: Task<Void, Never>?
-            var isMissingInL2 = false
+            var gap: TierGap?
             var failure: (any Error)?
             defer {
                 for arrival in arrivals.leave() { Self.pass(arrival, l2, attempt, tiers.buffers) }
@@ -124,39 +130,43 @@ struct LowerTiers: Sendable {
                 if attempt.isRace { reading = askL3() }
                 var isL2Awaited = true
                 while true {
-                    let wait = reading == nil ? l2.budget.wait : nil
-                    guard let arrival = try await arrivals.next(within: wait, tiers.deadlines) else {
+                    let wait = reading == nil ? l2.patience(attempt, allowance) : nil
+                    if let wait, wait <= .zero {
                         l2.isLate(attempt)
                         reading = askL3()
                         continue
                     }
+                    guard let arrival = try await arrivals.next(within: wait, tiers.deadlines) else { continue }
                     switch arrival {
-                    case .l2(let answer, let duration):
+                    case .l2(let answer):
                         isL2Awaited = false
-                        switch answer {
+                        let duration = answer.after
+                        switch answer.answer {
                         case .hit(let sealed):
                             if let value = try await openOrNil(sealed, open) {
                                 l2.judge(attempt, .right, after: duration)
-                                return Found(value: value, sealed: sealed, tier: .l2, isMissingInL2: false)
+                                return Found(value: value, sealed: sealed, tier: .l2, gap: nil)
                             }
                             l2.judge(attempt, .wrong, after: duration)
                             counter.repaired(.l2)
-                            isMissingInL2 = true
+                            gap = TierGap()
                         case .miss(let dropped):
                             l2.judge(attempt, .miss, after: duration)
                             if dropped { counter.repaired(.l2) }
-                            isMissingInL2 = true
+                            gap = TierGap(lease: answer.lease)
                         case .unavailable:
                             l2.judge(attempt, .failed, after: duration)
                             if countsFailures { counter.failed(.l2) }
                         }
                         if let failure { throw failure }
-                        if reading == nil { return try await tiers.readL3(isMissingInL2: isMissingInL2, l3, open) }
+                        if reading == nil { return try await tiers.readL3(gap, l3, open) }
                     case .l3(.success(let sealed)):
                         do {
                             let value = try await open(sealed, .l3)
                             if isL2Awaited, countsFailures { counter.failed(.l2) }
-                            return Found(value: value, sealed: sealed, tier: .l3, isMissingInL2: isMissingInL2)
+                            // Nothing is learnt of L2 from how long another worker takes.
+                            if case .inLine = attempt.line.stage { request.cancel() }
+                            return Found(value: value, sealed: sealed, tier: .l3, gap: gap)
                         } catch {
                             guard isL2Awaited else { throw error }
                             failure = error
@@ -167,15 +177,14 @@ struct LowerTiers: Sendable {
                     }
                 }
             } catch {
-                if Task.isCancelled { asking.cancel() }
+                if Task.isCancelled { request.cancel() }
                 throw error
             }
         }
 
         private func askL2() -> Task<Void, Never> {
-            Task { [l2, attempt, arrivals, id, buffers = tiers.buffers] in
-                let (answer, duration) = await l2.get(id, attempt)
-                let arrival = Arrival.l2(answer, after: duration)
+            Task { [l2, attempt, arrivals, id, asking, buffers = tiers.buffers] in
+                let arrival = Arrival.l2(await l2.get(id, attempt, asking))
                 if !arrivals.add(arrival) { Self.pass(arrival, l2, attempt, buffers) }
             }
         }
@@ -200,8 +209,9 @@ struct LowerTiers: Sendable {
         private static func pass(
             _ arrival: Arrival, _ l2: L2Client, _ attempt: L2Attempt, _ buffers: BufferPool
         ) {
-            guard case .l2(let answer, let duration) = arrival else { return }
-            switch answer {
+            guard case .l2(let answer) = arrival else { return }
+            let duration = answer.after
+            switch answer.answer {
             case .unavailable: l2.judge(attempt, Task.isCancelled ? .unread(isAnswer: false) : .failed, after: duration)
             case .miss: l2.judge(attempt, .unread(isAnswer: true), after: duration)
             case .hit(let sealed):

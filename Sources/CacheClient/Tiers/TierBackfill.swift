@@ -31,14 +31,18 @@ final class TierBackfill: Sendable {
     var droppedCount: Int { dropped.load(ordering: .relaxed) }
 
     /// Starts a fill. Waits for room within the tier's budget, and drops the fill when that is used up.
-    /// - Parameter done: is called once the memory of the chunk is not needed here any more.
-    func start(_ id: ChunkID, _ sealed: ByteBuffer, done: @escaping @Sendable () -> Void) async {
+    /// - Parameters:
+    ///   - lease: for which others wait: such a fill goes before those that have none.
+    ///   - done: is called once the memory of the chunk is not needed here any more.
+    func start(
+        _ id: ChunkID, _ sealed: ByteBuffer, _ lease: FillLease?, done: @escaping @Sendable () -> Void
+    ) async {
         let weight = sealed.storageCapacity
-        if limit.acquireNow(weight: weight) { return put(id, sealed, weight, done) }
+        if limit.acquireNow(weight: weight) { return put(id, sealed, lease, weight: weight, done) }
         let waitedBefore = load.waited
-        let hasRoom = await waitForRoom(weight)
+        let hasRoom = await waitForRoom(weight, goesFirst: lease != nil)
         if hasRoom {
-            put(id, sealed, weight, done)
+            put(id, sealed, lease, weight: weight, done)
         } else {
             dropped.add(1, ordering: .relaxed)
             done()
@@ -47,19 +51,21 @@ final class TierBackfill: Sendable {
     }
 
     /// False if there is none in time, or the reader was cancelled.
-    private func waitForRoom(_ weight: Int) async -> Bool {
+    private func waitForRoom(_ weight: Int, goesFirst: Bool) async -> Bool {
         let wait = tier.waitForFill
         guard wait > .zero else { return false }
-        return (try? await limit.acquire(weight: weight, within: wait, deadlines)) == true
+        return (try? await limit.acquire(weight: weight, goesFirst: goesFirst, within: wait, deadlines)) == true
     }
 
-    private func put(_ id: ChunkID, _ sealed: ByteBuffer, _ weight: Int, _ done: @escaping @Sendable () -> Void) {
+    private func put(
+        _ id: ChunkID, _ sealed: ByteBuffer, _ lease: FillLease?, weight: Int, _ done: @escaping @Sendable () -> Void
+    ) {
         state.withLockedValue { state in
             state.nextNumber += 1
             let number = state.nextNumber
             state.running[number] = Task {
                 // Throws only if it is cancelled: then the fill is dropped, and no reader waits for it.
-                try? await self.tier.put(id, sealed)
+                try? await self.tier.put(id, sealed, lease)
                 if Task.isCancelled { self.dropped.add(1, ordering: .relaxed) }
                 self.limit.release(weight: weight)
                 done()

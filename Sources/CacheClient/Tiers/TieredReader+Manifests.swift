@@ -36,7 +36,7 @@ extension TieredReader {
         if ManifestPieces.cuts(sealed.readableBytes) {
             return (sealed, try await keepInPieces(sealed, counter))
         }
-        await fills.fill(name, sealed, l2: found.isMissingInL2)
+        await fills.fill(name, sealed, l2: found.gap)
         return (sealed, nil)
     }
 
@@ -56,7 +56,7 @@ extension TieredReader {
     func keep(_ pieces: ManifestPieces, _ counter: ReadCounter) async throws -> ChunkID? {
         guard !pieces.cuts.isEmpty, let list = pieces.encoded() else { return nil }
         let id = ChunkID(list.withUnsafeReadableBytes { SHA256Digest(hashing: $0) })
-        if try await blob(id, counter, insisting: false) == nil { await fills.fill(id, list, l2: true) }
+        if try await blob(id, counter, insisting: false) == nil { await fills.fill(id, list, l2: TierGap()) }
         return id
     }
 
@@ -91,7 +91,7 @@ extension TieredReader {
     private func blob(_ id: ChunkID, _ counter: ReadCounter, insisting: Bool) async throws -> ByteBuffer? {
         if let bytes = try await fromL1(id, counter) { return bytes }
         do {
-            let found = try await lower.read(id, counter, countsFailures: false) {
+            let found = try await lower.read(id, counter, countsFailures: false, asking: .toLook) {
                 if insisting { throw CacheError(.missing, "no object of L3 has that name") }
                 throw NotInL3()
             } open: { bytes, _ in
@@ -99,7 +99,7 @@ extension TieredReader {
                     throw CacheError(.corrupt, "a piece of a manifest does not match its name")
                 }
             }
-            await fills.fill(id, found.sealed, l2: false)
+            await fills.fill(id, found.sealed, l2: nil)
             return found.sealed
         } catch is NotInL3 {
             return nil
@@ -134,7 +134,7 @@ extension TieredReader {
             let id = try await pool.runIfActive { [piece] in piece.withUnsafeReadableBytes { ChunkID(ofSealed: $0) } }
             pieces.append(id)
             if try await blob(id, counter, insisting: false) == nil {
-                await fills.fill(id, piece, l2: true)
+                await fills.fill(id, piece, l2: TierGap())
             } else {
                 buffers.give(piece)
             }

@@ -24,10 +24,10 @@ extension TieredReader {
         return try await flights.toL1.join(request.key) { [self] in
             if try await l1.has(id) { return .present }
             let (found, isLeader) = try await sealed(request)
-            let fillsL2 = isLeader && found.isMissingInL2
-            if fillsL2 { await fills.fill(id, found.bytes, l1: false, l2: true, isAhead: true) }
+            let gap = isLeader ? found.gap : nil
+            if let gap { await fills.fill(id, found.bytes, l1: false, l2: gap, isAhead: true) }
             let isKept = try await l1.keep(id, found.bytes)
-            if isLeader, !fillsL2 { buffers.give(found.bytes) }
+            if isLeader, gap == nil { buffers.give(found.bytes) }
             return isKept ? .brought : .refused
         }.value
     }
@@ -46,7 +46,7 @@ extension TieredReader {
             return nil
         }
         if !isLeader { request.counter.delivered(by: .memory, bytes: plain.readableBytes) }
-        await fills.fill(request.ref.id, found.bytes, l2: isLeader && found.isMissingInL2, isAhead: request.isAhead)
+        await fills.fill(request.ref.id, found.bytes, l2: isLeader ? found.gap : nil, isAhead: request.isAhead)
         return plain
     }
 
@@ -59,7 +59,7 @@ extension TieredReader {
                 try await checking(tier, for: request) { try await check(sealed, ref.id) }
             }
             request.counter.delivered(by: found.tier, bytes: found.sealed.readableBytes)
-            return SealedChunk(bytes: found.sealed, isMissingInL2: found.isMissingInL2)
+            return SealedChunk(bytes: found.sealed, gap: found.gap)
         }
     }
 

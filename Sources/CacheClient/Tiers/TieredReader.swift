@@ -116,7 +116,7 @@ final class TieredReader: Sendable {
             try await self.checking(tier, for: request) { try await self.open(sealed, for: request) }
         }
         request.counter.delivered(by: found.tier, bytes: found.sealed.readableBytes)
-        await fills.fill(ref.id, found.sealed, l2: found.isMissingInL2, isAhead: request.isAhead)
+        await fills.fill(ref.id, found.sealed, l2: found.gap, isAhead: request.isAhead)
         return found.value
     }
 

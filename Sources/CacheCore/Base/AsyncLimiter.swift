@@ -67,8 +67,11 @@ package final class AsyncLimiter: Sendable {
     }
 
     /// Waits for room, but no longer than `duration`; whether there was some.
-    package func acquire(weight: Int = 1, within duration: Duration, _ deadlines: Deadlines) async throws -> Bool {
-        try await wait(weight, goesFirst: false, duration, deadlines)
+    /// - Parameter goesFirst: as above.
+    package func acquire(
+        weight: Int = 1, goesFirst: Bool = false, within duration: Duration, _ deadlines: Deadlines
+    ) async throws -> Bool {
+        try await wait(weight, goesFirst: goesFirst, duration, deadlines)
     }
 
     private func wait(

@@ -50,6 +50,7 @@ extension ServerConfiguration {
         let counts = [
             limits.headerBytes, limits.headerFields, limits.targetBytes, limits.chunkBytes, limits.missingIDs,
             limits.connections, limits.pipelinedParts, limits.requestsInFlight, limits.bytesInFlight,
+            limits.leases, limits.leaseWaiters.total, limits.leaseWaiters.perChunk,
         ]
         try check(counts.allSatisfy { $0 > 0 }, "every limit must be above zero")
         try check(limits.timeouts.shortest > .zero, "every time limit must be above zero")

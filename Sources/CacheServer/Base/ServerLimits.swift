@@ -34,7 +34,20 @@ public struct ServerLimits: Sendable, Hashable {
     /// chunk each. A request beyond waits as above; meanwhile a client that holds some and neither sends nor reads for
     /// half of ``waitTime`` is cut off.
     public var bytesInFlight = 64 * 1024 * 1024
+    /// Leases that are out at a time. Beyond: a miss is a bare 404.
+    public var leases = 16_384
+    /// Requests that stand in line for another's fill, in all and for one chunk; each has a connection of its own, of
+    /// which some must be left for those who fill. Beyond: a bare 404 at once.
+    public var leaseWaiters = LeaseWaiters()
     var timeouts = ServerTimeouts()
+
+    public init() {}
+}
+
+/// How many requests may stand in line for fills.
+public struct LeaseWaiters: Sendable, Hashable {
+    public var total = 750
+    public var perChunk = 512
 
     public init() {}
 }

@@ -7,10 +7,12 @@ struct ServerTimeouts: Sendable, Hashable {
     var linger: Duration = .seconds(2)
     var drain: Duration = .seconds(10)
     var handshake: Duration = .seconds(5)
+    var lease: Duration = .seconds(3)
+    var leaseWait: Duration = .seconds(30)
 }
 
 extension ServerTimeouts {
-    var shortest: Duration { min(wait, idle, request, linger, drain, handshake) }
+    var shortest: Duration { min(wait, idle, request, linger, drain, handshake, lease, leaseWait) }
 }
 
 extension ServerLimits {
@@ -43,6 +45,18 @@ extension ServerLimits {
     public var handshakeTime: Duration {
         get { timeouts.handshake }
         set { timeouts.handshake = newValue }
+    }
+
+    /// How long a lease holds: who has not filled by then may be dead, and the next in line fills.
+    public var leaseTime: Duration {
+        get { timeouts.lease }
+        set { timeouts.lease = newValue }
+    }
+
+    /// The longest that a request may stand in line for another's fill, whatever it prefers.
+    public var leaseWait: Duration {
+        get { timeouts.leaseWait }
+        set { timeouts.leaseWait = newValue }
     }
 
     /// How long requests under way may take to finish once the daemon is told to stop.

@@ -2,6 +2,7 @@ internal import CacheAccess
 internal import CacheBase
 internal import CacheStore
 internal import FoundationEssentials
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import Synchronization
 
@@ -12,6 +13,7 @@ final class ServerInspector: Sendable {
     private let state: ServerState
     private let access: ServerAccess
     private let tiers: ChunkTiers
+    private let leases: LeaseBook
     private let time: ServerTime
     private let started: NIODeadline
     private let droppedLogLines: @Sendable () -> Int
@@ -19,7 +21,7 @@ final class ServerInspector: Sendable {
 
     init(
         configuration: ServerConfiguration, state: ServerState, access: ServerAccess, tiers: ChunkTiers,
-        metrics: MetricsRegistry, time: ServerTime, droppedLogLines: @escaping @Sendable () -> Int
+        leases: LeaseBook, metrics: MetricsRegistry, time: ServerTime, droppedLogLines: @escaping @Sendable () -> Int
     ) {
         self.access = access
         self.time = time
@@ -28,6 +30,7 @@ final class ServerInspector: Sendable {
         self.configuration = configuration
         self.state = state
         self.tiers = tiers
+        self.leases = leases
         self.metrics = metrics
     }
 
@@ -37,6 +40,7 @@ final class ServerInspector: Sendable {
         let counted = try await metrics.sum()
         let memory = tiers.memory.usage
         let disk = tiers.store.statistics
+        let leases = leases.withLockedValue { $0.usage }
         return ServerStatistics(
             uptimeSeconds: Double((time.now() - started).nanoseconds) / 1e9,
             memory: .init(
@@ -50,6 +54,10 @@ final class ServerInspector: Sendable {
             puts: .init(
                 stored: counted.puts.stored, alreadyPresent: counted.puts.alreadyPresent,
                 refused: counted.puts.refused),
+            leases: .init(
+                open: leases.leases, waiting: leases.waiters, given: leases.given, expired: leases.expired,
+                givenUp: leases.givenUp, waits: leases.waits, waitsFilled: leases.waitsFilled,
+                waitsLeased: leases.waitsLeased, waitsInVain: leases.waitsInVain, refused: leases.refused),
             requests: counted.totalResponses, refusals: counted.requests.refused, bytesIn: counted.requests.bytesIn,
             bytesOut: counted.requests.bytesOut, bytesInFlight: counted.present.bytesInFlight,
             connections: .init(
@@ -83,6 +91,7 @@ final class ServerInspector: Sendable {
                 ("stored", counted.puts.stored), ("present", counted.puts.alreadyPresent),
                 ("refused", counted.puts.refused),
             ])
+        out.leases(statistics.leases)
         out.counter("layercache_ids_asked_total", "Ids in requests for what is missing.", counted.requests.idsAsked)
         out.counter(
             "layercache_refusals_total", "Requests answered with a status of 500 or above.", counted.requests.refused)

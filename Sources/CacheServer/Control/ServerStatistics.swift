@@ -16,6 +16,30 @@ public struct ServerStatistics: Codable, Sendable, Hashable {
         public var refused: Int
     }
 
+    /// Permissions to fill what was missed, and requests that waited for the fill.
+    public struct Leases: Codable, Sendable, Hashable {
+        /// Leases that are out now.
+        public var open: Int
+        /// Requests that stand in line now.
+        public var waiting: Int
+        /// Leases given, those that passed on to the next in line included.
+        public var given: Int
+        /// Leases whose time was over without a fill.
+        public var expired: Int
+        /// Leases that their holders gave up, or lost by a body that was not the chunk.
+        public var givenUp: Int
+        /// Requests that stood in line.
+        public var waits: Int
+        /// Those of them that got the chunk.
+        public var waitsFilled: Int
+        /// Those of them that got the lease, because it passed on.
+        public var waitsLeased: Int
+        /// Those of them that left with neither.
+        public var waitsInVain: Int
+        /// Requests beyond a bound, which got neither a lease nor a place in line.
+        public var refused: Int
+    }
+
     /// Connections that are open now, and counts since the start.
     public struct Connections: Codable, Sendable, Hashable {
         public var open: Int
@@ -35,6 +59,7 @@ public struct ServerStatistics: Codable, Sendable, Hashable {
     /// Damaged chunks that were found, dropped and announced to the client as a repair.
     public var repairs: Int
     public var puts: Puts
+    public var leases: Leases
     /// Responses of all kinds.
     public var requests: Int
     /// Requests and chunks turned away with 503, 507 or 500.

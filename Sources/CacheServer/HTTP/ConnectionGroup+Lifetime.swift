@@ -36,10 +36,11 @@ extension ConnectionGroup {
         for connection in Array(connections.values) {
             connection.noteProgress(now)
             guard isOver || connection.machine.deadline <= now else { continue }
-            metrics.connections.timedOut += 1
+            if connection.machine.phase != .inLine { metrics.connections.timedOut += 1 }
             connection.expire(force: isOver)
         }
         expireStalled(now)
+        expireLeases(now)
         logStoreFailures()
         if lifetime.settleDeadline <= now, let late = lifetime.settled.take() {
             logger.warning(

@@ -14,6 +14,7 @@ final class ConnectionGroup {
     struct Services: Sendable {
         let limits: ServerLimits
         let tiers: ChunkTiers
+        let leases: LeaseBook
         let control: any ControlResponder
         let state: ServerState
         let access: ServerAccess
@@ -75,7 +76,7 @@ final class ConnectionGroup {
             switch request.operation {
             case .get: metrics.getSeconds.record(nanoseconds: nanoseconds)
             case .put: metrics.putSeconds.record(nanoseconds: nanoseconds)
-            case .head, .missing, .control, .refuse: break
+            case .head, .missing, .giveUp, .control, .refuse: break
             }
         }
         if let reservation = request.reservation { release(reservation) }
@@ -133,7 +134,7 @@ final class ConnectionGroup {
         if reads[id]?.append(connection) != nil { return }
         reads[id] = [connection]
         tiers.read(id, on: eventLoop).assumeIsolated().whenComplete { [self] result in
-            for connection in reads.removeValue(forKey: id) ?? [] { connection.completeRead(result) }
+            for connection in reads.removeValue(forKey: id) ?? [] { connection.completeRead(id, result) }
         }
     }
 

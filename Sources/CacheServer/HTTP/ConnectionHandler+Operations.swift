@@ -14,6 +14,7 @@ extension ConnectionHandler {
         case .head(let id): return head(id)
         case .put(let id): put(id)
         case .missing: return missing()
+        case .giveUp(let id): return giveUpLease(id)
         case .control(let path): control(path)
         case .refuse(let refusal): return refuse(refusal)
         }
@@ -35,7 +36,7 @@ extension ConnectionHandler {
         return false
     }
 
-    private func get(_ id: ChunkID) -> Action? {
+    func get(_ id: ChunkID) -> Action? {
         if let chunk = group.tiers.memory.chunk(id) {
             // The wait, if there is one, is for any size: by its end the chunk may have left the memory.
             guard reserve(chunk.readableBytes, orWaitFor: group.limits.largestBody) else { return nil }
@@ -49,7 +50,7 @@ extension ConnectionHandler {
     }
 
     /// The chunk that this connection waits for has been read, or not.
-    func completeRead(_ result: Result<ChunkTiers.Found, any Error>) {
+    func completeRead(_ id: ChunkID, _ result: Result<ChunkTiers.Found, any Error>) {
         answer(result) { found in
             switch found {
             case .chunk(let chunk):
@@ -57,11 +58,10 @@ extension ConnectionHandler {
                 group.metrics.reads.diskHits += 1
                 return respond(.chunk(length: chunk.readableBytes), chunk)
             case .miss:
-                // A lease, when there are leases, is granted or waited for here.
-                return respondMiss(damaged: false)
+                return missed(id, damaged: false)
             case .damaged:
                 group.metrics.reads.damaged += 1
-                return respondMiss(damaged: true)
+                return missed(id, damaged: true)
             }
         }
     }
@@ -87,6 +87,7 @@ extension ConnectionHandler {
         machine.workStarted()
         let chunk = machine.takeBody()
         group.tiers.put(id, chunk, on: group.eventLoop).assumeIsolated().whenComplete { [self] result in
+            settleLease(id, result)
             answer(result, writing: true, respondTaken)
         }
     }
@@ -152,16 +153,17 @@ extension ConnectionHandler {
         }
     }
 
-    private func respondMiss(damaged: Bool) -> Action? {
+    func respondMiss(damaged: Bool, lease: LeaseToken? = nil) -> Action? {
         group.metrics.reads.misses += 1
         let line = ByteBuffer(string: "no such chunk here\n")
         var head = ResponseHead.text(.notFound, length: line.readableBytes)
         // Tells the client that its refill repairs this tier, so that it can count it.
         if damaged { head.fields.append(("Layercache-Repair", "1")) }
+        if let lease { head.fields.append(("Layercache-Lease", lease.text)) }
         return respond(head, line)
     }
 
-    private func respondLine(_ status: HTTPResponseStatus, _ line: String) -> Action? {
+    func respondLine(_ status: HTTPResponseStatus, _ line: String) -> Action? {
         let content = ByteBuffer(string: line + "\n")
         return respond(.text(status, length: content.readableBytes), content)
     }

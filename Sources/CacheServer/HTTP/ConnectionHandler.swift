@@ -16,7 +16,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the group calls this connection, while it has it.
     var id: ConnectionID?
     var machine: ConnectionStateMachine
-    private var context: ChannelHandlerContext?
+    private(set) var context: ChannelHandlerContext?
     private var sending: SecuredSending?
 
     /// - Parameter tls: the handler in front of all others that speaks TLS; `nil` for plain HTTP.
@@ -48,6 +48,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func channelInactive(context: ChannelHandlerContext) {
         let cleanup = machine.closed()
         if cleanup.isQueued { group.leaveQueue(self) }
+        leaveLine()
         if cleanup.hasVanished { group.metrics.connections.vanished += 1 }
         if let reservation = cleanup.reservation { group.release(reservation) }
         sending?.drop()
@@ -153,6 +154,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .refuse(let refusal, let closing, let leavesQueue):
             if leavesQueue { group.leaveQueue(self) }
             return refuse(refusal, closing: closing)
+        case .leaveLine:
+            return giveUpWaiting()
         case .endOutput:
             endOutput()
         case .finish(let request, let next, let now):

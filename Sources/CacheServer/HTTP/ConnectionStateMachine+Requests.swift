@@ -12,7 +12,7 @@ extension ConnectionStateMachine {
         guard !isEnding else { return nil }
         switch phase {
         case .idle, .receiving: return take(part, at: now())
-        case .begun, .waiting, .working, .writing, .flushing:
+        case .begun, .waiting, .inLine, .working, .writing, .flushing:
             input.enqueue(part)
             return nil
         case .closing, .lingering, .closed: return nil
@@ -37,7 +37,7 @@ extension ConnectionStateMachine {
     mutating func mayRead() -> Bool {
         switch phase {
         case .idle, .begun, .receiving, .closing, .lingering, .closed: return true
-        case .waiting, .working, .writing, .flushing:
+        case .waiting, .inLine, .working, .writing, .flushing:
             input.isReadHeld = true
             return false
         }
@@ -50,7 +50,7 @@ extension ConnectionStateMachine {
         switch phase {
         case .idle, .receiving: break
         case .closing, .lingering: return input.releaseRead() ? .read : nil
-        case .begun, .waiting, .working, .writing, .flushing, .closed: return nil
+        case .begun, .waiting, .inLine, .working, .writing, .flushing, .closed: return nil
         }
         if request?.isTooLong == true, let request {
             return .refuse(.tooLarge("the body", limit: request.plan.bodyLimit), closing: true, leavesQueue: false)

@@ -35,7 +35,7 @@ extension ConnectionStateMachine {
 
     private var canRespond: Bool {
         switch phase {
-        case .idle, .receiving, .waiting, .working: true
+        case .idle, .receiving, .waiting, .inLine, .working: true
         case .begun, .writing, .flushing, .closing, .lingering, .closed: false
         }
     }

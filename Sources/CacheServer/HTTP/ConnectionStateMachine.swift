@@ -25,6 +25,8 @@ struct ConnectionStateMachine {
         case receiving
         /// In line for the in-flight budget.
         case waiting
+        /// In line for the fill of a chunk by another client.
+        case inLine
         /// The store, a thread or the control plane is busy with the request.
         case working
         /// The response is being written. The write itself may find that the client is gone: then the connection is
@@ -61,6 +63,8 @@ struct ConnectionStateMachine {
         /// Answer with a refusal, after which the connection ends if `closing`; leave the line for the budget before if
         /// `leavesQueue`.
         case refuse(Refusal, closing: Bool, leavesQueue: Bool)
+        /// The wait for a fill is over without one: leave the line and answer so.
+        case leaveLine
         /// Send the end of the output; then tell ``outputEnded(succeeded:at:)``.
         case endOutput
         /// The kernel has taken the last response that was written. Count the request that it answers, if any, and
@@ -134,6 +138,8 @@ extension ConnectionStateMachine {
     /// The client has sent all that it will ever send.
     mutating func inputEnded() -> Action? {
         input.isEnded = true
+        // Nothing tells a client that only sends no more from one that is gone: neither is waited for.
+        if phase == .inLine, !isEnding { return .leaveLine }
         return phase == .idle || phase == .lingering ? end() : nil
     }
 
@@ -154,6 +160,7 @@ extension ConnectionStateMachine {
     /// The daemon stops: an idle connection ends now, another one after its request.
     mutating func stop() -> Action? {
         isStopping = true
+        if phase == .inLine, !isEnding { return .leaveLine }
         return phase == .idle ? cut() : nil
     }
 
@@ -172,6 +179,7 @@ extension ConnectionStateMachine {
             return .refuse(
                 .busy("too many requests or bytes in flight"), closing: request?.plan.hasBody == true,
                 leavesQueue: true)
+        case .inLine: return .leaveLine
         case .idle, .working, .writing, .flushing, .closing, .lingering: return cut()
         }
     }

@@ -4,14 +4,20 @@ internal import NIOHTTP1
 /// The request that a connection has under way.
 struct CurrentRequest {
     let plan: RequestPlan
-    /// When its first byte came.
-    let started: NIODeadline
+    /// When its first byte came, or its wait for a fill was over.
+    var started: NIODeadline
     /// What it has of the in-flight budget.
     var reservation: InFlightBudget.Reservation?
     /// When the client last sent or took something, from the reservation for a body or the response on.
     var lastProgress = NIODeadline.distantPast
     /// Bytes of the response that the kernel had not taken when that was looked at last.
     var unsentBytes = 0
+    /// The number under which it stands in line for a fill.
+    var placeInLine: UInt64?
+    /// When it stands in line no longer; `nil` if it has not stood there yet.
+    var lineEnd: NIODeadline?
+    /// It was told that the chunk had come just after it was missed.
+    var hasLookedAgain = false
     /// More has come of the body than may.
     var isTooLong = false
     var status = HTTPResponseStatus.ok

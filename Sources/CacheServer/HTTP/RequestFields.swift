@@ -11,6 +11,7 @@ struct RequestFields: Hashable {
     /// What the client says that its token is. Nothing where it says two things.
     private(set) var token: Substring?
     private var authorizations = 0
+    private(set) var lease = LeaseFields()
 
     init(_ headers: HTTPHeaders) {
         for (name, value) in headers {
@@ -19,12 +20,14 @@ struct RequestFields: Hashable {
             case 4 where name.matches("host"): hosts += 1
             case 6 where name.matches("expect"):
                 if value.matches("100-continue") { awaitsContinue = true } else { hasUnknownExpectation = true }
+            case 6 where name.matches("prefer"): lease.notePrefer(value)
             case 7 where name.matches("upgrade"): wantsUpgrade = true
             // The parser has refused a length that is no number, a second one, and both kinds of framing at once.
             case 13 where name.matches("authorization"):
                 authorizations += 1
                 token = authorizations == 1 ? Self.token(value) : nil
             case 14 where name.matches("content-length"): contentLength = Int(value) ?? .max
+            case 16 where name.matches("layercache-lease"): lease.noteLease(value)
             case 17 where name.matches("transfer-encoding"): isChunked = true
             default: break
             }

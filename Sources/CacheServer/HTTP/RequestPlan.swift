@@ -10,6 +10,8 @@ struct RequestPlan {
         case head(ChunkID)
         case put(ChunkID)
         case missing
+        /// Its holder gives a lease up.
+        case giveUp(ChunkID)
         case control(path: String)
         case refuse(Refusal)
     }
@@ -27,6 +29,9 @@ struct RequestPlan {
     /// The most bytes of body that will be taken.
     let bodyLimit: Int
     let awaitsContinue: Bool
+    let lease: LeaseFields
+    /// Whether the client may put what it misses: who may not gets no lease, which would only hold others up.
+    let mayFill: Bool
 
     /// Whether it asks about the daemon, not for chunks.
     var isControl: Bool {
@@ -39,12 +44,15 @@ struct RequestPlan {
         method = head.method
         isVersion10 = head.version.minor == 0
         hasBody = fields.hasBody
+        lease = fields.lease
         declaredLength = fields.contentLength
         awaitsContinue = fields.awaitsContinue && !isVersion10
         let route = head.uri.utf8.count > limits.targetBytes ? nil : Route(target: head.uri)
         bodyLimit = route == .missing ? limits.missingIDs * SHA256Digest.byteCount : limits.chunkBytes
         // First of all, so that a client without a token learns nothing: not even what is malformed.
-        let denial = tokens.flatMap { Self.denial(head.method, route, fields, $0) }
+        let scope = tokens.flatMap { tokens in fields.token.flatMap { tokens.scope(of: $0.utf8) } }
+        let denial = tokens == nil ? nil : Self.denial(head.method, route, scope)
+        mayFill = tokens == nil || (scope ?? .read) >= .write
         // The parser stops at a request that asks for another protocol; none is offered, so such a connection ends. So
         // does one of a client that is not known, which is to cost no place.
         keepAlive =
@@ -88,6 +96,11 @@ struct RequestPlan {
             return .head(id)
         case (.chunk, _):
             throw .notAllowed("GET, HEAD, PUT")
+        case (.lease(let id), .DELETE):
+            try checkNoBody(fields)
+            return .giveUp(id)
+        case (.lease, _):
+            throw .notAllowed("DELETE")
         case (.control(let path), .GET), (.control(let path), .HEAD):
             try checkNoBody(fields)
             return .control(path: path)
@@ -98,11 +111,12 @@ struct RequestPlan {
 
     /// Why the client may not do this; `nil` if it may.
     private static func denial(
-        _ method: HTTPMethod, _ route: Route?, _ fields: RequestFields, _ tokens: TokenList
+        _ method: HTTPMethod, _ route: Route?, _ scope: AccessScope?
     ) -> Refusal? {
         if route?.isPublic == true { return nil }
-        guard let token = fields.token, let scope = tokens.scope(of: token.utf8) else { return .unauthorized }
-        let needed: AccessScope = method == .PUT ? .write : .read
+        guard let scope else { return .unauthorized }
+        let isLease = if case .lease = route { true } else { false }
+        let needed: AccessScope = method == .PUT || isLease ? .write : .read
         return scope < needed ? .forbidden(needing: needed.name) : nil
     }
 

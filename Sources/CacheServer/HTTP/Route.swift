@@ -5,6 +5,8 @@ internal import CacheChunks
 enum Route: Hashable {
     /// `/v1/chunks/{id}`
     case chunk(ChunkID)
+    /// `/v1/chunks/{id}/lease`
+    case lease(ChunkID)
     /// `/v1/chunks/missing`
     case missing
     /// Below `/v1/chunks/`, but neither an id nor `missing`.
@@ -13,6 +15,7 @@ enum Route: Hashable {
     case control(path: String)
 
     private static let chunks = "/v1/chunks/"
+    private static let lease = "/lease"
 
     /// Whether it needs no token: probes have none. By these names alone, byte by byte.
     var isPublic: Bool { self == .control(path: "/healthz") || self == .control(path: "/readyz") }
@@ -28,6 +31,8 @@ enum Route: Hashable {
         let name = Substring(path.utf8.dropFirst(Self.chunks.utf8.count))
         if let id = ChunkID(hex: name) {
             self = .chunk(id)
+        } else if name.hasSuffix(Self.lease), let id = ChunkID(hex: name.dropLast(Self.lease.count)) {
+            self = .lease(id)
         } else if name == "missing" {
             self = .missing
         } else if name.utf8.contains(UInt8(ascii: "?")) {

@@ -61,6 +61,7 @@ struct TokenAccessTests {
             Call(method: "PUT", path: none, body: present.bytes, read: 403, write: 422),
             Call(method: "PUT", path: "/v1/chunks/x", body: present.bytes, read: 403, write: 400),
             Call(method: "DELETE", path: chunk, read: 405, write: 405),
+            Call(method: "DELETE", path: none + "/lease", read: 403, write: 404),
             Call(method: "POST", path: "/v1/chunks/missing", body: ids, read: 200, write: 200),
             Call(method: "GET", path: "/v1/chunks/missing", read: 405, write: 405),
             Call(method: "GET", path: "/v1/chunks/nonsense", read: 400, write: 400),
@@ -108,6 +109,21 @@ struct TokenAccessTests {
             #expect(numbers.puts.stored == 1)
             #expect(numbers.memory.chunks == 1)
             #expect(numbers.memory.hits == 6)
+        }
+    }
+
+    /// Who may not fill holds nobody up: the lease is for those who may.
+    @Test func readersGetNoLease() async throws {
+        let tokens = try tokens()
+        let path = "/v1/chunks/\(TestChunk(seed: 2).id.hex)"
+        try await TestServer.run(security: security) { server async throws in
+            for (bearer, isLeased) in [(Bearer.read, false), (.write, true), (.read, false)] {
+                let reply = try await server.call(
+                    "GET", server.url(path),
+                    headers: ["Authorization": "Bearer \(tokens[bearer] ?? "")", "Prefer": "wait=30"])
+                #expect(reply.status == 404)
+                #expect((reply.headers["layercache-lease"] != nil) == isLeased)
+            }
         }
     }
 

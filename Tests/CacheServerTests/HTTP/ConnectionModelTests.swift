@@ -16,7 +16,9 @@ struct ConnectionModelTests {
             #expect(budget.requests == held.count, "seed \(seed), step \(step)")
             guard simulation.violations.isEmpty else { break }
         }
-        #expect(simulation.responses > 500 && simulation.grants > 50, "the clients ask for too little: seed \(seed)")
+        #expect(
+            simulation.responses > 500 && simulation.grants > 50 && simulation.fills > 20,
+            "the clients ask for too little: seed \(seed)")
         simulation.settle()
         #expect(simulation.violations.isEmpty, "seed \(seed)")
         // All is answered or gone, and all of the budget is back.

@@ -29,6 +29,7 @@ struct ConnectionSimulation {
     private(set) var violations: [String] = []
     private(set) var responses = 0
     private(set) var grants = 0
+    private(set) var fills: UInt64 = 0
     var queue = AdmissionQueue(InFlightBudget(bytes: 1_500_000, requests: 6, largest: 600_000))
     var random: SeededGenerator
     var now = NIODeadline.uptimeNanoseconds(1 << 40)
@@ -59,7 +60,8 @@ struct ConnectionSimulation {
         }
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<62: send(number)
-        case 62..<80: progress(number)
+        case 62..<76: progress(number)
+        case 76..<80: fill(number)
         case 80..<86: pass(.milliseconds(.random(in: 0...1_500, using: &random)))
         case 86..<90: partialHead(number)
         case 90: run(number) { machine, _ in machine.inputEnded() }
@@ -109,7 +111,8 @@ struct ConnectionSimulation {
             return [head(.PUT, chunk, [framing])] + pieces.map { .body($0) } + [.end(nil)]
         }
         switch Int.random(in: 0..<10, using: &random) {
-        case 0..<4: return [head(.GET, chunk), .end(nil)]
+        case 0..<2: return [head(.GET, chunk), .end(nil)]
+        case 2..<4: return [head(.GET, chunk, [("Prefer", "wait=20")]), .end(nil)]
         case 4: return [head(.HEAD, chunk), .end(nil)]
         case 5: return put(.random(in: 1...400_000, using: &random), declared: true)
         case 6: return put(.random(in: 1...700_000, using: &random), declared: false)
@@ -147,11 +150,29 @@ struct ConnectionSimulation {
             if let reservation { release(reservation) }
             return
         }
+        if let end = connections[number].machine.lineEnd(at: now) { return standInLine(number, until: end) }
         if let surplus = connections[number].machine.shrinkReservation(to: .random(in: 0...600_000, using: &random)) {
             queue.shrink(surplus.purpose, by: surplus.bytes)
             grant()
         }
         carryOut(respond(number, chance(10) ? .internalServerError : .ok, closing: false), number)
+    }
+
+    /// The chunk is missed, and the request waits for it: it has nothing of the budget meanwhile.
+    private mutating func standInLine(_ number: Int, until end: NIODeadline) {
+        fills += 1
+        connections[number].machine.stoodInLine(fills, until: end)
+        if let reservation = connections[number].machine.takeReservation() { release(reservation) }
+        expect(connections[number].machine.isInLine(fills), "not in line", number)
+    }
+
+    /// A chunk has come, or a lease has passed on, for one that stands in line.
+    private mutating func fill(_ number: Int) {
+        let machine = connections[number].machine
+        guard let place = machine.request?.placeInLine, machine.isInLine(place) else { return }
+        if chance(50) { return run(number) { $0.lookAgain(at: $1) } }
+        connections[number].machine.waitEnded(at: now)
+        carryOut(respond(number, .notFound, closing: false), number)
     }
 
     private mutating func pass(_ time: TimeAmount) {
@@ -202,6 +223,9 @@ struct ConnectionSimulation {
         case .refuse(let refusal, let closing, let leavesQueue):
             if leavesQueue { leaveQueue(number) }
             return respond(number, refusal.status, closing: closing)
+        case .leaveLine:
+            connections[number].machine.waitEnded(at: now)
+            return respond(number, .notFound, closing: false)
         case .endOutput:
             connections[number].endsOutput = true
         case .finish(let request, let next, _):
@@ -224,7 +248,7 @@ struct ConnectionSimulation {
             guard reserve(.random(in: 0...limits.chunkBytes, using: &random), number) else { return nil }
             return respond(number, .ok, closing: false)
         case .get: guard reserve(600_000, number) else { return nil }
-        case .head, .missing: guard reserve(0, number) else { return nil }
+        case .head, .missing, .giveUp: guard reserve(0, number) else { return nil }
         case .put: break
         case .control:
             queue.reserveUnconditionally()

@@ -257,6 +257,7 @@ extension ConnectionStateMachine.Action {
         case .countBody: "countBody"
         case .perform: "perform"
         case .refuse: "refuse"
+        case .leaveLine: "leaveLine"
         case .endOutput: "endOutput"
         case .finish: "finish"
         case .read: "read"

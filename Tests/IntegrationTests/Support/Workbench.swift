@@ -31,6 +31,7 @@ final class Workbench: Sendable {
     /// Which tier answers is no matter of how busy the machine is: a test about a deadline sets it itself.
     static let unhurried = [
         "LAYERCACHE_L1_DEADLINE": "10m", "LAYERCACHE_L2_DEADLINE": "10m", "LAYERCACHE_L2_PATIENCE": "10m",
+        "LAYERCACHE_L2_WAIT": "10m",
         "LAYERCACHE_L3_DEADLINE": "10m",
     ]
 

@@ -1,0 +1,66 @@
+internal import CacheCore
+internal import NIOCore
+internal import NIOHTTP1
+
+/// Leases, and waiting in line for the fills of other workers.
+extension L2Client {
+    /// What an asker wants of a chunk that the daemon has not.
+    enum Asking: Sendable {
+        /// To fill it, or to wait for who does.
+        case toFill
+        /// To know; it neither fills nor waits.
+        case toLook
+    }
+
+    /// An answer, and how long it took since the attempt was admitted.
+    struct Answer: Sendable {
+        let answer: TierAnswer
+        /// With a miss: that this process is to fill.
+        var lease: FillLease?
+        let after: Duration
+    }
+
+    /// How long a request may be in line now, in whole seconds; 0 if not at all. An attempt that races with L3 waits
+    /// for nobody.
+    func secondsInLine(_ attempt: L2Attempt) -> Int {
+        attempt.isRace ? 0 : Int(min(longestWait, budget.waitInLine).components.seconds)
+    }
+
+    func fields(_ asking: Asking, seconds: Int) -> [(String, String)] {
+        switch asking {
+        case .toLook: [("Prefer", "wait=0")]
+        case .toFill: seconds > 0 ? [("Prefer", "wait=\(seconds), processing")] : []
+        }
+    }
+
+    func lease(_ head: HTTPResponseHead, of id: ChunkID, from connections: L2ConnectionPool) -> FillLease? {
+        guard let token = head.headers.first(name: Self.leaseField), token.utf8.count <= Self.longestToken else {
+            return nil
+        }
+        return FillLease(token) { [deadline] token in
+            let request = L2Request(
+                method: .DELETE, path: "/v1/chunks/\(id.hex)/lease", fields: [(Self.leaseField, token)],
+                limit: Self.lineBytes)
+            // Where this does not arrive, the lease ends with its time.
+            Task { try? await connections.exchange(request, for: .fill, within: deadline) }
+        }
+    }
+
+    /// How much longer a read waits for L2 alone, before L3 is asked as well; zero or less if it is late.
+    /// - Parameter allowance: that it had at first.
+    func patience(_ attempt: L2Attempt, _ allowance: Duration) -> Duration {
+        let now = time.now()
+        let began: Duration
+        switch attempt.line.stage {
+        // The daemon is there, and waits for another worker. The exchange has an end of its own.
+        case .inLine: return allowance
+        case .queued where isHeldUp(attempt) && now - attempt.began < deadline + longestWait: return allowance
+        case .sent(let at) where attempt.line.heldUp > .zero: began = at
+        case .queued, .sent, .ended: began = attempt.began
+        }
+        return began + allowance - now
+    }
+
+    static let leaseField = "Layercache-Lease"
+    private static let longestToken = 256
+}

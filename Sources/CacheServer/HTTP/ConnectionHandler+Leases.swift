@@ -1,0 +1,88 @@
+internal import CacheChunks
+internal import NIOCore
+internal import NIOHTTP1
+
+/// Misses and leases: who fills, and who waits for the fill (docs/decisions/0026-leases.md).
+extension ConnectionHandler {
+    /// Neither memory nor the store has the chunk of a GET.
+    func missed(_ id: ChunkID, damaged: Bool) -> Action? {
+        // `Prefer: wait=0` only looks, and so does who may not fill.
+        guard let plan = machine.request?.plan, plan.mayFill, plan.lease.wait != 0 else {
+            return respondMiss(damaged: damaged)
+        }
+        let end = machine.lineEnd(at: group.now)
+        switch group.askForLease(id, for: end == nil ? nil : self, looksAgain: machine.canLookAgain) {
+        case .lease(let token):
+            return respondMiss(damaged: damaged, lease: token)
+        case .no:
+            return respondMiss(damaged: damaged)
+        case .justFilled:
+            machine.looksAgain()
+            return get(id)
+        case .inLine(let number):
+            guard let end else { return respondMiss(damaged: damaged) }
+            machine.stoodInLine(number, until: end)
+            // What it had of the budget is for others while it waits.
+            if let reservation = machine.takeReservation() { group.release(reservation) }
+            tellInLine()
+            return nil
+        }
+    }
+
+    private func tellInLine() {
+        guard let plan = machine.request?.plan, plan.lease.wantsProcessing, !plan.isVersion10 else { return }
+        let line = ByteBuffer(staticString: "HTTP/1.1 102 Processing\r\n\r\n")
+        context?.writeAndFlush(wrapOutboundOut(line), promise: nil)
+    }
+
+    /// The chunk has come for which the request `number` stood in line.
+    func filled(_ number: UInt64) {
+        guard machine.isInLine(number) else { return }
+        run(machine.lookAgain(at: group.now))
+    }
+
+    /// The lease is the next one's: of the request `number`. False if that has left.
+    func handedOn(_ token: LeaseToken, to number: UInt64) -> Bool {
+        guard machine.isInLine(number) else { return false }
+        machine.waitEnded(at: group.now)
+        run(respondMiss(damaged: false, lease: token))
+        return true
+    }
+
+    /// The request waits no longer: its time is over, the client has said its last, or the daemon stops.
+    func giveUpWaiting() -> Action? {
+        leaveLine()
+        return respondMiss(damaged: false)
+    }
+
+    /// Takes the request out of its line, if it stands in one.
+    func leaveLine() {
+        guard let request = machine.request, let number = request.placeInLine,
+            case .get(let id) = request.plan.operation
+        else { return }
+        machine.waitEnded(at: group.now)
+        group.leaveLine(id, number)
+    }
+
+    // MARK: The holder
+
+    /// A PUT has come to its end. A chunk that is here is for all who wait, whoever has put it; what is not here passes
+    /// the lease on, if it is the holder who says so.
+    func settleLease(_ id: ChunkID, _ result: Result<ChunkTiers.Taken, any Error>) {
+        switch result {
+        case .success(.stored), .success(.alreadyPresent):
+            group.filled(id)
+        case .failure where group.tiers.memory.chunk(id) != nil:
+            group.filled(id)
+        case .success(.notThatChunk), .failure:
+            if let token = machine.request?.plan.lease.token { _ = group.giveUpLease(id, token) }
+        }
+    }
+
+    func giveUpLease(_ id: ChunkID) -> Action? {
+        guard let token = machine.request?.plan.lease.token, group.giveUpLease(id, token) else {
+            return respondLine(.notFound, "no such lease")
+        }
+        return respondLine(.ok, "given up")
+    }
+}
