@@ -5,10 +5,11 @@ import Configuration
 enum ConfigurationFile {
     /// The options that can be set there (and as `LAYERCACHE_...` in the environment).
     static let names = [
-        "l1", "l1-capacity", "l1-deadline", "l2", "l2-deadline", "l2-patience", "l3", "l3-deadline", "keyring",
+        "l1", "l1-capacity", "l1-deadline", "l2", "l2-deadline", "l2-patience", "l2-wait", "l3", "l3-deadline",
+        "keyring",
         "l2-token-file", "l2-ca", "l2-cert", "l2-key", "listen", "store", "capacity", "memory", "threads",
         "connections", "tokens", "tls-cert", "tls-key", "tls-client-ca", "compression", "limit", "socket", "scratch",
-        "prefetch", "record",
+        "lease-time", "lease-wait", "prefetch", "record",
     ]
     private static let maximumBytes = 1 << 20
 

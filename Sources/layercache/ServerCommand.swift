@@ -27,23 +27,7 @@ struct ServerCommand: AsyncParsableCommand {
     var threads: String?
     @Option(help: ArgumentHelp("Most connections at a time (1000).", valueName: "count"))
     var connections: String?
-    @Option(
-        name: .customLong("tokens"),
-        help: ArgumentHelp("Token list: clients must have a token of it ('layercache token').", valueName: "file"))
-    var tokens: String?
-    @Option(
-        name: .customLong("tls-cert"),
-        help: ArgumentHelp("Certificate as PEM, with its chain: TLS alone is spoken then.", valueName: "file"))
-    var tlsCertificate: String?
-    @Option(
-        name: .customLong("tls-key"), help: ArgumentHelp("Private key of --tls-cert as PEM.", valueName: "file"))
-    var tlsKey: String?
-    @Option(
-        name: .customLong("tls-client-ca"),
-        help: ArgumentHelp("CAs as PEM: clients must have a certificate of one of them.", valueName: "file"))
-    var tlsClientAuthority: String?
-    @Flag(help: "Listen where other machines reach it without TLS or without tokens, too.")
-    var insecure = false
+    @OptionGroup var security: ServerSecurityOptions
     @Option(
         name: .customLong("lease-time"),
         help: ArgumentHelp("How long a client that missed a chunk has to fill it (3s).", valueName: "time"))
@@ -74,7 +58,7 @@ struct ServerCommand: AsyncParsableCommand {
         configuration.limits.connections =
             try Self.count("connections", settings.value("connections", connections), upTo: 1_000_000)
             ?? configuration.limits.connections
-        configuration.security = try security(settings)
+        configuration.security = try security.security(settings)
         let limits = configuration.limits
         configuration.limits.leaseTime = try settings.duration("lease-time", leaseTime) ?? limits.leaseTime
         configuration.limits.leaseWait = try settings.duration("lease-wait", leaseWait) ?? limits.leaseWait
@@ -97,22 +81,6 @@ struct ServerCommand: AsyncParsableCommand {
         server.droppedLogLines = { LineSink.standardError.dropped }
         let group = ServiceGroup(configuration: .init(services: [server], logger: logger))
         try await signals.run(group, logger: logger)
-    }
-
-    private func security(_ settings: Settings) throws -> ServerSecurity {
-        var security = ServerSecurity()
-        security.tokensFile = settings.value("tokens", tokens)
-        security.certificateFile = settings.value("tls-cert", tlsCertificate)
-        security.keyFile = settings.value("tls-key", tlsKey)
-        security.clientAuthorityFile = settings.value("tls-client-ca", tlsClientAuthority)
-        security.isInsecureAllowed = insecure
-        guard (security.certificateFile == nil) == (security.keyFile == nil) else {
-            throw ValidationError("--tls-cert and --tls-key go together: give both.")
-        }
-        guard security.clientAuthorityFile == nil || security.certificateFile != nil else {
-            throw ValidationError("--tls-client-ca needs --tls-cert and --tls-key.")
-        }
-        return security
     }
 
     private static func count(_ name: String, _ text: String?, upTo most: Int) throws -> Int? {
