@@ -11,11 +11,11 @@ import Testing
         let bench = try await Workbench()
         let overview = try await bench.succeed(["--help"])
         let verbs = try #require(overview.components(separatedBy: "SUBCOMMANDS:").last)
-            .split(separator: "\n").compactMap { $0.wholeMatch(of: /  ([a-z]+) {2,}.*/)?.output.1 }
+            .split(separator: "\n").compactMap { $0.wholeMatch(of: #/  ([a-z]+) {2,}.*/#)?.output.1 }
         #expect(verbs.count > 10)
         var names: Set<String> = []
         for verb in verbs {
-            for match in try await bench.succeed([String(verb), "--help"]).matches(of: /\n  --([a-z0-9-]+) </) {
+            for match in try await bench.succeed([String(verb), "--help"]).matches(of: #/\n  --([a-z0-9-]+) </#) {
                 names.insert(String(match.output.1))
             }
         }
