@@ -16,6 +16,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var id: ConnectionID?
     var machine: ConnectionStateMachine
     private(set) var context: ChannelHandlerContext?
+    /// The lease that was given out on this connection last.
+    var lease: GivenLease?
 
     init(_ group: ConnectionGroup) {
         self.group = group
@@ -42,6 +44,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let cleanup = machine.closed()
         if cleanup.isQueued { group.leaveQueue(self) }
         leaveLine()
+        // A client that ends the connection on which it got a lease may never have seen it, or be dead.
+        if !machine.isCut { passLeaseOn() }
         if cleanup.hasVanished { group.metrics.connections.vanished += 1 }
         if let reservation = cleanup.reservation { group.release(reservation) }
         group.remove(self)
