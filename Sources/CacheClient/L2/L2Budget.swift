@@ -31,6 +31,7 @@ final class L2Budget: Sendable {
     private static let reserve = 0.3
     /// A machine that is busier than that gets no more time for it.
     private static let busiest = 4.0
+    private static let busiestAmongFills = 16.0
     private static let busiestForFills = 2.5
     /// What L3 did longer ago says nothing.
     private static let memory = Duration.seconds(60)
@@ -56,7 +57,7 @@ final class L2Budget: Sendable {
 
     /// - Parameter amongFills: whether the daemon has workers wait for one another's fills just now.
     func wait(amongFills: Bool) -> Duration {
-        let busy = min(load.machine.factor, Self.busiest)
+        let busy = min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
         return state.withLockedValue { state in
             let now = time.now()
             let left = max(state.budget.left(now: now), amongFills ? state.inLine.left(now: now) : .zero)
@@ -92,7 +93,7 @@ final class L2Budget: Sendable {
         state.withLockedValue { state in
             let now = time.now()
             let readers = load.readers
-            let busy = min(load.machine.factor, Self.busiest)
+            let busy = min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
             var loss = duration / readers
             if spared {
                 var l3 = Self.cheapestChunk * busy
