@@ -31,6 +31,7 @@ final class L2Budget: Sendable {
     private static let reserve = 0.3
     /// A machine that is busier than that gets no more time for it.
     private static let busiest = 4.0
+    private static let busiestAmongFills = 16.0
     private static let busiestForFills = 2.5
     /// What L3 did longer ago says nothing.
     private static let memory = Duration.seconds(60)
@@ -51,9 +52,17 @@ final class L2Budget: Sendable {
             State(budget: WaitBudget(capacity), inLine: WaitBudget(inLine, share: Self.inLineShare)))
     }
 
-    /// How long a read waits for L2 before it asks L3 as well.
-    var wait: Duration {
-        state.withLockedValue { max($0.budget.left(now: time.now()) / 2, Self.shortestWait) }
+    /// How long a read waits for L2 before it asks L3 as well: on a machine that is busy all answers take longer.
+    var wait: Duration { wait(amongFills: false) }
+
+    /// - Parameter amongFills: whether the daemon has workers wait for one another's fills just now.
+    func wait(amongFills: Bool) -> Duration {
+        let busy = min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
+        return state.withLockedValue { state in
+            let now = time.now()
+            let left = max(state.budget.left(now: now), amongFills ? state.inLine.left(now: now) : .zero)
+            return max(left / 2, Self.shortestWait) * busy
+        }
     }
 
     /// When the budget allows a wait again; now or earlier if it does.
@@ -75,13 +84,16 @@ final class L2Budget: Sendable {
 
     /// A read has waited for L2 alone, and its reader for it.
     ///
-    /// - Parameter spared: whether it got its chunk, which L3 need not bring now.
+    /// - Parameters:
+    ///   - spared: whether it got its chunk, which L3 need not bring now.
+    ///   - amongFills: whether the daemon has workers wait for one another's fills just now: then all of them come to
+    ///     it at once, and what that costs is taken off what there is for such waits, as long as there is some.
     /// - Returns: whether there is something left of the budget, or nothing was lost.
-    func waited(_ duration: Duration, spared: Bool) -> Bool {
+    func waited(_ duration: Duration, spared: Bool, amongFills: Bool = false) -> Bool {
         state.withLockedValue { state in
             let now = time.now()
             let readers = load.readers
-            let busy = min(load.machine.factor, Self.busiest)
+            let busy = min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
             var loss = duration / readers
             if spared {
                 var l3 = Self.cheapestChunk * busy
@@ -93,7 +105,11 @@ final class L2Budget: Sendable {
             state.small.spend(free, now: now)
             loss -= free
             guard loss > .zero else { return true }
-            state.budget.spend(loss, now: now)
+            if amongFills, state.inLine.left(now: now) > .zero {
+                state.inLine.spend(loss / busy, now: now)
+                return true
+            }
+            state.budget.spend(loss / busy, now: now)
             return state.budget.left(now: now) > .zero
         }
     }

@@ -37,10 +37,11 @@ extension L2Client {
         guard let token = head.headers.first(name: Self.leaseField), token.utf8.count <= Self.longestToken else {
             return nil
         }
+        connections.lines.gaveLease(at: time.now())
         return FillLease(token) { [deadline] token in
             let request = L2Request(
                 method: .DELETE, path: "/v1/chunks/\(id.hex)/lease", fields: [(Self.leaseField, token)],
-                limit: Self.lineBytes)
+                isUrgent: true, limit: Self.lineBytes)
             // Where this does not arrive, the lease ends with its time.
             Task { try? await connections.exchange(request, for: .fill, within: deadline) }
         }
@@ -49,6 +50,7 @@ extension L2Client {
     /// How much longer a read waits for L2 alone, before L3 is asked as well; zero or less if it is late.
     /// - Parameter allowance: that it had at first.
     func patience(_ attempt: L2Attempt, _ allowance: Duration) -> Duration {
+        let allowance = isAmongFills(attempt) ? max(allowance, budget.wait(amongFills: true)) : allowance
         let now = time.now()
         let began: Duration
         switch attempt.line.stage {

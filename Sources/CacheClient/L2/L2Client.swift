@@ -127,6 +127,11 @@ final class L2Client: Sendable {
         return Answer(answer: answer, lease: lease, after: now - attempt.began)
     }
 
+    /// Whether the daemon is filled by many at once: it has given this process leases, or had it wait, lately.
+    func isAmongFills(_ attempt: L2Attempt) -> Bool {
+        nodes[attempt.node].connections.lines.isAmongFills(at: time.now())
+    }
+
     /// Whether a request may be waiting for a connection because others are in line.
     func isHeldUp(_ attempt: L2Attempt) -> Bool { nodes[attempt.node].connections.lines.isUsed }
 
@@ -170,7 +175,7 @@ final class L2Client: Sendable {
     private func spend(_ duration: Duration, spared: Bool, _ attempt: L2Attempt) {
         // Only what a reader waited for is a loss, and for the daemon itself, not for another worker's fill.
         let lost = min(duration - attempt.line.heldUp - attempt.line.inLine, load.waited - attempt.waitedBefore)
-        if !budget.waited(lost, spared: spared) {
+        if !budget.waited(lost, spared: spared, amongFills: isAmongFills(attempt)) {
             nodes[attempt.node].health.withLockedValue { $0.exhausted() }
         }
     }

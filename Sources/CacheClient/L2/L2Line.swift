@@ -55,8 +55,20 @@ final class L2Line: Sendable {
 }
 
 /// Whether requests of a pool of connections are in line at the daemon: others may wait for their connections then.
+/// And whether the daemon has given leases lately: then it is filled by many at once.
 final class L2Lines: Sendable {
-    private let state = NIOLockedValueBox((count: 0, lastEnd: Duration.zero))
+    private let state = NIOLockedValueBox((count: 0, lastEnd: Duration.zero, lastLease: Duration.zero))
+    /// A daemon that gave a lease, or had a request wait, that long ago is filled no more.
+    private static let storm = Duration.seconds(5)
+
+    func gaveLease(at now: Duration) { state.withLockedValue { $0.lastLease = now } }
+
+    func isAmongFills(at now: Duration) -> Bool {
+        state.withLockedValue { state in
+            let last = max(state.lastEnd, state.lastLease)
+            return state.count > 0 || (last > .zero && now - last < Self.storm)
+        }
+    }
 
     func entered() { state.withLockedValue { $0.count += 1 } }
 

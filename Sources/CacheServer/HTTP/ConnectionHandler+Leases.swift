@@ -4,6 +4,11 @@ internal import NIOHTTP1
 
 /// Misses and leases: who fills, and who waits for the fill (docs/decisions/0026-leases.md).
 extension ConnectionHandler {
+    struct GivenLease {
+        let id: ChunkID
+        let token: LeaseToken
+    }
+
     /// Neither memory nor the store has the chunk of a GET.
     func missed(_ id: ChunkID, damaged: Bool) -> Action? {
         // `Prefer: wait=0` only looks, and so does who may not fill.
@@ -13,6 +18,7 @@ extension ConnectionHandler {
         let end = machine.lineEnd(at: group.now)
         switch group.askForLease(id, for: end == nil ? nil : self, looksAgain: machine.canLookAgain) {
         case .lease(let token):
+            lease = GivenLease(id: id, token: token)
             return respondMiss(damaged: damaged, lease: token)
         case .no:
             return respondMiss(damaged: damaged)
@@ -45,6 +51,7 @@ extension ConnectionHandler {
     func handedOn(_ token: LeaseToken, to number: UInt64) -> Bool {
         guard machine.isInLine(number) else { return false }
         machine.waitEnded(at: group.now)
+        if case .get(let id)? = machine.request?.plan.operation { lease = GivenLease(id: id, token: token) }
         run(respondMiss(damaged: false, lease: token))
         return true
     }
@@ -65,6 +72,11 @@ extension ConnectionHandler {
     }
 
     // MARK: The holder
+
+    /// Gives the lease up that this connection got last, unless that has ended.
+    func passLeaseOn() {
+        if let lease = lease.take() { _ = group.giveUpLease(lease.id, lease.token) }
+    }
 
     /// A PUT has come to its end. A chunk that is here is for all who wait, whoever has put it; what is not here passes
     /// the lease on, if it is the holder who says so.

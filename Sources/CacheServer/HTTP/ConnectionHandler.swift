@@ -18,6 +18,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var machine: ConnectionStateMachine
     private(set) var context: ChannelHandlerContext?
     private var sending: SecuredSending?
+    /// The lease that was given out on this connection last.
+    var lease: GivenLease?
 
     /// - Parameter tls: the handler in front of all others that speaks TLS; `nil` for plain HTTP.
     init(_ group: ConnectionGroup, behind tls: (any ChannelHandler)? = nil) {
@@ -49,6 +51,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let cleanup = machine.closed()
         if cleanup.isQueued { group.leaveQueue(self) }
         leaveLine()
+        // A client that ends the connection on which it got a lease may never have seen it, or be dead.
+        if !machine.isCut { passLeaseOn() }
         if cleanup.hasVanished { group.metrics.connections.vanished += 1 }
         if let reservation = cleanup.reservation { group.release(reservation) }
         sending?.drop()

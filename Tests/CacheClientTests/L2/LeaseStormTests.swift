@@ -153,7 +153,14 @@ import Testing
         #expect(budget.waitInLine == .zero)
         clock.advance(by: .seconds(50))
         #expect(budget.waitInLine == .seconds(2))
-        // It is an account of its own.
+        // It is an account of its own, which a daemon that many fill at once uses up first.
         #expect(budget.waitForEnd == .milliseconds(400))
+        #expect(budget.wait(amongFills: false) == .milliseconds(200))
+        #expect(budget.wait(amongFills: true) == .seconds(1))
+        #expect(budget.waited(.milliseconds(3_100), spared: false, amongFills: true))
+        #expect(budget.waitForEnd == .milliseconds(400))
+        #expect(budget.waitInLine == .zero)
+        #expect(!budget.waited(.milliseconds(500), spared: false, amongFills: true))
+        #expect(budget.waitForEnd == .zero)
     }
 }

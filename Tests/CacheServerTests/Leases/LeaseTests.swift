@@ -137,6 +137,22 @@ struct LeaseTests {
         }
     }
 
+    /// As a worker that is killed: its connections end at once.
+    @Test func theLeaseOfAConnectionThatEndsPassesOn() async throws {
+        try await TestServer.run { server async throws in
+            let holder = try ClientThatVanishes(server.port)
+            try holder.send("GET /v1/chunks/\(chunk.id.hex) HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(holder.hears("HTTP/1.1 404 Not Found\r\n"))
+            async let waiting = wait(server)
+            try await server.until { $0.leases.waiting == 1 }
+            holder.vanish()
+            let next = try await waiting
+            #expect(next.headers["layercache-lease"] != nil)
+            let leases = try await server.statistics().leases
+            #expect(leases.givenUp == 1 && leases.expired == 0)
+        }
+    }
+
     @Test func beyondTheBoundsThereIsABare404() async throws {
         try await withHolder({ $0.leaseWaiters.perChunk = 1 }) { server, _ async throws in
             async let waiting = wait(server)
