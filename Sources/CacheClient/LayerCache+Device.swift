@@ -38,10 +38,7 @@ extension LayerCache {
         let chunks = DeviceChunks(
             map: map, reader: reader, counter: ReadCounter(parent: image.origin.counter), landed: devices.landed,
             remake: layout.remake)
-        let touches = ChunkTouches(count: map.chunkCount, isRecording: options.records) {
-            [prefetch = devices.prefetch] in
-            prefetch.giveMemory($0)
-        }
+        let touches = ChunkTouches(count: map.chunkCount, isRecording: options.records)
         let prefetcher = Prefetcher(chunks: chunks, touches: touches, share: devices.prefetch, logger: logger)
         let run = DeviceRun(traces, image.traceOwner, prefetcher, options, time: deadlines.time)
         return ImageDevice(chunks, devices, touches, run)

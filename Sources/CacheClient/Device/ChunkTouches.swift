@@ -35,16 +35,8 @@ final class ChunkTouches: Sendable {
             return old & mask(bit) == 0
         }
 
-        /// Whether it was set before.
-        @discardableResult
-        func remove(_ bit: Int) -> Bool {
-            let old = words[bit / Self.bitsPerWord].bitwiseAnd(~mask(bit), ordering: .relaxed).oldValue
-            return old & mask(bit) != 0
-        }
-
-        /// Removes all; how many there were.
-        func removeAll() -> Int {
-            (0..<count).reduce(0) { $0 + words[$1].exchange(0, ordering: .relaxed).nonzeroBitCount }
+        func remove(_ bit: Int) {
+            words[bit / Self.bitsPerWord].bitwiseAnd(~mask(bit), ordering: .relaxed)
         }
 
         private func mask(_ bit: Int) -> UInt64 { 1 << UInt64(bit % Self.bitsPerWord) }
@@ -52,22 +44,15 @@ final class ChunkTouches: Sendable {
 
     private let touched: Bits
     private let fetchedAhead: Bits
-    /// Those of them that take room in memory which was set aside for what nobody has come to yet.
-    private let held: Bits
-    private let letGo: @Sendable (Int) -> Void
     /// Chunks in order of first touch; `nil` where nobody wants to know.
     private let order: NIOLockedValueBox<[UInt32]?>
     private let prefetchedCount = Synchronization.Atomic<Int>(0)
     private let usedCount = Synchronization.Atomic<Int>(0)
 
-    /// - Parameters:
-    ///   - count: how many chunks there are.
-    ///   - letGo: gets the number of chunks whose room in memory is free for others: never more than was held.
-    init(count: Int, isRecording: Bool, letGo: @escaping @Sendable (Int) -> Void = { _ in }) {
+    /// - Parameter count: how many chunks there are.
+    init(count: Int, isRecording: Bool) {
         touched = Bits(count)
         fetchedAhead = Bits(count)
-        held = Bits(count)
-        self.letGo = letGo
         order = NIOLockedValueBox(isRecording ? [] : nil)
     }
 
@@ -75,7 +60,6 @@ final class ChunkTouches: Sendable {
     func touch(_ number: Int) {
         if touched.contains(number) || !touched.insert(number) { return }
         if fetchedAhead.contains(number) { usedCount.add(1, ordering: .relaxed) }
-        if held.remove(number) { letGo(1) }
         order.withLockedValue { order in
             if let count = order?.count, count < ImageTrace.maximumChunks { order?.append(UInt32(number)) }
         }
@@ -93,21 +77,6 @@ final class ChunkTouches: Sendable {
         fetchedAhead.remove(number)
         prefetchedCount.subtract(1, ordering: .relaxed)
     }
-
-    /// A chunk that nobody has come to takes room in memory, until somebody does.
-    func hold(_ number: Int) {
-        _ = held.insert(number)
-        // Whoever has come meanwhile has not seen it.
-        if touched.contains(number), held.remove(number) { letGo(1) }
-    }
-
-    /// What is held is no different from the rest of the memory cache any more.
-    func letGoOfAll() {
-        let count = held.removeAll()
-        if count > 0 { letGo(count) }
-    }
-
-    func isTouched(_ number: Int) -> Bool { touched.contains(number) }
 
     /// Chunks that were fetched before anybody wanted them, and those of them that were wanted since.
     var prefetched: (chunks: Int, used: Int) {

@@ -7,8 +7,6 @@ internal import NIOConcurrencyHelpers
 final class DeviceRun: Sendable {
     private struct State {
         var preparing: Task<Void, Never>?
-        /// Comes behind it, and waits for readers.
-        var opening: Task<Void, Never>?
         var timer: Task<Void, Never>?
         var saving: Task<Void, Never>?
         var hasBegun = false
@@ -35,7 +33,6 @@ final class DeviceRun: Sendable {
     deinit {
         state.withLockedValue { state in
             state.preparing?.cancel()
-            state.opening?.cancel()
             state.timer?.cancel()
         }
     }
@@ -43,7 +40,7 @@ final class DeviceRun: Sendable {
     /// Looks for the trace and fetches by it, beside the caller.
     func start() {
         guard options.records || options.prefetch != .none else { return }
-        let work = Task { [weak self, library, owner, prefetcher, options] in
+        let work = Task { [library, owner, prefetcher, options] in
             var trace = await library.find(owner)
             do { try trace?.check(against: prefetcher.chunks.map.chunkCount) } catch {
                 prefetcher.logger.warning(
@@ -52,20 +49,9 @@ final class DeviceRun: Sendable {
             }
             if let trace, trace.runs >= DeviceOptions.maximumRecordedRuns { prefetcher.touches.stopRecording() }
             guard options.prefetch != .none else { return }
-            await prefetcher.run(trace, all: options.prefetch == .all) { [weak self] numbers in
-                if let self { self.open(numbers) } else { prefetcher.touches.letGoOfAll() }
-            }
+            await prefetcher.run(trace, all: options.prefetch == .all)
         }
         state.withLockedValue { $0.preparing = work }
-    }
-
-    private func open(_ numbers: [UInt32]) {
-        let task = Task { [prefetcher] in await prefetcher.openFromL1(numbers) }
-        state.withLockedValue { state in
-            // Closed meanwhile: what prepares it was cancelled.
-            if state.preparing?.isCancelled ?? false { task.cancel() }
-            state.opening = task
-        }
     }
 
     /// Waits until the trace was looked up and what is to be fetched ahead was.
@@ -105,9 +91,6 @@ final class DeviceRun: Sendable {
         preparing?.cancel()
         timer?.cancel()
         await preparing?.value
-        let opening = state.withLockedValue { $0.opening }
-        opening?.cancel()
-        await opening?.value
         await save()
     }
 }

@@ -23,8 +23,7 @@ struct DeviceShare: Sendable {
         // A stream's whole window, and what it and others have just come from.
         landed = LandedChunks(capacity: window + window / 4)
         prefetch = PrefetchShare(
-            parallelism: configuration.prefetchParallelism,
-            memoryChunks: configuration.memoryBytes / 2 / ChunkLimits.plainBytes)
+            parallelism: configuration.prefetchParallelism, memoryBytes: configuration.memoryBytes / 2)
     }
 }
 

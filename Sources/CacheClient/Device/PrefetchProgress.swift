@@ -1,7 +1,7 @@
 internal import CacheCore
 internal import NIOConcurrencyHelpers
 
-/// How far the prefetch of one device has come: what failed.
+/// How far the prefetch of one device has come: what failed, and what it takes of the memory that all devices share.
 final class PrefetchProgress: Sendable {
     private struct State {
         var failuresInARow = 0
@@ -10,9 +10,19 @@ final class PrefetchProgress: Sendable {
         /// Chunks that were not even tried.
         var untried = 0
         var error: (any Error)?
+        var memoryTaken = 0
     }
 
+    private let share: PrefetchShare
     private let state = NIOLockedValueBox(State())
+
+    init(_ share: PrefetchShare) {
+        self.share = share
+    }
+
+    deinit { giveMemory() }
+
+    // MARK: Failures
 
     /// Whether so many chunks in a row could not be had that the next ones are not tried.
     var isGivenUp: Bool { state.withLockedValue { $0.failuresInARow >= Prefetcher.maximumFailures } }
@@ -51,5 +61,22 @@ final class PrefetchProgress: Sendable {
             guard count > 0, let error = state.error else { return nil }
             return (count, error)
         }
+    }
+
+    // MARK: Memory
+
+    /// Whether so many bytes of plaintext may stay in memory.
+    func takeMemory(_ bytes: Int) -> Bool {
+        guard share.takeMemory(bytes) else { return false }
+        state.withLockedValue { $0.memoryTaken += bytes }
+        return true
+    }
+
+    func giveMemory() {
+        let taken = state.withLockedValue { state in
+            defer { state.memoryTaken = 0 }
+            return state.memoryTaken
+        }
+        share.giveMemory(taken)
     }
 }

@@ -1,7 +1,8 @@
 internal import CacheCore
+internal import Synchronization
 
 /// What all devices of a cache fetch before anybody asks for it, taken together: a bounded number of chunks, and of
-/// those in memory that nobody has come to yet.
+/// bytes that may stay in memory.
 ///
 /// Devices take turns, a chunk each; those that go by a trace before those that want all of an image. Of these one at a
 /// time begins, and they leave a quarter of the places free, as what they wait for may hang. Nothing begins while a
@@ -13,23 +14,20 @@ final class PrefetchShare: Sendable {
     private let ofWholeImages: AsyncLimiter
     /// All chunks.
     private let underWay: AsyncLimiter
-    /// Chunks in the memory cache that nobody has come to; `nil` if there is no room for any.
-    private let memory: AsyncLimiter?
+    /// Bytes of plaintext that may still go to the memory cache.
+    private let memoryLeft: Atomic<Int>
 
     /// For how long a read that somebody waits for is stood back for.
     static let patience = Duration.milliseconds(100)
 
     /// - Parameters:
     ///   - parallelism: chunks under way at once.
-    ///   - memoryChunks: that those who fetch at the same time may have in the memory cache before anybody comes to
-    ///     them.
-    init(parallelism: Int, memoryChunks: Int) {
+    ///   - memoryBytes: of plaintext that those who fetch at the same time may put into the memory cache.
+    init(parallelism: Int, memoryBytes: Int) {
         underWay = AsyncLimiter("chunks that are fetched ahead", capacity: parallelism, maximumWaiters: .max)
         ofWholeImages = AsyncLimiter(
             "chunks of whole images", capacity: parallelism - parallelism / 4, maximumWaiters: .max)
-        memory =
-            memoryChunks > 0
-            ? AsyncLimiter("chunks in memory ahead", capacity: memoryChunks, maximumWaiters: .max) : nil
+        memoryLeft = Atomic(memoryBytes)
     }
 
     /// Waits until a chunk may begin; each must be followed by ``end(isTraced:)``. A device waits for one chunk at a
@@ -64,18 +62,13 @@ final class PrefetchShare: Sendable {
     /// Devices that wait for a chunk to begin, those that stand back left out.
     var waiting: Int { turn.waiting + ofWholeImages.waiting + underWay.waiting }
 
-    /// Takes room for a chunk in the memory cache, if there is some; given back with ``giveMemory(_:)``.
-    func takeMemory() -> Bool { memory?.acquireNow() ?? false }
-
-    /// The same, once there is some.
-    /// - Returns: false if that takes longer than `patience`.
-    /// - Throws: `CancellationError` alone.
-    func takeMemory(within patience: Duration, _ deadlines: Deadlines) async throws -> Bool {
-        try await memory?.acquire(within: patience, deadlines) ?? false
+    /// Takes room in the memory cache, if there is some.
+    func takeMemory(_ bytes: Int) -> Bool {
+        if memoryLeft.subtract(bytes, ordering: .relaxed).newValue >= 0 { return true }
+        giveMemory(bytes)
+        return false
     }
 
-    /// Gives room for so many chunks back.
-    func giveMemory(_ chunks: Int) {
-        for _ in 0..<chunks { memory?.release() }
-    }
+    /// For those who fetch from now on: the memory cache knows what it still needs.
+    func giveMemory(_ bytes: Int) { memoryLeft.add(bytes, ordering: .relaxed) }
 }

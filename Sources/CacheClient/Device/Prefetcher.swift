@@ -6,8 +6,7 @@ internal import NIOCore
 /// all are wanted.
 ///
 /// All devices of the cache share what that may take (``PrefetchShare``). What a trace names stays in memory as far as
-/// there is room for what nobody has come to yet; the rest goes to L1 alone, sealed as it is, and pushes nothing out of
-/// memory. It is opened from there, one chunk at a time in the order of the trace, as readers come to what is ahead.
+/// there is room for it; the rest goes to L1 alone, sealed as it is, and pushes nothing out of memory.
 struct Prefetcher: Sendable {
     let chunks: DeviceChunks
     let touches: ChunkTouches
@@ -16,25 +15,16 @@ struct Prefetcher: Sendable {
 
     /// Chunks in a row that could not be had, after which the tiers are left to those who need them.
     static let maximumFailures = 8
-    /// For how long nobody comes to what was fetched before what is left of it stays in L1.
-    private static let patience = Duration.seconds(5)
     /// Chunks that L1 is asked for at once.
     private static let batch = 256
 
     private var reader: TieredReader { chunks.reader }
 
     /// Returns when all is done, or the task is cancelled.
-    /// - Parameter traceIsFetched: gets the chunks of the trace that only L1 has, for ``openFromL1(_:)``.
-    func run(_ trace: ImageTrace?, all: Bool, traceIsFetched: ([UInt32]) -> Void) async {
-        let progress = PrefetchProgress()
-        let inL1 = if let trace { await fetch(trace, progress) } else { [UInt32]() }
-        // Whoever fetches from now on may use the room, unless more of this trace is to come into it.
-        if inL1.isEmpty { touches.letGoOfAll() } else { traceIsFetched(inL1) }
-        if all { await fetchAll(progress) }
-    }
-
-    private func fetchAll(_ progress: PrefetchProgress) async {
-        guard !Task.isCancelled else { return }
+    func run(_ trace: ImageTrace?, all: Bool) async {
+        let progress = PrefetchProgress(share)
+        if let trace { await fetch(trace, progress) }
+        guard all, !Task.isCancelled else { return }
         // All are looked at again.
         _ = progress.takeFailed()
         if let l1 = reader.l1 { await fillL1(l1, progress) } else { await fillMemory(progress) }
@@ -46,17 +36,11 @@ struct Prefetcher: Sendable {
 
     // MARK: What is fetched
 
-    /// - Returns: the chunks that only L1 was given.
-    private func fetch(_ trace: ImageTrace, _ progress: PrefetchProgress) async -> [UInt32] {
+    private func fetch(_ trace: ImageTrace, _ progress: PrefetchProgress) async {
         await withDiscardingTaskGroup { group in
-            var inL1: [UInt32] = []
             for number in trace.chunks where isStored(number) && touches.beginPrefetch(Int(number)) {
-                guard await begin(isTraced: true, progress) else {
-                    touches.undoPrefetch(Int(number))
-                    break
-                }
-                let isKept = share.takeMemory()
-                if isKept { touches.hold(Int(number)) } else { inL1.append(number) }
+                guard await begin(isTraced: true, progress) else { return touches.undoPrefetch(Int(number)) }
+                let isKept = progress.takeMemory(Int(ref(number).plainLength))
                 group.addTask {
                     defer { share.end(isTraced: true) }
                     await attempt(number, isCounted: true, progress) {
@@ -66,20 +50,9 @@ struct Prefetcher: Sendable {
                     }
                 }
             }
-            return inL1
         }
-    }
-
-    /// Opens chunks that a trace names and L1 has, as there is room for them: until nobody comes to what is in memory
-    /// for a while.
-    func openFromL1(_ numbers: [UInt32]) async {
-        defer { touches.letGoOfAll() }
-        for number in numbers where !touches.isTouched(Int(number)) {
-            guard (try? await share.takeMemory(within: Self.patience, reader.deadlines)) == true else { return }
-            touches.hold(Int(number))
-            // A reader that comes to what fails here finds out for itself.
-            _ = try? await reader.chunk(chunks.request(place(number), isAhead: true))
-        }
+        // Whoever fetches from now on may use it.
+        progress.giveMemory()
     }
 
     /// Until L1 has the whole image. What readers have come to, and what failed, is looked at once more in the end:
@@ -122,16 +95,16 @@ struct Prefetcher: Sendable {
     private func fillMemory(_ progress: PrefetchProgress) async {
         await withDiscardingTaskGroup { group in
             for number in inDeviceOrder() where touches.beginPrefetch(Int(number)) {
-                guard share.takeMemory() else { return touches.undoPrefetch(Int(number)) }
-                touches.hold(Int(number))
-                guard await begin(isTraced: false, progress) else { return touches.undoPrefetch(Int(number)) }
+                guard progress.takeMemory(Int(ref(number).plainLength)), await begin(isTraced: false, progress) else {
+                    return touches.undoPrefetch(Int(number))
+                }
                 group.addTask {
                     defer { share.end(isTraced: false) }
                     await attempt(number, isCounted: true, progress) { try await fetchIntoMemory(number) }
                 }
             }
         }
-        touches.letGoOfAll()
+        progress.giveMemory()
     }
 
     // MARK: One chunk

@@ -42,7 +42,7 @@ import Testing
         let touches = ChunkTouches(count: chunks.map.chunkCount, isRecording: false)
         for number in touched { touches.touch(number) }
         await Prefetcher(chunks: chunks, touches: touches, share: cache.devices.prefetch, logger: logger)
-            .run(nil, all: true) { _ in }
+            .run(nil, all: true)
         return touches.prefetched
     }
 

@@ -9,7 +9,7 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct PrefetchShareTests {
     private let demand = DemandGate()
     private let deadlines = Deadlines(time: TimeSource(ManualClock()))
-    private let share = PrefetchShare(parallelism: 1, memoryChunks: 3)
+    private let share = PrefetchShare(parallelism: 1, memoryBytes: 100)
 
     /// A chunk that waits for its turn, and is under way until the test ends it.
     private func wait(_ name: String, isTraced: Bool, _ begun: Begun) async throws -> Task<Void, any Error> {
@@ -60,7 +60,7 @@ import Testing
 
     /// Whole images whose chunks hang leave room for a trace.
     @Test func aQuarterIsLeftToTraces() async throws {
-        let share = PrefetchShare(parallelism: 8, memoryChunks: 0)
+        let share = PrefetchShare(parallelism: 8, memoryBytes: 0)
         for _ in 0..<6 { try await share.begin(isTraced: false, standingBackAt: demand, deadlines) }
         let next = Task { try await share.begin(isTraced: false, standingBackAt: demand, deadlines) }
         try await eventually("a wait") { share.waiting == 1 }
@@ -75,7 +75,7 @@ import Testing
     /// One at a time waits for the end of the reads, however many devices there are; who is cancelled there leaves at
     /// once, and the next one begins when the read has ended.
     @Test func oneWholeImageAtATimeStandsBack() async throws {
-        let share = PrefetchShare(parallelism: 8, memoryChunks: 0)
+        let share = PrefetchShare(parallelism: 8, memoryBytes: 0)
         demand.enter()
         let begun = Begun()
         let devices = (0..<4).map { number in
@@ -96,31 +96,15 @@ import Testing
         #expect(Set(begun.names) == ["2", "3"])
     }
 
-    /// Room that one device has taken is there for others as readers come to its chunks, or when it is done; each is
-    /// given back once.
-    @Test func memoryIsOfAllTogether() async throws {
-        let share = share
-        let touches = ChunkTouches(count: 100, isRecording: false) { share.giveMemory($0) }
-        for number in 10..<13 {
-            #expect(share.takeMemory())
-            touches.hold(number)
-        }
-        #expect(!share.takeMemory())
-        touches.touch(50)
-        #expect(!share.takeMemory())
-        touches.touch(11)
-        touches.touch(11)
-        #expect(share.takeMemory())
-        #expect(!share.takeMemory())
-        // Somebody came to it before it was held.
-        touches.hold(50)
-        #expect(share.takeMemory())
-        #expect(!share.takeMemory())
-        touches.letGoOfAll()
-        touches.letGoOfAll()
-        #expect(share.takeMemory() && share.takeMemory())
-        #expect(!share.takeMemory())
-        #expect(!PrefetchShare(parallelism: 1, memoryChunks: 0).takeMemory())
+    /// Memory is taken by those who fetch at the same time, and is there again for those who come later.
+    @Test func memoryIsOfAllTogether() {
+        let (first, second) = (PrefetchProgress(share), PrefetchProgress(share))
+        #expect(first.takeMemory(60))
+        #expect(!second.takeMemory(60))
+        #expect(second.takeMemory(40))
+        #expect(!first.takeMemory(1))
+        first.giveMemory()
+        #expect(second.takeMemory(60))
     }
 }
 

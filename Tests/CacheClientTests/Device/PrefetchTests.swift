@@ -69,29 +69,6 @@ import Testing
         }
     }
 
-    /// A trace that is larger than memory is opened ahead of its reader, chunk by chunk, and never more than there is
-    /// room for.
-    @Test func theTraceIsOpenedAheadOfItsReader() async throws {
-        try await fixture.push(content)
-        let order: [UInt32] = [9, 3, 12, 0, 15, 1, 14, 2, 13, 4, 11, 5, 10]
-        _ = try await setTrace(order)
-        try await fixture.withCache(l1: fixture("l1"), memory: 8 << 20) { cache in
-            let device = try await fixture.device(cache, DeviceOptions())
-            await device.prefetched()
-            #expect(cache.memoryUsage.chunks == 8)
-            let refs = try #require(try await fixture.image(cache).layers.first).manifest.data
-            for (turn, number) in order.enumerated() {
-                try await eventually("chunk \(number), turn \(turn)") {
-                    cache.reader.memory.contains(refs[Int(number)])
-                }
-                #expect(cache.memoryUsage.chunks <= 8 + turn)
-                #expect(try device.cached(at: UInt64(number) << 19, count: 4096, reach: .memory) != nil)
-            }
-            #expect(device.statistics.tiers.l3.chunks == order.count)
-            await device.close()
-        }
-    }
-
     @Test func noneMeansNothing() async throws {
         try await fixture.push(content)
         _ = try await setTrace([9, 3])

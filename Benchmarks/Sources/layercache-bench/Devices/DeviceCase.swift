@@ -135,8 +135,11 @@ private final class DeviceReads {
             let path = isBare ? file.device : file.path
             // The device begins with the image's metadata, then come the file's chunks.
             let byteCount = source == .memory ? windowBytes : file.byteCount
-            if source == .memory || source == .pageCache {
-                try file.readThrough(path, byteCount: byteCount, workspace)
+            switch source {
+            // In no order: what is read in order passes memory by.
+            case .memory: _ = try FioJob.readAnywhere.run(workspace, path, byteCount: byteCount)
+            case .pageCache: try file.readThrough(path, byteCount: byteCount, workspace)
+            case .l1, .l1Disk, .l2: break
             }
             if source != .pageCache { try Host.dropCaches() }
             if source == .l1 {
@@ -152,6 +155,10 @@ extension FioJob {
     /// Brings a file into the page cache.
     fileprivate static let readAll = FioJob(
         name: "all", pattern: "read", blockBytes: 1 << 20, reads: .max, isSequential: true)
+
+    /// Reads each chunk once.
+    fileprivate static let readAnywhere = FioJob(
+        name: "anywhere", pattern: "randread", blockBytes: ChunkSample.chunkBytes, reads: .max, isSequential: false)
 }
 
 /// Reads of a mounted image by fio, beside the same file on the local disk.
