@@ -101,9 +101,13 @@ package final class TLSIdentity: Sendable {
     private func endSessions(_ watch: inout Watch) {
         guard role == .server, now() - watch.since >= Self.sessionTime else { return }
         watch.since = now()
-        // It was made of the same bytes before.
-        guard let new = try? Self.make(role, files, watch.contents) else { return }
-        current.withLockedValue { $0 = new }
+        do {
+            let new = try Self.make(role, files, watch.contents)
+            current.withLockedValue { $0 = new }
+        } catch {
+            // It was made of the same bytes before: a machine without memory, say.
+            logger.error("sessions of TLS stay resumable for longer", metadata: ["error": "\(error)"])
+        }
     }
 
     private func warnIfExpired() {
