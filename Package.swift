@@ -61,10 +61,11 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CSealing"),
         .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
         // The rooms of CacheCore, from the ground up. Each may use those that it names and no other.
         room("Base", [nioCore, nioPosix, nioConcurrency]),
-        room("Crypto", ["COpenSSL"]),
+        room("Crypto", ["COpenSSL", "CSealing"]),
         room("Files", ["CacheBase", "CacheCrypto", "CLinux", nioCore, nioPosix, nioConcurrency, logging]),
         room("Chunks", ["CacheBase", "CacheCrypto", "CZstd", nioPosix]),
         room(
@@ -160,8 +161,8 @@ let package = Package(
         .testTarget(
             name: "CacheCoreTests",
             dependencies: [
-                "CacheCore", "CacheFiles", "CacheStore", "CacheObjectStore", "CacheManifests", "CacheErofs", "CZstd",
-                "TestSupport", "store-exerciser", "object-exerciser", nioCore, nioPosix, logging,
+                "CacheCore", "CacheCrypto", "CacheFiles", "CacheStore", "CacheObjectStore", "CacheManifests",
+                "CacheErofs", "CZstd", "TestSupport", "store-exerciser", "object-exerciser", nioCore, nioPosix, logging,
             ],
             swiftSettings: settings),
         .testTarget(

@@ -27,6 +27,7 @@ UNREACHABLE = [
 # The only folders that may import a module; a trailing part of a path below Sources, "" for none.
 IMPORTERS = {
     "COpenSSL": ["CacheCore/Crypto"],
+    "CSealing": ["CacheCore/Crypto"],
     "CLMDB": ["CacheCore/Store"],
     "CZstd": ["CacheCore/Chunks", "CacheCore/Images/Compression"],
     "CISAL": ["CacheCore/Images/Compression"],

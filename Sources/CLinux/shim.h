@@ -17,6 +17,10 @@
 
 // fcntl.h shows it only to those who define _GNU_SOURCE before the first header of all.
 int fallocate(int descriptor, int mode, off_t offset, off_t length);
+// The same of sys/uio.h.
+struct iovec;
+ssize_t preadv2(int descriptor, const struct iovec *places, int count, off_t offset, int flags);
+enum { layercache_rwf_nowait = 0x8 };
 // The same of sched.h and unistd.h.
 int unshare(int flags);
 int close_range(unsigned int first, unsigned int last, int flags);

@@ -39,7 +39,7 @@ public final class LayerCache: Sendable {
         self.l2 = l2
         self.pool = pool
         self.deadlines = deadlines
-        devices = DeviceShare(configuration)
+        devices = DeviceShare(configuration, reader)
         traces = TraceLibrary(configuration, l3: reader.l3.store, deadlines: deadlines, logger: logger)
     }
 

@@ -97,10 +97,10 @@ private struct Reader {
 
     /// As L1 does.
     func open(_ ref: ChunkRef, in store: ChunkStore) throws {
-        let found: Void? = try store.withSealedPieces(ref.id, touch: true) {
-            try opener.open(ref, pieces: $0, into: output)
+        guard let count = try store.readUnverified(ref.id, touch: true, into: opener.intake) else {
+            throw BenchError("the store lost chunk \(ref.id)")
         }
-        guard found != nil else { throw BenchError("the store lost chunk \(ref.id)") }
+        try opener.open(ref, sealed: UnsafeRawBufferPointer(rebasing: opener.intake[..<count]), into: output)
     }
 
     /// What L1 does if the device's part were one read past the page cache.

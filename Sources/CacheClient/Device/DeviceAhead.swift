@@ -1,5 +1,13 @@
 internal import CacheCore
 internal import NIOConcurrencyHelpers
+internal import NIOCore
+
+/// A chunk that a device wants of L1 before anybody asks for it.
+struct ChunkAhead: Sendable {
+    fileprivate let place: DeviceMap.Place
+    fileprivate let request: ChunkRequest
+    fileprivate weak let device: DeviceAhead?
+}
 
 /// Reads ahead of the sequential streams of one device.
 final class DeviceAhead: Sendable {
@@ -85,17 +93,36 @@ final class DeviceAhead: Sendable {
     /// Whether it can be done now.
     private func start(_ place: DeviceMap.Place, _ use: ChunkUse) -> Bool {
         let request = chunks.request(place, use: use, isAhead: true)
-        let isTaken = chunks.reader.l1?.line.take { [weak self] in self?.readFromL1(place, request) } ?? false
-        return isTaken || fetch(request)
+        return share.line?.take(ChunkAhead(place: place, request: request, device: self)) ?? false || fetch(request)
     }
 
-    /// Blocks. What L1 has is opened on the thread that reads it.
-    private func readFromL1(_ place: DeviceMap.Place, _ request: ChunkRequest) {
-        guard !state.withLockedValue({ $0.isClosed }), !chunks.isNear(place) else { return }
-        if let bytes = chunks.reader.fromL1AtOnce(request) {
+    /// Whether a chunk is to be read still.
+    private func isWanted(_ place: DeviceMap.Place) -> Bool {
+        !state.withLockedValue { $0.isClosed } && !chunks.isNear(place)
+    }
+
+    /// What was read of L1; what it had not, other tiers may have.
+    private func landed(_ request: ChunkRequest, _ bytes: ByteBuffer?) {
+        if let bytes {
             share.landed.add(request.ref, bytes)
         } else {
             _ = fetch(request)
+        }
+    }
+
+    /// Reads one chunk from L1, or two, of which each may be another device's. Blocks: what L1 has is opened on the
+    /// thread that reads it.
+    static func read(_ first: ChunkAhead, _ second: ChunkAhead?, _ reader: TieredReader) {
+        let reads = [first, second].compactMap { read -> (device: DeviceAhead, request: ChunkRequest)? in
+            guard let read, let device = read.device, device.isWanted(read.place) else { return nil }
+            return (device, read.request)
+        }
+        guard let one = reads.first else { return }
+        guard reads.count == 2, reads[1].request.key != one.request.key else {
+            return one.device.landed(one.request, reader.fromL1AtOnce(one.request))
+        }
+        reader.fromL1AtOnce(one.request, reads[1].request) { request, bytes in
+            (request.key == one.request.key ? one.device : reads[1].device).landed(request, bytes)
         }
     }
 

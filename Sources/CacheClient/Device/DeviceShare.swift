@@ -11,13 +11,16 @@ struct DeviceShare: Sendable {
     let prefetch: PrefetchShare
     /// The most chunks ahead of one stream.
     let window: Int
+    /// What L1 has of that; `nil` without an L1.
+    let line: WorkLine<ChunkAhead>?
 
     /// 8 MiB, and as much again of sealed chunks that do not shrink.
     private static let readBytes = 16 * ChunkLimits.plainBytes
 
-    init(_ configuration: CacheConfiguration) {
+    init(_ configuration: CacheConfiguration, _ reader: TieredReader) {
         let window = configuration.readAhead
         self.window = window
+        line = reader.l1?.line { DeviceAhead.read($0, $1, reader) }
         reads = AsyncLimiter("reads of devices", capacity: Self.readBytes, maximumWaiters: 16_384)
         ahead = AsyncLimiter("reads ahead", capacity: window, maximumWaiters: 0)
         // A stream's whole window, and what it and others have just come from.

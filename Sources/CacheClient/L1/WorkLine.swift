@@ -3,13 +3,14 @@ internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 
-/// Short pieces of blocking work, done in order by a few threads of a pool.
+/// Short pieces of blocking work, begun in order by a few threads of a pool.
 ///
 /// A thread that has taken one goes on with the next one: handing each over by itself costs more than a chunk's read
-/// from L1 can lose, as it wakes a thread every time.
-final class WorkLine: Sendable {
+/// from L1 can lose, as it wakes a thread every time. While more waits than threads there are, a thread takes two at
+/// once, which may be less work than one after the other.
+final class WorkLine<Work: Sendable>: Sendable {
     private struct State {
-        var waiting = CircularBuffer<@Sendable () -> Void>()
+        var waiting = CircularBuffer<Work>()
         var threads = 0
         /// When work was last begun or done.
         var lastStep = Duration.zero
@@ -20,22 +21,28 @@ final class WorkLine: Sendable {
     private let threads: Int
     private let capacity: Int
     private let time: TimeSource
+    private let body: @Sendable (Work, Work?) -> Void
     /// Work that takes longer may be one that hangs: no more is taken behind it.
-    static let patience = Duration.milliseconds(100)
+    static var patience: Duration { .milliseconds(100) }
 
     /// - Parameters:
     ///   - threads: how many work at the same time.
     ///   - capacity: how many pieces may wait.
-    init(on pool: NIOThreadPool, threads: Int, capacity: Int, time: TimeSource) {
+    ///   - body: does one piece, or two.
+    init(
+        on pool: NIOThreadPool, threads: Int, capacity: Int, time: TimeSource,
+        _ body: @escaping @Sendable (Work, Work?) -> Void
+    ) {
         self.pool = pool
         self.threads = max(threads, 1)
         self.capacity = capacity
         self.time = time
+        self.body = body
     }
 
     /// Has `work` done soon; it is forgotten if the pool shuts down. Never blocks.
     /// - Returns: false if too much waits, or what is under way takes too long.
-    func take(_ work: @escaping @Sendable () -> Void) -> Bool {
+    func take(_ work: Work) -> Bool {
         let now = time.now()
         let (isTaken, isThreadWanted) = state.withLockedValue { state -> (Bool, Bool) in
             let isStuck = state.threads > 0 && now - state.lastStep > Self.patience
@@ -56,14 +63,16 @@ final class WorkLine: Sendable {
     }
 
     private func run() {
-        while let work = next() { work() }
+        while let (first, second) = next() { body(first, second) }
     }
 
-    private func next() -> (@Sendable () -> Void)? {
+    private func next() -> (Work, Work?)? {
         let now = time.now()
         return state.withLockedValue { state in
             state.lastStep = now
-            if let work = state.waiting.popFirst() { return work }
+            if let first = state.waiting.popFirst() {
+                return (first, state.waiting.count >= threads ? state.waiting.popFirst() : nil)
+            }
             state.threads -= 1
             return nil
         }

@@ -15,22 +15,37 @@ final class ThreadFlights<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// What `make` returns, here or on the thread that is making it already. Blocks.
     /// - Returns: `nil` if `make` does, or if the other thread takes longer than 100 ms.
     func join(_ key: Key, _ make: () -> Value?) -> Value? {
-        let (flight, isFirst) = flights.withLockedValue { flights in
-            if let flight = flights[key] { return (flight, false) }
-            let flight = Flight()
-            flights[key] = flight
-            return (flight, true)
-        }
+        let (flight, isFirst) = flight(key)
         guard isFirst else {
             guard flight.landing.lock(whenValue: true, timeoutSeconds: Self.patience) else { return nil }
             flight.landing.unlock()
             return flight.value.withLockedValue { $0 }
         }
         let value = make()
+        end(key, flight, value)
+        return value
+    }
+
+    /// Takes it on to make something.
+    /// - Returns: what must be called with what was made, soon and once; `nil` if another thread is making it already.
+    func begin(_ key: Key) -> ((Value?) -> Void)? {
+        let (flight, isFirst) = flight(key)
+        return isFirst ? { self.end(key, flight, $0) } : nil
+    }
+
+    private func flight(_ key: Key) -> (Flight, isFirst: Bool) {
+        flights.withLockedValue { flights in
+            if let flight = flights[key] { return (flight, false) }
+            let flight = Flight()
+            flights[key] = flight
+            return (flight, true)
+        }
+    }
+
+    private func end(_ key: Key, _ flight: Flight, _ value: Value?) {
         flight.value.withLockedValue { $0 = value }
         _ = flights.withLockedValue { $0.removeValue(forKey: key) }
         flight.landing.lock()
         flight.landing.unlock(withValue: true)
-        return value
     }
 }

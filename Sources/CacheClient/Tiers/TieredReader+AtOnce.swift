@@ -19,17 +19,57 @@ extension TieredReader {
         return flights.atOnce.join(request.key) {
             // Another thread may have landed between the look at memory and this one.
             if let bytes = inMemory(request.ref, isRepeated: true) { return bytes }
-            switch l1.getAtOnce(request.ref) {
-            case .hit(let bytes):
-                request.counter.delivered(by: .l1, bytes: Int(request.ref.sealedLength))
-                if request.use == .kept { memory.insert(request.ref, bytes) }
-                return bytes
-            case .miss(let dropped):
-                if dropped { request.counter.repaired(.l1) }
-                return nil
-            case .unavailable:
-                return nil
+            return take(l1.getAtOnce(request.ref), request)
+        }
+    }
+
+    /// As ``fromL1AtOnce(_:)`` for two chunks, which takes less time than one after the other.
+    ///
+    /// - Parameter landed: gets what came of each, as soon as that is there; is not called for one that another thread
+    ///   is reading already.
+    func fromL1AtOnce(
+        _ first: ChunkRequest, _ second: ChunkRequest, _ landed: (ChunkRequest, ByteBuffer?) -> Void
+    ) {
+        var begun: [(request: ChunkRequest, end: (ByteBuffer?) -> Void)] = []
+        func land(_ index: Int, _ bytes: ByteBuffer?) {
+            begun[index].end(bytes)
+            landed(begun[index].request, bytes)
+        }
+        for request in [first, second] {
+            if l1 == nil || flights.all.isUnderWay(request.key) {
+                landed(request, nil)
+            } else if let end = flights.atOnce.begin(request.key) {
+                if let bytes = inMemory(request.ref, isRepeated: true) {
+                    end(bytes)
+                    landed(request, bytes)
+                } else {
+                    begun.append((request, end))
+                }
             }
+        }
+        guard let l1 else { return }
+        if begun.count == 2 {
+            l1.getAtOnce(begun[0].request.ref, begun[1].request.ref) { isSecond, answer in
+                let index = isSecond ? 1 : 0
+                land(index, take(answer, begun[index].request))
+            }
+        } else if begun.count == 1 {
+            land(0, take(l1.getAtOnce(begun[0].request.ref), begun[0].request))
+        }
+    }
+
+    /// What an answer of L1 has brought.
+    private func take(_ answer: TierAnswer, _ request: ChunkRequest) -> ByteBuffer? {
+        switch answer {
+        case .hit(let bytes):
+            request.counter.delivered(by: .l1, bytes: Int(request.ref.sealedLength))
+            if request.use == .kept { memory.insert(request.ref, bytes) }
+            return bytes
+        case .miss(let dropped):
+            if dropped { request.counter.repaired(.l1) }
+            return nil
+        case .unavailable:
+            return nil
         }
     }
 }

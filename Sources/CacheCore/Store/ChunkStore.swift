@@ -133,9 +133,14 @@ public final class ChunkStore: Sendable {
     /// - Throws: `.corrupt` for the first caller that meets damaged bytes. The chunk is being dropped then, and later
     ///   reads find nothing.
     public func read(_ id: ChunkID, touch: Bool = true) throws -> ByteBuffer? {
-        let copy = try withSealedPieces(id, touch: touch) { pieces in
-            var buffer = ByteBufferAllocator().buffer(capacity: pieces.reduce(0) { $0 + $1.count })
-            for piece in pieces { buffer.writeBytes(piece) }
+        let copy = try withSealed(id, touch: touch) { sealed throws(SealedExtents.Unreadable) in
+            var buffer = ByteBufferAllocator().buffer(capacity: sealed.byteCount)
+            try buffer.writeWithUnsafeMutableBytes(
+                minimumWritableBytes: sealed.byteCount
+            ) { room throws(SealedExtents.Unreadable) in
+                try sealed.copy(to: room)
+                return sealed.byteCount
+            }
             return buffer
         }
         guard let copy else { return nil }
@@ -143,21 +148,31 @@ public final class ChunkStore: Sendable {
         return copy
     }
 
-    /// Calls `body` with the sealed bytes of a chunk where they lie in LMDB's map; `nil` if it is not here.
+    /// Copies the sealed bytes of a chunk to the beginning of `memory`; `nil` if it is not here.
     ///
-    /// The pieces, in order, are exactly as long together as the sealed chunk. They are **not verified**: `body` must
-    /// hash them while it uses them, and the caller must call ``reportCorrupt(_:)`` if the name differs. They are gone
-    /// when `body` returns. `body` must be short: as long as it runs no page of the store that was freed since can be
-    /// used again.
-    /// - Throws: `.corrupt` if parts are missing (the chunk is being dropped then), and what `body` throws.
-    public func withSealedPieces<R>(
-        _ id: ChunkID, touch: Bool, _ body: ([UnsafeRawBufferPointer]) throws -> R
+    /// They are **not verified**: the caller hashes them as it uses them, and calls ``reportCorrupt(_:)`` if the name
+    /// differs. One system call for what the page cache has.
+    /// - Parameter memory: has room for the longest sealed chunk, ``ChunkLimits/sealedBytes``.
+    /// - Returns: how many bytes.
+    /// - Throws: `.corrupt` if parts are missing or cannot be read; the chunk is being dropped then.
+    public func readUnverified(
+        _ id: ChunkID, touch: Bool, into memory: UnsafeMutableRawBufferPointer
+    ) throws -> Int? {
+        try withSealed(id, touch: touch) { sealed throws(SealedExtents.Unreadable) in
+            try sealed.copy(to: memory)
+            return sealed.byteCount
+        }
+    }
+
+    /// See ``StoreSession/withSealed(_:touch:_:)``.
+    func withSealed<R>(
+        _ id: ChunkID, touch: Bool, _ body: (SealedExtents) throws(SealedExtents.Unreadable) -> R
     ) throws -> R? {
-        counted(try session()?.withSealedPieces(id, touch: touch, body))
+        counted(try session()?.withSealed(id, touch: touch, body))
     }
 
     /// The length in bytes of a sealed chunk, of which nothing is read but the index; `nil` if it is not here.
-    /// - Throws: as ``withSealedPieces(_:touch:_:)``.
+    /// - Throws: as ``readUnverified(_:touch:into:)``.
     package func length(of id: ChunkID) throws -> Int? {
         counted(try session()?.length(of: id))
     }

@@ -7,7 +7,7 @@ internal import Logging
 struct OpenedStore {
     let directory: StoreDirectory
     let environment: Environment
-    let cold: ColdPages
+    let file: ExtentFile
     let budget: StoreBudget
 
     /// Locks the directory, checks the files and opens them. Blocks.
@@ -32,7 +32,7 @@ struct OpenedStore {
                     ? opening.asOnlyUser(counters, logger) : opening.besideOthers(suspect: suspect)
                 return ((environment, budget), budget.capacity)
             }
-            cold = try ColdPages(environment)
+            file = try ExtentFile(environment)
         } catch {
             directory.closing {}
             throw error

@@ -17,7 +17,7 @@ final class StoreSession: Sendable {
     private let layout: StoreLayout
     private let reads: ReadPool
     private let mapped: MappedPages
-    private let cold: ColdPages
+    private let file: ExtentFile
     private let writer: StoreWriter
     private let broken = BreakLatch()
     private let frequencies: FrequencyTable
@@ -39,7 +39,7 @@ final class StoreSession: Sendable {
         capacity = opened.budget.capacity
         reads = ReadPool(opened.environment)
         mapped = MappedPages(opened.environment, limit: options.mappedBytes)
-        cold = opened.cold
+        file = opened.file
         frequencies = FrequencyTable(
             slots: Int(opened.budget.capacity >> 15), intervalSeconds: options.touchIntervalSeconds)
         touched = TouchedChunks()
@@ -85,15 +85,18 @@ final class StoreSession: Sendable {
         try reading { transaction in try ids.map { try self.record($0, transaction) == nil } }
     }
 
-    /// See ``ChunkStore/withSealedPieces(_:touch:_:)``.
-    func withSealedPieces<R>(
-        _ id: ChunkID, touch: Bool, _ body: ([UnsafeRawBufferPointer]) throws -> R
+    /// Calls `body` with a chunk's extents, while nothing can replace them.
+    /// - Throws: `.corrupt` for the first to find parts of it missing or unreadable; the chunk is being dropped then.
+    func withSealed<R>(
+        _ id: ChunkID, touch: Bool, _ body: (SealedExtents) throws(SealedExtents.Unreadable) -> R
     ) throws -> R? {
         let found = try reading { transaction -> R? in
             guard let pieces = try self.pieces(id, transaction) else { return nil }
-            cold.request(pieces)
-            defer { mapped.touch(pieces.reduce(0) { $0 + $1.count }) }
-            return try body(pieces)
+            do {
+                return try body(SealedExtents(pieces, in: file))
+            } catch {
+                return try damaged(id)
+            }
         }
         guard let found, let result = found else { return nil }
         if touch, frequencies.touch(id, now: StoreWriter.seconds()) { touched.append(id) }

@@ -1,6 +1,7 @@
 import CacheCore
 import Foundation
 import Glibc
+import NIOCore
 import TestSupport
 import Testing
 
@@ -56,6 +57,41 @@ import Testing
         try await fixture.withCache(l1: fixture("l1")) { cache in
             let counts = try await fixture.expect(content, from: cache)
             #expect(counts.l1.chunks == 6)
+        }
+    }
+
+    /// Two chunks at once are what each is by itself: found, damaged, or not there.
+    @Test func twoAtOnce() async throws {
+        try await fixture.push(content)
+        try await fixture.withCache(l1: fixture("l1")) { try await fixture.expect(content, from: $0) }
+        try #require(try await fixture.damage(fixture("l1"), chunks: 2) == 2)
+        try await fixture.withCache(l1: fixture("l1")) { cache in
+            let l1 = try #require(cache.reader.l1)
+            let refs = try #require(try await fixture.image(cache).layers.first).manifest.data
+            #expect(refs.count == 6)
+            let absent = ChunkRef(
+                id: ChunkID(.zero), key: refs[0].key, plainLength: 9, sealedLength: 9, codec: .raw)
+            var dropped = 0
+            for (number, ref) in refs.enumerated() {
+                let start = number * ChunkLimits.plainBytes
+                let plain = content[start..<min(start + ChunkLimits.plainBytes, content.count)]
+                for other in [absent, refs[(number + 1) % refs.count]] {
+                    for isFirst in [true, false] {
+                        var answers: [Bool: TierAnswer] = [:]
+                        l1.getAtOnce(isFirst ? ref : other, isFirst ? other : ref) { answers[$0] = $1 }
+                        #expect(answers.count == 2)
+                        switch answers[!isFirst] {
+                        case .hit(let bytes): #expect(bytes.readableBytesView.elementsEqual(plain))
+                        case .miss(let isDropped): dropped += isDropped ? 1 : 0
+                        default: Issue.record("L1 must answer")
+                        }
+                        if case .miss(true) = answers[isFirst] { dropped += 1 }
+                        if other == absent, case .hit = answers[isFirst] { Issue.record("it is not there") }
+                    }
+                }
+            }
+            // Each is dropped, and said to be, once.
+            #expect(dropped == 2)
         }
     }
 

@@ -13,8 +13,13 @@ import Testing
 
     init() { pool.start() }
 
-    private func line(threads: Int, capacity: Int) -> WorkLine {
-        WorkLine(on: pool, threads: threads, capacity: capacity, time: TimeSource(clock))
+    private typealias Work = @Sendable () -> Void
+
+    private func line(threads: Int, capacity: Int) -> WorkLine<Work> {
+        WorkLine(on: pool, threads: threads, capacity: capacity, time: TimeSource(clock)) { first, second in
+            first()
+            second?()
+        }
     }
 
     @Test func oneThreadWorksInOrder() async throws {
@@ -23,6 +28,27 @@ import Testing
         for number in 0..<1000 { #expect(line.take { done.withLockedValue { $0.append(number) } }) }
         try await eventually("all is done") { done.withLockedValue { $0.count } == 1000 }
         #expect(done.withLockedValue { $0 } == Array(0..<1000))
+        try await pool.shutdownGracefully()
+    }
+
+    /// Two at once, but not while another thread would have nothing to do.
+    @Test func aThreadTakesTwoOfMany() async throws {
+        let gate = DispatchSemaphore(value: 0)
+        let taken = NIOLockedValueBox<[[Int]]>([])
+        let line = WorkLine<Int>(on: pool, threads: 2, capacity: 100, time: TimeSource(clock)) { first, second in
+            taken.withLockedValue { $0.append([first] + (second.map { [$0] } ?? [])) }
+            if first < 2 { gate.wait() }
+        }
+        #expect(line.take(0) && line.take(1))
+        try await eventually("both threads are at work") { taken.withLockedValue { $0.count } == 2 }
+        for number in 2..<9 { #expect(line.take(number)) }
+        gate.signal()
+        try await eventually("one thread has done all the rest") {
+            taken.withLockedValue { $0.joined().count } == 9
+        }
+        gate.signal()
+        // Behind the two there is always one left for the other thread.
+        #expect(taken.withLockedValue { $0.dropFirst(2) } == [[2, 3], [4, 5], [6, 7], [8]])
         try await pool.shutdownGracefully()
     }
 
@@ -63,7 +89,7 @@ import Testing
         #expect(hang() && hang())
         try await eventually("both threads hang") { begun.withLockedValue { $0 } == 2 }
         #expect(hang())
-        clock.advance(by: WorkLine.patience + .milliseconds(1))
+        clock.advance(by: WorkLine<Work>.patience + .milliseconds(1))
         #expect(!hang())
         for _ in 0..<3 { gate.signal() }
         try await eventually("all is done") { done.withLockedValue { $0 } == 3 }

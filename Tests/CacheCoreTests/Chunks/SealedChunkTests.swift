@@ -1,5 +1,6 @@
 import CZstd
 import CacheCore
+import CacheCrypto
 import NIOCore
 import TestSupport
 import Testing
@@ -121,16 +122,89 @@ import Testing
         }
     }
 
-    @Test func piecesAreOpenedAsOne() throws {
-        let (ref, sealed) = seal(Self.incompressible)
-        var plain = [UInt8](repeating: 0, count: Int(ref.plainLength))
-        try sealed.withUnsafeBytes { sealed in
-            let pieces = stride(from: 0, to: sealed.count, by: 65_520).map {
-                UnsafeRawBufferPointer(rebasing: sealed[$0..<min($0 + 65_520, sealed.count)])
+    /// What a chunk is opened to, where its sealed bytes were read into an intake: both at once, and each by itself.
+    private func openBoth(
+        _ first: (ref: ChunkRef, sealed: [UInt8]), _ second: (ref: ChunkRef, sealed: [UInt8])
+    ) -> [Result<[UInt8], any Error>] {
+        let opener = ChunkOpener()
+        opener.intake.copyBytes(from: first.sealed)
+        opener.secondIntake.copyBytes(from: second.sealed)
+        let both = opener.decrypt((first.ref, first.sealed.count), (second.ref, second.sealed.count))
+        return [(first.ref, both.first), (second.ref, both.second)].map { ref, text in
+            Result {
+                let text = try text.get()
+                var plain = [UInt8](repeating: 0x55, count: Int(ref.plainLength))
+                try plain.withUnsafeMutableBytes { try opener.expand(text, into: $0) }
+                return plain
             }
-            try plain.withUnsafeMutableBytes { try ChunkOpener.current.open(ref, pieces: pieces, into: $0) }
         }
-        #expect(plain == Self.incompressible)
+    }
+
+    @Test func twoAtOnceAreWhatEachIs() throws {
+        var generator = SeededGenerator()
+        print("seed \(generator.seed)")
+        for _ in 0..<60 {
+            let texts = (0..<2).map { _ -> [UInt8] in
+                let length = Int.random(in: 1...(Bool.random(using: &generator) ? 300 : 40_000), using: &generator)
+                let symbols: ClosedRange<UInt8> = Bool.random(using: &generator) ? 0...255 : 65...68
+                return (0..<length).map { _ in UInt8.random(in: symbols, using: &generator) }
+            }
+            let chunks = texts.map { seal($0) }
+            let opened = openBoth(chunks[0], chunks[1])
+            #expect(try opened[0].get() == texts[0])
+            #expect(try opened[1].get() == texts[1])
+            // One that is damaged, or too short, does nothing to the other.
+            var damaged = chunks
+            let bad = Int.random(in: 0...1, using: &generator)
+            if Bool.random(using: &generator) {
+                damaged[bad].1[Int.random(in: 0..<damaged[bad].1.count, using: &generator)] ^= 4
+            } else {
+                damaged[bad].1.removeLast()
+            }
+            let found = openBoth(damaged[0], damaged[1])
+            #expect(try found[1 - bad].get() == texts[1 - bad])
+            #expect { try found[bad].get() } throws: { ($0 as? CacheError)?.code == .corrupt }
+        }
+    }
+
+    /// The one pass of ours, against libcrypto, also in place, of lengths around the borders of blocks.
+    @Test func onePassDecryptsAndNamesAsLibcryptoDoes() throws {
+        var generator = SeededGenerator()
+        print("seed \(generator.seed)")
+        func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) } }
+        let ours = SealedBytes()
+        let theirs = SealedBytes(isInOnePass: false)
+        let lengths = Array(1...260) + (0..<20).map { _ in Int.random(in: 261...20_000, using: &generator) }
+        for length in lengths {
+            let texts = [bytes(length), bytes(Int.random(in: 1...600, using: &generator))]
+            let keys = try (0..<2).map { _ in
+                try #require(bytes(32).withUnsafeBytes { SHA256Digest(bytes: $0) }.map { Key256($0) })
+            }
+            var expected: [(text: [UInt8], name: SHA256Digest)] = []
+            for (text, key) in zip(texts, keys) {
+                var out = [UInt8](repeating: 0, count: text.count)
+                let name = text.withUnsafeBytes { text in
+                    out.withUnsafeMutableBytes { theirs.decrypt(.init(text, to: $0, key: key)) }
+                }
+                #expect(name == text.withUnsafeBytes { SHA256Digest(hashing: $0) })
+                expected.append((out, name))
+            }
+            var (first, second) = (texts[0], texts[1])
+            let names = first.withUnsafeMutableBytes { first in
+                second.withUnsafeMutableBytes { second in
+                    ours.decrypt(
+                        .init(UnsafeRawBufferPointer(first), to: first, key: keys[0]),
+                        .init(UnsafeRawBufferPointer(second), to: second, key: keys[1]))
+                }
+            }
+            #expect(names.first == expected[0].name && names.second == expected[1].name)
+            #expect(first == expected[0].text && second == expected[1].text)
+            var alone = [UInt8](repeating: 0, count: length)
+            let name = texts[0].withUnsafeBytes { text in
+                alone.withUnsafeMutableBytes { ours.decrypt(.init(text, to: $0, key: keys[0])) }
+            }
+            #expect(name == expected[0].name && alone == expected[0].text)
+        }
     }
 
     @Test func liesOfAManifestAreCorruption() {
