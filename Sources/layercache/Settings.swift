@@ -148,9 +148,9 @@ extension Logger {
 
     static func standardError(_ level: Logger.Level) -> Logger { lines(to: .standardError, level) }
 
-    static func lines(to sink: LineSink, _ level: Logger.Level) -> Logger {
-        var logger = Logger(label: "layercache") { LineLogHandler(label: $0, sink: sink) }
-        logger.logLevel = level
-        return logger
+    static func lines(to sink: LineSink, _ level: Logger.Level) -> Logger { lines(to: sink, LogThreshold(level)) }
+
+    static func lines(to sink: LineSink, _ threshold: LogThreshold) -> Logger {
+        Logger(label: "layercache") { LineLogHandler(label: $0, sink: sink, threshold: threshold) }
     }
 }

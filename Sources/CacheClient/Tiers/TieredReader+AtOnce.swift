@@ -19,9 +19,11 @@ extension TieredReader {
         return flights.atOnce.join(request.key) {
             // Another thread may have landed between the look at memory and this one.
             if let bytes = inMemory(request.ref, isRepeated: true) { return bytes }
+            let began = deadlines.time.now()
             switch l1.getAtOnce(request.ref) {
             case .hit(let bytes):
                 request.counter.delivered(by: .l1, bytes: Int(request.ref.sealedLength))
+                note(request, .l1, since: began)
                 if request.use == .kept { memory.insert(request.ref, bytes) }
                 return bytes
             case .miss(let dropped):
