@@ -5,11 +5,15 @@ import Testing
 struct DaemonEndTests {
     /// Starts a daemon as `p` on `port`, with `begin(n)` for a PUT of which the daemon has welcomed the head, and
     /// `end(s)` for its status.
-    private func prelude(_ bench: Workbench, error: String = "subprocess.DEVNULL") throws -> String {
-        let server = [
-            try Workbench.binary, "server", "--listen", "127.0.0.1:0", "--store", bench("l2"), "--capacity", "64MiB",
-            "--json",
-        ]
+    private func prelude(
+        _ bench: Workbench, error: String = "subprocess.DEVNULL", options: [String] = []
+    ) throws -> String {
+        let server =
+            [
+                try Workbench.binary, "server", "--listen", "127.0.0.1:0", "--store", bench("l2"), "--capacity",
+                "64MiB",
+                "--json",
+            ] + options
         return """
             import json, signal, socket, subprocess, hashlib, os, http.client
             p = subprocess.Popen(\(server), stdout=subprocess.PIPE, stderr=\(error))
@@ -45,7 +49,31 @@ struct DaemonEndTests {
         #expect(said.split(whereSeparator: \.isWhitespace) == ["201", "0"])
     }
 
-    @Test func hangupChangesNothing() async throws {
+    /// Before it stops listening the daemon tells load balancers that it will, and serves as ever meanwhile.
+    @Test func shutdownCanBeDelayed() async throws {
+        let bench = try await Workbench()
+        let said = try await bench.python(
+            prelude(bench, options: ["--shutdown-delay", "10m"]) + """
+
+                def ask(path):
+                    c = http.client.HTTPConnection('127.0.0.1', port, timeout=300); c.request('GET', path)
+                    return c.getresponse().status
+                print(ask('/readyz')); p.send_signal(signal.SIGTERM)
+                while ask('/readyz') != 503: pass
+                print(end(begin()), ask('/healthz')); p.send_signal(signal.SIGTERM); print(p.wait(300))
+                """)
+        #expect(said.split(whereSeparator: \.isWhitespace) == ["200", "201", "200", "143"])
+        // After the delay it ends as it would have without.
+        let short = try await bench.python(
+            prelude(bench, options: ["--shutdown-delay", "1ms"]) + """
+
+                s = begin(); p.send_signal(signal.SIGTERM); stopped()
+                print(end(s), p.wait(300))
+                """)
+        #expect(short.split(whereSeparator: \.isWhitespace) == ["201", "0"])
+    }
+
+    @Test func hangupBreaksNothing() async throws {
         let bench = try await Workbench()
         let said = try await bench.python(
             prelude(bench, error: "subprocess.PIPE") + """
