@@ -22,6 +22,6 @@ struct ServerTimeOptions: ParsableArguments {
         configuration.limits.leaseTime = try settings.duration("lease-time", leaseTime) ?? limits.leaseTime
         configuration.limits.leaseWait = try settings.duration("lease-wait", leaseWait) ?? limits.leaseWait
         configuration.shutdownDelay =
-            try settings.duration("shutdown-delay", shutdownDelay) ?? configuration.shutdownDelay
+            try settings.duration("shutdown-delay", shutdownDelay, orNone: true) ?? configuration.shutdownDelay
     }
 }

@@ -46,9 +46,10 @@ struct Settings {
     }
 
     /// A time; `nil` if it is set nowhere.
-    func duration(_ name: String, _ given: String?) throws -> Duration? {
+    /// - Parameter orNone: whether it may be `0s`.
+    func duration(_ name: String, _ given: String?, orNone: Bool = false) throws -> Duration? {
         guard let text = value(name, given) else { return nil }
-        guard let time = DurationOption(text) else {
+        guard let time = DurationOption(text, orNone: orNone) else {
             throw ValidationError("--\(name) '\(text)' is not a time: use for example 500ms, 2s or 5m, at most 24h.")
         }
         return time.duration
