@@ -104,24 +104,24 @@ struct DaemonEndTests {
             "import os, fcntl\nr, w = os.pipe(); fcntl.fcntl(w, 1031, 4096)\n"
                 + prelude(bench, error: "w", options: ["--config", bench("c.json")]) + """
 
-                fcntl.fcntl(w, fcntl.F_SETFL, os.O_NONBLOCK)
-                try:
-                    while True: os.write(w, b'x')
-                except BlockingIOError: fcntl.fcntl(w, fcntl.F_SETFL, 0)
-                def ask(method, path, body=None):
-                    c = http.client.HTTPConnection('127.0.0.1', port, timeout=300); c.request(method, path, body)
-                    a = c.getresponse(); return a.status, a.read()
-                # What is wrong with it is told in a line that is long: a few are more than the queue holds.
-                open('c.json', 'w').write(json.dumps({'ring': 'x' * 100000}))
-                dropped = 0
-                while not dropped:
-                    p.send_signal(signal.SIGHUP)
-                    text = ask('GET', '/metrics')[1].decode()
-                    dropped = int([l for l in text.splitlines() if l.startswith('layercache_log_dropped_total \
-                ')][0].split()[1])
-                s = begin(); print(end(s), ask('GET', '/readyz')[0])
-                p.send_signal(signal.SIGTERM); print(p.wait(300))
-                """)
+                    fcntl.fcntl(w, fcntl.F_SETFL, os.O_NONBLOCK)
+                    try:
+                        while True: os.write(w, b'x')
+                    except BlockingIOError: fcntl.fcntl(w, fcntl.F_SETFL, 0)
+                    def ask(method, path, body=None):
+                        c = http.client.HTTPConnection('127.0.0.1', port, timeout=300); c.request(method, path, body)
+                        a = c.getresponse(); return a.status, a.read()
+                    # What is wrong with it is told in a line that is long: a few are more than the queue holds.
+                    open('c.json', 'w').write(json.dumps({'ring': 'x' * 100000}))
+                    dropped = 0
+                    while not dropped:
+                        p.send_signal(signal.SIGHUP)
+                        text = ask('GET', '/metrics')[1].decode()
+                        dropped = int([l for l in text.splitlines() if l.startswith('layercache_log_dropped_total \
+                    ')][0].split()[1])
+                    s = begin(); print(end(s), ask('GET', '/readyz')[0])
+                    p.send_signal(signal.SIGTERM); print(p.wait(300))
+                    """)
         #expect(said.split(whereSeparator: \.isWhitespace) == ["201", "200", "0"])
     }
 }
