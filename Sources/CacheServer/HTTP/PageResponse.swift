@@ -14,7 +14,6 @@ enum PageResponse {
 
     private static let fields = [
         ("Content-Security-Policy", Page.policy), ("X-Content-Type-Options", "nosniff"),
-        ("Referrer-Policy", "no-referrer"), ("Cross-Origin-Opener-Policy", "same-origin"),
-        ("Cache-Control", "no-cache"), ("Vary", "Accept, Authorization"),
+        ("Referrer-Policy", "no-referrer"), ("Cache-Control", "no-cache"), ("Vary", "Accept, Authorization"),
     ]
 }
