@@ -1,8 +1,8 @@
 # `make demo` and `make test` are all that a new machine needs: each installs what is missing first.
-.PHONY: help demo test soak fuzz bench build lint format clean
+.PHONY: help demo test soak fuzz packaging bench build lint format clean
 
 help: ## list what there is to make (this)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## a real container image through three tiers and back, every layer checked
 	@Scripts/bootstrap build demo
@@ -21,6 +21,10 @@ fuzz: ## a minute of random tars and images, compared with GNU tar and umoci; as
 	@Scripts/bootstrap build test
 	swift build --product layercache
 	Scripts/fuzz-images 60
+
+packaging: ## what operators begin with, read by the tools that will read it
+	@Scripts/bootstrap packaging
+	Scripts/check-packaging
 
 bench: ## all benchmarks; writes docs/BENCHMARKS.md and docs/figures
 	@Scripts/bootstrap build bench

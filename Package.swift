@@ -100,12 +100,20 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // What people look at: HTML, style and script, compiled in.
+        .target(
+            name: "CachePage", dependencies: ["CacheCrypto"],
+            resources: ["page.html", "style.css", "numbers.js", "drawings.js", "page.js"].map {
+                .embedInCode("Parts/\($0)")
+            },
+            swiftSettings: settings
+        ),
         .target(
             name: "CacheServer",
             dependencies: [
                 // Neither keys nor manifests, layers or images.
-                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheStore", "CacheAccess", nioCore, nioPosix,
-                nioHTTP1, nioConcurrency, httpTypes, logging, lifecycle, hummingbird,
+                "CacheBase", "CacheCrypto", "CacheFiles", "CacheChunks", "CacheStore", "CacheAccess", "CachePage",
+                nioCore, nioPosix, nioHTTP1, nioConcurrency, httpTypes, logging, lifecycle, hummingbird,
             ],
             swiftSettings: settings
         ),
@@ -174,8 +182,8 @@ let package = Package(
         .testTarget(
             name: "CacheServerTests",
             dependencies: [
-                "CacheServer", "CacheAccess", "CacheCore", "TestSupport", nioCore, nioPosix, nioHTTP1, logging,
-                httpClient, lifecycle,
+                "CacheServer", "CacheAccess", "CachePage", "CacheCore", "TestSupport", nioCore, nioPosix, nioHTTP1,
+                logging, httpClient, lifecycle,
             ],
             swiftSettings: settings),
         .testTarget(

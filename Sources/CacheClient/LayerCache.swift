@@ -135,6 +135,9 @@ public final class LayerCache: Sendable {
     /// What all images of this cache were given so far, by tier.
     public var counts: ReadCounts { counter.counts }
 
+    /// How long readers of this cache waited for chunks.
+    package var readTimes: ReadTimes { counter.times }
+
     /// Decoded chunks that are in memory now, and their bytes.
     public var memoryUsage: (chunks: Int, bytes: Int) { reader.memoryUsage }
 

@@ -54,7 +54,7 @@ extension CacheServer {
         state.isReady.store(true, ordering: .relaxed)
         logger.info("serving chunks", metadata: ["host": "\(configuration.host)", "port": "\(port)"])
         await onReady(port)
-        let end = await ending(of: channel)
+        let end = await ending(of: channel, state)
         state.isReady.store(false, ordering: .relaxed)
         let time = end == .graceful ? configuration.limits.timeouts.drain : .zero
         logger.info("stopping", metadata: ["connections": "\(state.openConnections.load(ordering: .relaxed))"])
@@ -68,12 +68,17 @@ extension CacheServer {
 
     private enum Ending: Sendable { case graceful, cancelled, failed }
 
-    /// Waits for what ends the service; by the time it returns nothing is accepted any more.
-    private func ending(of channel: any Channel) async -> Ending {
+    /// Waits for what ends the service, and for as long as it is to go on then; by the time it returns nothing is
+    /// accepted any more.
+    private func ending(of channel: any Channel, _ state: ServerState) async -> Ending {
         await withTaskGroup(of: Ending.self) { group in
             group.addTask {
                 do {
                     try await gracefulShutdown()
+                    state.isReady.store(false, ordering: .relaxed)
+                    let delay = live.current.shutdownDelay
+                    if delay > .zero { logger.info("stopping soon", metadata: ["delay": "\(delay)"]) }
+                    try await Task.sleep(for: delay)
                     return .graceful
                 } catch {
                     return .cancelled

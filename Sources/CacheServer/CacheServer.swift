@@ -17,6 +17,7 @@ public struct CacheServer: Service {
     /// What the daemon was made with.
     public let configuration: ServerConfiguration
     let logger: Logger
+    let live: LiveConfiguration
     private let time: ServerTime
     /// How many lines of the log were dropped because they were not read in time, for `/metrics`.
     public var droppedLogLines: @Sendable () -> Int = { 0 }
@@ -37,9 +38,19 @@ public struct CacheServer: Service {
         onReady: @escaping @Sendable (_ port: Int) async -> Void
     ) {
         self.configuration = configuration
+        live = LiveConfiguration(configuration)
         self.time = time
         self.logger = logger
         self.onReady = onReady
+    }
+
+    /// Has the daemon go on with another configuration, as far as that may change under way; the rest is left as it is.
+    /// Before `run` and after it, nothing happens but that.
+    ///
+    /// - Throws: ``CacheError`` if the configuration makes no sense: then nothing changes.
+    public func reload(_ configuration: ServerConfiguration) throws -> ServerConfiguration.Changes {
+        try configuration.validate()
+        return live.take(configuration)
     }
 
     /// - Throws: ``CacheError`` if the configuration makes no sense, the store cannot be opened, or the address cannot
@@ -84,7 +95,7 @@ public struct CacheServer: Service {
         let metrics = MetricsRegistry()
         let leases = LeaseBook(LeaseTable(limits: limits))
         let inspector = ServerInspector(
-            configuration: configuration, state: state, access: access, tiers: tiers, leases: leases, metrics: metrics,
+            live: live, state: state, access: access, tiers: tiers, leases: leases, metrics: metrics,
             time: time,
             droppedLogLines: droppedLogLines)
         let control = ControlPlane(inspector, logger: logger)
@@ -93,6 +104,13 @@ public struct CacheServer: Service {
             logger: logger)
         let groups = try await connectionGroups(on: group, services)
         for group in groups { metrics.register { try await group.snapshot() } }
+        live.subscribe { [logger] configuration in
+            var limits = configuration.limits
+            limits.connections = FileDescriptors.provide(for: limits, logger: logger)
+            leases.withLockedValue { [limits] in $0.limits = limits }
+            for group in groups { group.eventLoop.execute { [limits] in group.value.limitsChanged(limits) } }
+        }
+        defer { live.subscribe { _ in } }
         do {
             try await listen(at: address, on: group, groups, state, access)
         } catch {

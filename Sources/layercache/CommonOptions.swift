@@ -22,7 +22,9 @@ struct CommonOptions: ParsableArguments {
     var l3Deadline: String?
     @Option(name: .customLong("keyring"), help: ArgumentHelp("File with the keys.", valueName: "file"))
     var keyring: String?
-    @Option(name: .customLong("config"), help: ArgumentHelp("JSON file with options by name.", valueName: "file"))
+    @Option(
+        name: .customLong("config"),
+        help: ArgumentHelp("JSON file with options by name; comments are let pass.", valueName: "file"))
     var config: String?
     @Flag(name: .customLong("json"), help: "Print exactly one JSON object.")
     var json = false

@@ -1,7 +1,8 @@
 import CacheCore
 import Configuration
 
-/// The JSON file that `--config` names: one object, names as the options have them, values as one would type them.
+/// The JSON file that `--config` names: one object, names as the options have them, values as one would type them;
+/// comments, and a comma after the last value, are let pass.
 enum ConfigurationFile {
     /// The options that can be set there (and as `LAYERCACHE_...` in the environment).
     static let names = [
@@ -9,7 +10,7 @@ enum ConfigurationFile {
         "keyring",
         "l2-token-file", "l2-ca", "l2-cert", "l2-key", "listen", "store", "capacity", "memory", "threads",
         "connections", "tokens", "tls-cert", "tls-key", "tls-client-ca", "compression", "limit", "socket", "scratch",
-        "lease-time", "lease-wait", "prefetch", "record",
+        "lease-time", "lease-wait", "prefetch", "record", "log-level", "shutdown-delay", "ring",
     ]
     private static let maximumBytes = 1 << 20
 
@@ -19,7 +20,7 @@ enum ConfigurationFile {
         // Without waiting: a pipe without a writer is no configuration either.
         let bytes = try OpenFile.open(path, .nonBlocking).wholeRange().readAll(atMost: maximumBytes)
         let values = try JSONDocument.decode(
-            [String: Scalar].self, from: bytes, name: "configuration file \(path)", depth: 2)
+            [String: Scalar].self, from: JSONComments.blanked(bytes), name: "configuration file \(path)", depth: 2)
         var result: [AbsoluteConfigKey: ConfigValue] = [:]
         for (name, value) in values.sorted(by: { $0.key < $1.key }) {
             guard names.contains(name) else {

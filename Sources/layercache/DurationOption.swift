@@ -4,8 +4,8 @@ struct DurationOption: Sendable {
     /// Longer than anyone waits for a tier.
     private static let longest = Duration.seconds(24 * 3600)
 
-    /// `nil` for what is no time, for none at all, and for more than a day.
-    init?(_ text: String) {
+    /// `nil` for what is no time, for none at all unless that is meant to be possible, and for more than a day.
+    init?(_ text: String, orNone: Bool = false) {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         guard let number = Int64(digits), number <= Int64(Int32.max) else { return nil }
         switch text.dropFirst(digits.count).lowercased() {
@@ -15,6 +15,6 @@ struct DurationOption: Sendable {
         case "h": duration = .seconds(3600 * number)
         default: return nil
         }
-        guard duration > .zero, duration <= Self.longest else { return nil }
+        guard duration > .zero || orNone, duration <= Self.longest else { return nil }
     }
 }

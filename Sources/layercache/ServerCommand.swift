@@ -1,6 +1,7 @@
 import ArgumentParser
 import CacheCore
 import CacheServer
+import Foundation
 import Logging
 import ServiceLifecycle
 
@@ -10,7 +11,7 @@ struct ServerCommand: AsyncParsableCommand {
         discussion: """
             It never sees plaintext and holds no keys. SIGTERM lets requests finish and ends with status 0, SIGINT \
             ends them; a second
-            one ends the daemon at once. SIGHUP changes nothing.
+            one ends the daemon at once. SIGHUP has the configuration read again.
             """)
 
     @Option(
@@ -28,18 +29,67 @@ struct ServerCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Most connections at a time (1000).", valueName: "count"))
     var connections: String?
     @OptionGroup var security: ServerSecurityOptions
+    @OptionGroup var times: ServerTimeOptions
     @Option(
-        name: .customLong("lease-time"),
-        help: ArgumentHelp("How long a client that missed a chunk has to fill it (3s).", valueName: "time"))
-    var leaseTime: String?
-    @Option(
-        name: .customLong("lease-wait"),
-        help: ArgumentHelp("How long others may wait for a fill, at most (30s).", valueName: "time"))
-    var leaseWait: String?
+        help: ArgumentHelp(
+            "URLs of all daemons of the zone, with commas: the page at / links to them.", valueName: "url"))
+    var ring: String?
+    @OptionGroup var log: LogOption
     @OptionGroup var options: CommonOptions
 
     func run() async throws {
         let settings = try Settings(options)
+        let configuration = try configuration(settings)
+        // Each event loop has three descriptors and a thread.
+        let loops = configuration.eventLoopThreads
+        try Machine.require(descriptors: 3 * loops, threads: loops + configuration.storeThreads)
+        guard Machine.hasRoom(forMapOf: configuration.capacity) else {
+            throw CacheError(
+                .io,
+                "there is no address space for a store of \(configuration.capacity) bytes: raise the limit (ulimit -v)")
+        }
+        let threshold = LogThreshold(try log.level(settings, quiet: options.quiet))
+        let logger = Logger.lines(to: .standardError, threshold)
+        let manager = DaemonManager(logger: logger)
+        let signals = DaemonSignals()
+        let isJSON = options.json
+        var server = CacheServer(configuration: configuration, logger: logger) { port in
+            signals.served()
+            manager.ready()
+            // Through a sink: the program that started the daemon may read neither of its outputs.
+            if isJSON { try? Terminal.queueJSON(["listen": ListenAddress.text(configuration.host, port)]) }
+        }
+        server.droppedLogLines = { LineSink.standardError.dropped }
+        let group = ServiceGroup(configuration: .init(services: [server], logger: logger))
+        try await signals.run(group) { [server] in manager.reloading { reload(server, threshold, logger) } }
+    }
+
+    /// Reads the configuration again. What is wrong with it changes nothing.
+    private func reload(_ server: CacheServer, _ threshold: LogThreshold, _ logger: Logger) {
+        do {
+            let settings = try Settings(options)
+            let level = try log.level(settings, quiet: options.quiet)
+            let changes = try server.reload(try configuration(settings))
+            let changesLevel = level != threshold.level
+            let made = changes.made + (changesLevel ? ["log-level"] : [])
+            logger.notice(
+                "SIGHUP: the configuration was read again",
+                metadata: ["changed": "\(made.isEmpty ? "nothing" : made.joined(separator: ","))"])
+            if !changes.left.isEmpty {
+                logger.warning(
+                    "these change when the daemon is started anew",
+                    metadata: ["options": "\(changes.left.joined(separator: ","))"])
+            }
+            threshold.level = level
+        } catch {
+            logger.error(
+                "SIGHUP: going on with the old configuration",
+                metadata: ["error": "\((error as? ValidationError)?.message ?? "\(error)")"])
+        }
+    }
+
+    /// What the options say, from wherever they come.
+    private func configuration(_ settings: Settings) throws -> ServerConfiguration {
         let address = try ListenAddress(settings.value("listen", listen) ?? "127.0.0.1:7070")
         var configuration = ServerConfiguration(
             host: address.host, port: address.port,
@@ -59,29 +109,24 @@ struct ServerCommand: AsyncParsableCommand {
             try Self.count("connections", settings.value("connections", connections), upTo: 1_000_000)
             ?? configuration.limits.connections
         configuration.security = try security.security(settings)
-        let limits = configuration.limits
-        configuration.limits.leaseTime = try settings.duration("lease-time", leaseTime) ?? limits.leaseTime
-        configuration.limits.leaseWait = try settings.duration("lease-wait", leaseWait) ?? limits.leaseWait
-        // Each event loop has three descriptors and a thread.
-        let loops = configuration.eventLoopThreads
-        try Machine.require(descriptors: 3 * loops, threads: loops + configuration.storeThreads)
-        guard Machine.hasRoom(forMapOf: configuration.capacity) else {
-            throw CacheError(
-                .io,
-                "there is no address space for a store of \(configuration.capacity) bytes: raise the limit (ulimit -v)")
-        }
-        let logger = Logger.standardError(options.quiet ? .warning : .info)
-        let signals = DaemonSignals()
-        let isJSON = options.json
-        var server = CacheServer(configuration: configuration, logger: logger) { port in
-            signals.served()
-            // Through a sink: the program that started the daemon may read neither of its outputs.
-            if isJSON { try? Terminal.queueJSON(["listen": address.text(port: port)]) }
-        }
-        server.droppedLogLines = { LineSink.standardError.dropped }
-        let group = ServiceGroup(configuration: .init(services: [server], logger: logger))
-        try await signals.run(group, logger: logger)
+        try times.apply(to: &configuration, settings)
+        configuration.ring = try Self.ring(settings.value("ring", ring) ?? "")
+        return configuration
     }
+
+    private static func ring(_ text: String) throws -> [String] {
+        let nodes = text.split(separator: ",").map(String.init)
+        for node in nodes {
+            let parts = URLComponents(string: node)
+            guard ["http", "https"].contains(parts?.scheme), parts?.host?.isEmpty == false,
+                ["", "/"].contains(parts?.path), parts?.query == nil, parts?.fragment == nil, parts?.user == nil
+            else { throw ValidationError("--ring '\(node)' is not http://HOST:PORT or https://HOST:PORT.") }
+        }
+        guard nodes.count <= mostNodes else { throw ValidationError("--ring has more than \(mostNodes) daemons.") }
+        return nodes
+    }
+
+    private static let mostNodes = 256
 
     private static func count(_ name: String, _ text: String?, upTo most: Int) throws -> Int? {
         guard let text else { return nil }
@@ -117,7 +162,9 @@ private struct ListenAddress: Sendable {
     }
 
     /// As it would be given, with the port that was bound.
-    func text(port: Int) -> String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    static func text(_ host: String, _ port: Int) -> String {
+        host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
 
     private static func malformed(_ text: String) -> ValidationError {
         ValidationError("--listen '\(text)' is not HOST:PORT, for example 0.0.0.0:7070 or '[::]:7070'.")

@@ -46,9 +46,10 @@ struct Settings {
     }
 
     /// A time; `nil` if it is set nowhere.
-    func duration(_ name: String, _ given: String?) throws -> Duration? {
+    /// - Parameter orNone: whether it may be `0s`.
+    func duration(_ name: String, _ given: String?, orNone: Bool = false) throws -> Duration? {
         guard let text = value(name, given) else { return nil }
-        guard let time = DurationOption(text) else {
+        guard let time = DurationOption(text, orNone: orNone) else {
             throw ValidationError("--\(name) '\(text)' is not a time: use for example 500ms, 2s or 5m, at most 24h.")
         }
         return time.duration
@@ -148,9 +149,9 @@ extension Logger {
 
     static func standardError(_ level: Logger.Level) -> Logger { lines(to: .standardError, level) }
 
-    static func lines(to sink: LineSink, _ level: Logger.Level) -> Logger {
-        var logger = Logger(label: "layercache") { LineLogHandler(label: $0, sink: sink) }
-        logger.logLevel = level
-        return logger
+    static func lines(to sink: LineSink, _ level: Logger.Level) -> Logger { lines(to: sink, LogThreshold(level)) }
+
+    static func lines(to sink: LineSink, _ threshold: LogThreshold) -> Logger {
+        Logger(label: "layercache") { LineLogHandler(label: $0, sink: sink, threshold: threshold) }
     }
 }

@@ -28,6 +28,7 @@ struct WorkerCommand: AsyncParsableCommand {
             "on or off: whether the first runs of an image are recorded, for others to fetch ahead by (on).",
             valueName: "on|off"))
     var record: String?
+    @OptionGroup var logging: LogOption
     @Option(help: .hidden)
     var role: String?
     /// Started by another verb, with absolute paths: it keeps nothing of where that one ran, and logs to a file.
@@ -48,11 +49,12 @@ struct WorkerCommand: AsyncParsableCommand {
         // Bad usage is told before anything is made.
         let configuration = try configuration(settings)
         let records = try records(settings)
+        let level = try logging.level(settings, quiet: options.quiet)
         // Who started it hears why it cannot start, and is gone soon after.
         let log = detached ? LogFile(place.log) : nil
         let sink = log.map { LineSink(file: $0) } ?? .standardError
         defer { sink.flush(within: 1) }
-        let logger = Logger.lines(to: sink, options.quiet ? .warning : .info)
+        let logger = Logger.lines(to: sink, level)
         let keyring = try settings.value("keyring", options.keyring)?.inWorkingDirectory() ?? ""
         let saysServing = options.json && role == nil
         let runner = WorkerRunner(

@@ -20,6 +20,13 @@ package enum WorkerMetrics {
         out.counter(
             "layercache_worker_failures_total", "Calls that a tier failed or was too slow for.", label: "tier",
             [("l1", counts.l1Failures), ("l2", counts.l2Failures)])
+        let times = cache.readTimes
+        out.histogram(
+            "layercache_worker_read_seconds", "Time that readers waited for a chunk that memory did not have.",
+            bounds: ReadTimes.bounds,
+            [("l1", times.l1), ("l2", times.l2), ("l3", times.l3)].map {
+                (labels: "tier=\"\($0)\"", counts: $1.counts, sum: $1.seconds)
+            })
         let dropped = cache.droppedFills
         out.counter(
             "layercache_worker_dropped_fills_total", "Fills that a tier did not take in time.", label: "tier",

@@ -16,7 +16,7 @@ final class ReadCounter: Sendable {
 
     private enum Next {
         case parent(ReadCounter)
-        case metrics(ReadMetrics)
+        case metrics(ReadMetrics, ReadTimeCounter)
     }
 
     private let memory = OfTier()
@@ -28,7 +28,7 @@ final class ReadCounter: Sendable {
 
     /// - Parameter parent: the counter of the cache; `nil` for that one itself.
     init(parent: ReadCounter?) {
-        next = parent.map { .parent($0) } ?? .metrics(ReadMetrics())
+        next = parent.map { .parent($0) } ?? .metrics(ReadMetrics(), ReadTimeCounter())
     }
 
     private func of(_ tier: Tier) -> OfTier {
@@ -45,7 +45,25 @@ final class ReadCounter: Sendable {
         of(tier).bytes.add(bytes, ordering: .relaxed)
         switch next {
         case .parent(let parent): parent.delivered(by: tier, chunks: chunks, bytes: bytes)
-        case .metrics(let metrics): metrics.delivered(by: tier, chunks: chunks, bytes: bytes)
+        case .metrics(let metrics, _): metrics.delivered(by: tier, chunks: chunks, bytes: bytes)
+        }
+    }
+
+    /// A reader has waited for a chunk that `tier` delivered.
+    func took(_ tier: Tier, _ time: Duration) {
+        switch next {
+        case .parent(let parent): parent.took(tier, time)
+        case .metrics(let metrics, let times):
+            metrics.took(tier, time)
+            times.took(tier, time)
+        }
+    }
+
+    /// Of a whole cache; an image's own are not kept.
+    var times: ReadTimes {
+        switch next {
+        case .parent(let parent): parent.times
+        case .metrics(_, let times): times.times
         }
     }
 
@@ -53,7 +71,7 @@ final class ReadCounter: Sendable {
         zeroChunks.add(1, ordering: .relaxed)
         switch next {
         case .parent(let parent): parent.zeroChunk()
-        case .metrics(let metrics): metrics.zeroChunk()
+        case .metrics(let metrics, _): metrics.zeroChunk()
         }
     }
 
@@ -61,7 +79,7 @@ final class ReadCounter: Sendable {
         of(tier).repaired.add(1, ordering: .relaxed)
         switch next {
         case .parent(let parent): parent.repaired(tier)
-        case .metrics(let metrics): metrics.repaired(tier)
+        case .metrics(let metrics, _): metrics.repaired(tier)
         }
     }
 
@@ -69,7 +87,7 @@ final class ReadCounter: Sendable {
         of(tier).failures.add(1, ordering: .relaxed)
         switch next {
         case .parent(let parent): parent.failed(tier)
-        case .metrics(let metrics): metrics.failed(tier)
+        case .metrics(let metrics, _): metrics.failed(tier)
         }
     }
 

@@ -7,12 +7,14 @@ internal import Metrics
 ///     layercache_client_zero_chunks       zero chunks, which no tier had to deliver
 ///     layercache_client_repaired{tier}    damaged chunks that were dropped and fetched from below
 ///     layercache_client_failures{tier}    times that a tier was passed over
+///     layercache_client_read_time{tier}   how long a reader waited for a chunk, in nanoseconds; not of memory
 struct ReadMetrics: Sendable {
     private struct OfTier: Sendable {
         let chunks: Counter
         let bytes: Counter
         let repaired: Counter
         let failures: Counter
+        let time: Timer
 
         init(_ tier: Tier) {
             func counter(_ name: String) -> Counter {
@@ -22,6 +24,7 @@ struct ReadMetrics: Sendable {
             bytes = counter("bytes")
             repaired = counter("repaired")
             failures = counter("failures")
+            time = Timer(label: "layercache_client_read_time", dimensions: [("tier", tier.rawValue)])
         }
     }
 
@@ -44,6 +47,8 @@ struct ReadMetrics: Sendable {
         of(tier).chunks.increment(by: chunks)
         of(tier).bytes.increment(by: bytes)
     }
+
+    func took(_ tier: Tier, _ time: Duration) { of(tier).time.recordNanoseconds(Int64(time / .nanoseconds(1))) }
 
     func zeroChunk() { zeroChunks.increment() }
 

@@ -19,7 +19,8 @@ extension TieredReader {
         return flights.atOnce.join(request.key) {
             // Another thread may have landed between the look at memory and this one.
             if let bytes = inMemory(request.ref, isRepeated: true) { return bytes }
-            return take(l1.getAtOnce(request.ref), request)
+            let began = deadlines.time.now()
+            return take(l1.getAtOnce(request.ref), request, since: began)
         }
     }
 
@@ -48,21 +49,23 @@ extension TieredReader {
             }
         }
         guard let l1 else { return }
+        let began = deadlines.time.now()
         if begun.count == 2 {
             l1.getAtOnce(begun[0].request.ref, begun[1].request.ref) { isSecond, answer in
                 let index = isSecond ? 1 : 0
-                land(index, take(answer, begun[index].request))
+                land(index, take(answer, begun[index].request, since: began))
             }
         } else if begun.count == 1 {
-            land(0, take(l1.getAtOnce(begun[0].request.ref), begun[0].request))
+            land(0, take(l1.getAtOnce(begun[0].request.ref), begun[0].request, since: began))
         }
     }
 
     /// What an answer of L1 has brought.
-    private func take(_ answer: TierAnswer, _ request: ChunkRequest) -> ByteBuffer? {
+    private func take(_ answer: TierAnswer, _ request: ChunkRequest, since began: Duration) -> ByteBuffer? {
         switch answer {
         case .hit(let bytes):
             request.counter.delivered(by: .l1, bytes: Int(request.ref.sealedLength))
+            note(request, .l1, since: began)
             if request.use == .kept { memory.insert(request.ref, bytes) }
             return bytes
         case .miss(let dropped):

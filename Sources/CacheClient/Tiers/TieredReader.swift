@@ -98,10 +98,12 @@ final class TieredReader: Sendable {
 
     private func descend(_ request: ChunkRequest) async throws -> ByteBuffer {
         let ref = request.ref
+        let began = deadlines.time.now()
         if let l1 {
             switch try await l1.get(ref, buffers: plainBuffers(for: request)) {
             case .hit(let bytes):
                 request.counter.delivered(by: .l1, bytes: Int(ref.sealedLength))
+                note(request, .l1, since: began)
                 return bytes
             case .miss(let dropped):
                 if dropped { request.counter.repaired(.l1) }
@@ -116,8 +118,15 @@ final class TieredReader: Sendable {
             try await self.checking(tier, for: request) { try await self.open(sealed, for: request) }
         }
         request.counter.delivered(by: found.tier, bytes: found.sealed.readableBytes)
+        note(request, found.tier, since: began)
         await fills.fill(ref.id, found.sealed, l2: found.gap, isAhead: request.isAhead)
         return found.value
+    }
+
+    /// Counts how long the reader waited. For what is fetched ahead nobody waits.
+    func note(_ request: ChunkRequest, _ tier: Tier, since began: Duration) {
+        guard !request.isAhead else { return }
+        request.counter.took(tier, deadlines.time.now() - began)
     }
 
     /// Where the memory of the plaintext comes from; `nil` for a buffer of its exact length.

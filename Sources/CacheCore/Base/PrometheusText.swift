@@ -22,6 +22,27 @@ package struct PrometheusText: Sendable {
         for (value, count) in values { sample(name, "{\(label)=\"\(value)\"}", count) }
     }
 
+    /// Histograms of one family with the same bounds, each with its labels as the format writes them.
+    ///
+    /// - Parameter rows: `counts` has what is no larger than each bound and larger than the one before, and one more
+    ///   for what is beyond all.
+    package mutating func histogram(
+        _ name: String, _ help: String, bounds: [Double], _ rows: [(labels: String, counts: [Int], sum: Double)]
+    ) {
+        family(name, "histogram", help)
+        for (labels, counts, sum) in rows {
+            var cumulative = 0
+            for (bound, count) in zip(bounds, counts) {
+                cumulative += count
+                sample("\(name)_bucket", "{\(labels),le=\"\(bound)\"}", cumulative)
+            }
+            let total = counts.reduce(0, +)
+            sample("\(name)_bucket", "{\(labels),le=\"+Inf\"}", total)
+            sample("\(name)_sum", "{\(labels)}", sum)
+            sample("\(name)_count", "{\(labels)}", total)
+        }
+    }
+
     package mutating func family(_ name: String, _ type: String, _ help: String) {
         text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
     }

@@ -24,13 +24,19 @@ struct ConnectionAdmission {
     private static let headGrace = TimeAmount.seconds(1)
 
     /// Connections at a time, over all event loops; and probe-only ones beyond them.
-    private let limit: Int
-    private let probeLimit: Int
+    private var limit: Int
+    private var probeLimit: Int
     private(set) var order = EvictionOrder()
     /// Whether a connection has found no place since this was last reset.
     var isCrowded = false
 
     init(limit: Int, probeLimit: Int) {
+        self.limit = limit
+        self.probeLimit = probeLimit
+    }
+
+    /// Those that are open beyond a lower limit stay until they wait, and a new one comes.
+    mutating func change(limit: Int, probeLimit: Int) {
         self.limit = limit
         self.probeLimit = probeLimit
     }

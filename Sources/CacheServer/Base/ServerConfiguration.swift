@@ -18,6 +18,11 @@ public struct ServerConfiguration: Sendable, Hashable {
     public var storeThreads: Int
     /// Bounds for clients: sizes, counts and times.
     public var limits: ServerLimits
+    /// How long the daemon goes on serving once it is told to stop, with `/readyz` saying that it will: load balancers
+    /// and clients that look there leave it meanwhile.
+    public var shutdownDelay = Duration.zero
+    /// URLs of the daemons of the zone, this one included, for people who look at its page.
+    public var ring: [String] = []
     /// Who may come in, and how the daemon shows who it is.
     public var security = ServerSecurity()
 

@@ -9,7 +9,7 @@ internal import Synchronization
 /// The control plane: answers requests for statistics, metrics and health. A Hummingbird router; the connections
 /// themselves belong to the chunk path, which asks it through ``ControlResponder``.
 ///
-/// Who may ask is decided before (``RequestPlan``). The dashboard at `/` becomes one more route of ``routes(_:)``.
+/// Who may ask is decided before (``RequestPlan``); who asks for HTML at `/` gets the page from there.
 struct ControlPlane: ControlResponder {
     private let responder: RouterResponder<ControlContext>
     private let logger: Logger
@@ -21,6 +21,7 @@ struct ControlPlane: ControlResponder {
 
     private static func routes(_ inspector: ServerInspector) -> Router<ControlContext> {
         let router = Router(context: ControlContext.self)
+        router.get("") { _, _ in text(.ok, overview) }
         router.get("healthz") { _, _ in text(.ok, "alive\n") }
         router.get("readyz") { _, _ in
             inspector.isReady
@@ -35,6 +36,16 @@ struct ControlPlane: ControlResponder {
         }
         return router
     }
+
+    /// What `/` says to those who do not ask for HTML.
+    private static let overview = """
+        LayerCache L2. A browser shows a page here.
+        GET  /v1/stats         numbers as JSON
+        GET  /metrics          numbers for Prometheus
+        GET  /healthz /readyz  is it alive, is it ready
+        GET HEAD PUT  /v1/chunks/ID      POST  /v1/chunks/missing
+
+        """
 
     private static func text(
         _ status: HTTPResponse.Status, _ text: String, type: String = plainText

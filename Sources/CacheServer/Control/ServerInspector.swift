@@ -9,7 +9,7 @@ internal import Synchronization
 /// Reads the state of the running daemon for the control plane. Each read sums the counters of all event loops anew;
 /// none is kept.
 final class ServerInspector: Sendable {
-    private let configuration: ServerConfiguration
+    private let live: LiveConfiguration
     private let state: ServerState
     private let access: ServerAccess
     private let tiers: ChunkTiers
@@ -20,14 +20,14 @@ final class ServerInspector: Sendable {
     private let metrics: MetricsRegistry
 
     init(
-        configuration: ServerConfiguration, state: ServerState, access: ServerAccess, tiers: ChunkTiers,
+        live: LiveConfiguration, state: ServerState, access: ServerAccess, tiers: ChunkTiers,
         leases: LeaseBook, metrics: MetricsRegistry, time: ServerTime, droppedLogLines: @escaping @Sendable () -> Int
     ) {
         self.access = access
         self.time = time
         started = time.now()
         self.droppedLogLines = droppedLogLines
-        self.configuration = configuration
+        self.live = live
         self.state = state
         self.tiers = tiers
         self.leases = leases
@@ -38,6 +38,7 @@ final class ServerInspector: Sendable {
 
     func statistics() async throws -> ServerStatistics {
         let counted = try await metrics.sum()
+        let configuration = live.current
         let memory = tiers.memory.usage
         let disk = tiers.store.statistics
         let leases = leases.withLockedValue { $0.usage }
@@ -62,7 +63,9 @@ final class ServerInspector: Sendable {
             bytesOut: counted.requests.bytesOut, bytesInFlight: counted.present.bytesInFlight,
             connections: .init(
                 open: counted.present.connections, accepted: counted.connections.accepted,
-                refused: counted.connections.refused, timedOut: counted.connections.timedOut))
+                refused: counted.connections.refused, timedOut: counted.connections.timedOut),
+            latency: .init(counted), errors: .init(counted), ready: isReady,
+            ring: configuration.ring)
     }
 
     func prometheusText() async throws -> String {
@@ -118,6 +121,7 @@ final class ServerInspector: Sendable {
         out.counter(
             "layercache_evictions_total", "Chunks dropped to make room, by tier.", label: "tier",
             [("memory", statistics.memory.evictions), ("disk", statistics.disk.evictions)])
+        out.gauge("layercache_ready", "Whether requests are welcome, as /readyz says it: 1 or 0.", isReady ? 1 : 0)
         out.gauge("layercache_store_chunks", "Chunks in the store.", statistics.disk.chunks)
         out.gauge("layercache_store_bytes", "Bytes that the store takes on disk.", statistics.disk.bytes)
         out.gauge("layercache_store_capacity_bytes", "Bytes that the store may take.", statistics.disk.capacity)
@@ -142,7 +146,11 @@ final class ServerInspector: Sendable {
             "layercache_log_dropped_total", "Lines of the log that nobody read in time.", droppedLogLines())
         out.histogram(
             "layercache_request_seconds", "Time of successful chunk requests, first byte in to last byte out.",
-            [("GET", counted.getSeconds), ("PUT", counted.putSeconds)])
+            bounds: Histogram.bounds,
+            [
+                ("method=\"GET\",tier=\"memory\"", counted.memorySeconds),
+                ("method=\"GET\",tier=\"disk\"", counted.diskSeconds), ("method=\"PUT\"", counted.putSeconds),
+            ].map { (labels: $0, counts: $1.counts, sum: $1.totalSeconds) })
         return out.text
     }
 }

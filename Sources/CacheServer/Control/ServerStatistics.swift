@@ -71,4 +71,10 @@ public struct ServerStatistics: Codable, Sendable, Hashable {
     /// Bytes of chunks held for requests now.
     public var bytesInFlight: Int
     public var connections: Connections
+    public var latency: Latency
+    public var errors: Errors
+    /// Whether requests are welcome, as `/readyz` says it.
+    public var ready: Bool
+    /// The daemons of the zone, as this one was told.
+    public var ring: [String]
 }

@@ -12,7 +12,7 @@ internal import NIOHTTP1
 final class ConnectionGroup {
     /// What all groups of a daemon share.
     struct Services: Sendable {
-        let limits: ServerLimits
+        var limits: ServerLimits
         let tiers: ChunkTiers
         let leases: LeaseBook
         let control: any ControlResponder
@@ -23,7 +23,7 @@ final class ConnectionGroup {
     }
 
     let eventLoop: any EventLoop
-    let services: Services
+    private(set) var services: Services
     var metrics = RequestMetrics()
     /// The present as `Date` fields have it, renewed each tick.
     private(set) var date = HTTPDate.now()
@@ -69,14 +69,22 @@ final class ConnectionGroup {
         for connection in connections.values { connection.machine.tokensChanged(tokens) }
     }
 
+    /// Other limits count from now on, on open connections, too.
+    func limitsChanged(_ limits: ServerLimits) {
+        services.limits = limits
+        admission.change(limit: limits.connections, probeLimit: limits.probeConnections)
+        for connection in connections.values { connection.machine.limits = limits }
+    }
+
     /// Counts a request whose response is out, and returns its part of the budget.
     func finish(_ request: FinishedRequest, at now: NIODeadline) {
         if request.status.code < 300 {
             let nanoseconds = (now - request.started).nanoseconds
             switch request.operation {
-            case .get: metrics.getSeconds.record(nanoseconds: nanoseconds)
+            case .get where request.isFromMemory: metrics.memorySeconds.record(nanoseconds: nanoseconds)
+            case .get: metrics.diskSeconds.record(nanoseconds: nanoseconds)
             case .put: metrics.putSeconds.record(nanoseconds: nanoseconds)
-            case .head, .missing, .giveUp, .control, .refuse: break
+            case .head, .missing, .giveUp, .control, .page, .refuse: break
             }
         }
         if let reservation = request.reservation { release(reservation) }

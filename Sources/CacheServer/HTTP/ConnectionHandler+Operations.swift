@@ -16,6 +16,7 @@ extension ConnectionHandler {
         case .missing: return missing()
         case .giveUp(let id): return giveUpLease(id)
         case .control(let path): control(path)
+        case .page: return respond(PageResponse.head(.ok), PageResponse.content)
         case .refuse(let refusal): return refuse(refusal)
         }
         return nil
@@ -41,6 +42,7 @@ extension ConnectionHandler {
             // The wait, if there is one, is for any size: by its end the chunk may have left the memory.
             guard reserve(chunk.readableBytes, orWaitFor: group.limits.largestBody) else { return nil }
             group.metrics.reads.memoryHits += 1
+            machine.request?.isFromMemory = true
             return respond(.chunk(length: chunk.readableBytes), chunk)
         }
         guard reserve(group.limits.largestBody) else { return nil }

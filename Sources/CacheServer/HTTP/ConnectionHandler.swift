@@ -226,11 +226,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .forbidden: group.metrics.requests.forbidden += 1
         default: if refusal.status.code >= 500 { group.metrics.requests.refused += 1 }
         }
-        let line = ByteBuffer(string: refusal.message + "\n")
-        var head = ResponseHead.text(refusal.status, length: line.readableBytes)
+        let content = refusal.showsPage ? PageResponse.content : ByteBuffer(string: refusal.message + "\n")
+        var head =
+            refusal.showsPage
+            ? PageResponse.head(refusal.status) : .text(refusal.status, length: content.readableBytes)
         if refusal.retry { head.fields.append(("Retry-After", "1")) }
         if let allow = refusal.allow { head.fields.append(("Allow", allow)) }
         if let challenge = refusal.challenge { head.fields.append(("WWW-Authenticate", challenge)) }
-        return respond(head, line, closing: closing)
+        return respond(head, content, closing: closing)
     }
 }

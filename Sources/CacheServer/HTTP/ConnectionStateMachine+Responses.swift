@@ -83,6 +83,6 @@ extension ConnectionStateMachine {
         guard let request = request.take() else { return nil }
         return FinishedRequest(
             operation: request.plan.operation, status: request.status, started: request.started,
-            reservation: request.reservation)
+            isFromMemory: request.isFromMemory, reservation: request.reservation)
     }
 }

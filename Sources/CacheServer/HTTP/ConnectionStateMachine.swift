@@ -81,7 +81,7 @@ struct ConnectionStateMachine {
     /// How a connection goes on when a response is out.
     enum Continuation: Hashable { case keepAlive, linger, close }
 
-    let limits: ServerLimits
+    var limits: ServerLimits
     /// Of which each request must show one; `nil` where none is asked for.
     private(set) var tokens: TokenList?
     var phase = Phase.idle

@@ -18,6 +18,8 @@ struct CurrentRequest {
     var lineEnd: NIODeadline?
     /// It was told that the chunk had come just after it was missed.
     var hasLookedAgain = false
+    /// Its chunk was in memory.
+    var isFromMemory = false
     /// More has come of the body than may.
     var isTooLong = false
     var status = HTTPResponseStatus.ok
@@ -32,5 +34,6 @@ struct FinishedRequest {
     let operation: RequestPlan.Operation
     let status: HTTPResponseStatus
     let started: NIODeadline
+    let isFromMemory: Bool
     let reservation: InFlightBudget.Reservation?
 }

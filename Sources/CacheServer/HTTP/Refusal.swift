@@ -11,6 +11,8 @@ struct Refusal: Error, Hashable {
     var retry = false
     /// What the client must show to be let in, for `WWW-Authenticate`.
     var challenge: String?
+    /// Whether its body is the page, where people can type a token in.
+    private(set) var showsPage = false
 
     static func badRequest(_ message: String) -> Refusal { Refusal(status: .badRequest, message: message) }
 
@@ -30,6 +32,12 @@ struct Refusal: Error, Hashable {
         Refusal(
             status: .forbidden, message: "this token's scope is too small: this needs \(scope)",
             challenge: "Bearer realm=\"layercache\", error=\"insufficient_scope\", scope=\"\(scope)\"")
+    }
+
+    func showingPage(_ showsPage: Bool) -> Refusal {
+        var refusal = self
+        refusal.showsPage = showsPage
+        return refusal
     }
 
     static func tooLarge(_ what: String, limit: Int) -> Refusal {

@@ -8,6 +8,8 @@ struct RequestFields: Hashable {
     private(set) var wantsUpgrade = false
     private(set) var awaitsContinue = false
     private(set) var hasUnknownExpectation = false
+    /// The first `Accept` field.
+    private var accept: String?
     /// What the client says that its token is. Nothing where it says two things.
     private(set) var token: Substring?
     private var authorizations = 0
@@ -20,6 +22,7 @@ struct RequestFields: Hashable {
             case 4 where name.matches("host"): hosts += 1
             case 6 where name.matches("expect"):
                 if value.matches("100-continue") { awaitsContinue = true } else { hasUnknownExpectation = true }
+            case 6 where name.matches("accept"): accept = accept ?? value
             case 6 where name.matches("prefer"): lease.notePrefer(value)
             case 7 where name.matches("upgrade"): wantsUpgrade = true
             // The parser has refused a length that is no number, a second one, and both kinds of framing at once.
@@ -43,6 +46,9 @@ struct RequestFields: Hashable {
         let end = rest.lastIndex { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
         return Substring(end.map { rest[...$0] } ?? rest)
     }
+
+    /// Whether the client is a browser that shows what it gets: others name no HTML.
+    var wantsHTML: Bool { accept?.contains("text/html") ?? false }
 
     var hasBody: Bool { isChunked || (contentLength ?? 0) > 0 }
 }

@@ -13,6 +13,8 @@ struct RequestPlan {
         /// Its holder gives a lease up.
         case giveUp(ChunkID)
         case control(path: String)
+        /// The page for people.
+        case page
         case refuse(Refusal)
     }
 
@@ -35,7 +37,10 @@ struct RequestPlan {
 
     /// Whether it asks about the daemon, not for chunks.
     var isControl: Bool {
-        if case .control = operation { true } else { false }
+        switch operation {
+        case .control, .page: true
+        default: false
+        }
     }
 
     /// - Parameter tokens: of which the client must have one; `nil` where none is asked for.
@@ -58,7 +63,7 @@ struct RequestPlan {
         keepAlive =
             head.isKeepAlive && !fields.wantsUpgrade && head.method != .CONNECT && denial?.status != .unauthorized
         do throws(Refusal) {
-            if let denial { throw denial }
+            if let denial { throw denial.showingPage(route == .page && fields.wantsHTML) }
             guard let route else {
                 throw Refusal(
                     status: .uriTooLong, message: "the request target is longer than \(limits.targetBytes) bytes")
@@ -101,6 +106,9 @@ struct RequestPlan {
             return .giveUp(id)
         case (.lease, _):
             throw .notAllowed("DELETE")
+        case (.page, .GET) where fields.wantsHTML, (.page, .HEAD) where fields.wantsHTML:
+            try checkNoBody(fields)
+            return .page
         case (.control(let path), .GET), (.control(let path), .HEAD):
             try checkNoBody(fields)
             return .control(path: path)

@@ -11,11 +11,13 @@ enum Route: Hashable {
     case missing
     /// Below `/v1/chunks/`, but neither an id nor `missing`.
     case malformed(String)
-    /// Everything else: statistics, health, metrics, and later the dashboard.
+    /// Everything else: statistics, health, metrics, the page at `/`.
     case control(path: String)
 
     private static let chunks = "/v1/chunks/"
     private static let lease = "/lease"
+
+    static let page = Route.control(path: "/")
 
     /// Whether it needs no token: probes have none. By these names alone, byte by byte.
     var isPublic: Bool { self == .control(path: "/healthz") || self == .control(path: "/readyz") }

@@ -45,7 +45,7 @@ struct LeaseTable<Client: Sendable>: Sendable {
         var waiters: [Waiter] = []
     }
 
-    private let limits: ServerLimits
+    var limits: ServerLimits
     private var lines: [ChunkID: Line] = [:]
     private var recent = RecentFills()
     private var nextNumber: UInt64 = 0

@@ -66,8 +66,10 @@ struct RequestMetrics: Sendable {
     var reads = Reads()
     var puts = Puts()
     var connections = Connections()
-    /// Seconds from the first byte of a request until the kernel has taken its response.
-    var getSeconds = Histogram()
+    /// Seconds from the first byte of a request until the kernel has taken its response: of GETs by where the chunk
+    /// was, and of PUTs.
+    var memorySeconds = Histogram()
+    var diskSeconds = Histogram()
     var putSeconds = Histogram()
     var present = Present()
 
@@ -93,7 +95,8 @@ struct RequestMetrics: Sendable {
     mutating func add(_ other: RequestMetrics) {
         for index in responses.indices { responses[index] += other.responses[index] }
         for counter in Self.counters { self[keyPath: counter] += other[keyPath: counter] }
-        getSeconds.add(other.getSeconds)
+        memorySeconds.add(other.memorySeconds)
+        diskSeconds.add(other.diskSeconds)
         putSeconds.add(other.putSeconds)
     }
 

@@ -68,7 +68,7 @@ struct TokenAccessTests {
             Call(method: "GET", path: "/v1/stats", read: 200, write: 200),
             Call(method: "GET", path: "/metrics", read: 200, write: 200),
             Call(method: "HEAD", path: "/metrics", read: 200, write: 200),
-            Call(method: "GET", path: "/", read: 404, write: 404),
+            Call(method: "GET", path: "/", read: 200, write: 200),
             Call(method: "GET", path: "/nowhere", read: 404, write: 404),
             Call(method: "GET", path: "/healthz/", read: 200, write: 200),
             Call(method: "GET", path: "/x/../healthz", read: 404, write: 404),

@@ -44,6 +44,17 @@ struct ControlPlaneTests {
             #expect(statistics.bytesInFlight == 0)
             #expect(statistics.connections.open >= 1)
             #expect(statistics.uptimeSeconds == 0)
+            #expect(statistics.ready)
+            #expect(statistics.ring.isEmpty)
+            #expect(statistics.errors.malformed == 0)
+            let latency = statistics.latency
+            #expect(latency.bounds == latency.bounds.sorted())
+            // One count more than bounds: of what is beyond.
+            #expect(latency.memory.counts.count == latency.bounds.count + 1)
+            // The GET that missed and the PUT that was refused are not among them.
+            #expect(latency.memory.counts.reduce(0, +) == 1)
+            #expect(latency.disk.counts.reduce(0, +) == 0)
+            #expect(latency.put.counts.reduce(0, +) == 2)
         }
     }
 
@@ -73,9 +84,10 @@ struct ControlPlaneTests {
                 "layercache_requests_total{method=\"GET\",status=\"2xx\"} 1",
                 "layercache_chunk_hits_total{tier=\"memory\"} 1", "layercache_chunk_puts_total{outcome=\"stored\"} 1",
                 "layercache_received_bytes_total 1000", "layercache_sent_bytes_total 1007", "layercache_store_chunks 1",
-                "layercache_request_seconds_count{method=\"GET\"} 1",
+                "layercache_request_seconds_count{method=\"GET\",tier=\"memory\"} 1",
+                "layercache_request_seconds_count{method=\"GET\",tier=\"disk\"} 0",
                 "layercache_request_seconds_count{method=\"PUT\"} 1",
-                "layercache_request_seconds_bucket{method=\"GET\",le=\"+Inf\"} 1",
+                "layercache_request_seconds_bucket{method=\"GET\",tier=\"memory\",le=\"+Inf\"} 1",
             ] {
                 #expect(lines.contains(Substring(sample)), "\(sample)")
             }

@@ -244,6 +244,7 @@ struct ConnectionSimulation {
     ) -> ConnectionStateMachine.Action? {
         switch operation {
         case .refuse(let refusal): return respond(number, refusal.status, closing: false)
+        case .page: return respond(number, .ok, closing: false)
         case .get where chance(50):
             guard reserve(.random(in: 0...limits.chunkBytes, using: &random), number) else { return nil }
             return respond(number, .ok, closing: false)

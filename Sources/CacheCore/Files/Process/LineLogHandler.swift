@@ -4,13 +4,19 @@ package import Logging
 /// Logs to a ``LineSink``: time, level, label, metadata, source and message in one line, and never waits for its
 /// reader.
 package struct LineLogHandler: LogHandler {
-    package var logLevel = Logger.Level.info
+    package var logLevel: Logger.Level {
+        get { threshold.level }
+        // A copy that wants another level is on its own from then on.
+        set { threshold = LogThreshold(newValue) }
+    }
+    private var threshold: LogThreshold
     package var metadata = Logger.Metadata()
     package var metadataProvider: Logger.MetadataProvider?
     private let label: String
     private let sink: LineSink
 
-    package init(label: String, sink: LineSink) {
+    package init(label: String, sink: LineSink, threshold: LogThreshold = LogThreshold(.info)) {
+        self.threshold = threshold
         self.label = label
         self.sink = sink
     }
