@@ -73,6 +73,7 @@ public final class LayerCache: Sendable {
             ? nil
             : try L2Client(
                 configuration.l2Settings, load: load, deadlines: deadlines, buffers: buffers, logger: logger)
+        await l2?.start()
         let threads = max(configuration.threads ?? System.coreCount, 2)
         let pool = NIOThreadPool(numberOfThreads: threads)
         pool.start()
@@ -140,6 +141,9 @@ public final class LayerCache: Sendable {
 
     /// Numbers of L1; `nil` without one.
     public var l1Statistics: ChunkStoreStatistics? { l1?.statistics }
+
+    /// The daemons of L2, and what each was asked; `nil` without L2.
+    public var l2Statistics: L2RingStatistics? { l2?.statistics }
 
     /// Calls of L3 so far, by operation.
     public var l3Statistics: ObjectStoreStatistics { reader.l3.store.statistics }
