@@ -61,8 +61,9 @@ extension CacheConfiguration {
         set { l2Settings.wait = newValue }
     }
 
-    /// What finds the addresses of a name, in the place of the system's resolver. Blocks.
-    package var l2Resolver: @Sendable (_ name: String) throws -> [String] {
+    /// What finds the addresses of a name, in the place of the system's resolver, for hosts that know their daemons
+    /// from elsewhere. Called on a thread of its own, which it may block.
+    public var l2Resolver: @Sendable (_ name: String) throws -> [String] {
         get { l2Settings.resolve }
         set { l2Settings.resolve = newValue }
     }

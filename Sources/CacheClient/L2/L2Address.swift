@@ -25,7 +25,12 @@ struct L2Address: Hashable, Comparable, Sendable, CustomStringConvertible {
             (1...65_535).contains(parts.port ?? 80), parts.path.isEmpty, parts.query == nil, parts.user == nil,
             // A number that is too large for a port is none to Foundation.
             parts.port != nil || authority == host
-        else { throw CacheError(.invalidInput, "L2 '\(url)' is not of the form http://HOST:PORT or https://HOST:PORT") }
+        else {
+            throw CacheError(
+                .invalidInput,
+                "L2 '\(url)' is not of the form http://HOST:PORT or https://HOST:PORT, or dns+http://NAME:PORT for all "
+                    + "addresses of a name")
+        }
         description = base
         self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
         endpoint = self.host

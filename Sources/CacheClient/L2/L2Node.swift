@@ -44,7 +44,11 @@ final class L2Node: Sendable {
     var address: L2Address { connections.address }
 
     /// After how long a request is late enough to ask another daemon, too; `nil` as long as it is not known.
-    var hedgeDelay: Duration? { state.withLockedValue { $0.times.high } }
+    var hedgeDelay: Duration? {
+        state.withLockedValue { $0.times.high }.map { max($0, Self.shortestDelay) }
+    }
+
+    private static let shortestDelay = Duration.milliseconds(1)
 }
 
 /// What a daemon was asked, and how that ended.
