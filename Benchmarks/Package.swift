@@ -30,6 +30,7 @@ let package = Package(
             dependencies: [
                 "BareCrypto", "BareZstd",
                 .product(name: "CacheCore", package: "layercache"),
+                .product(name: "CacheClient", package: "layercache"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

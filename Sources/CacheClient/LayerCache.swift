@@ -73,6 +73,7 @@ public final class LayerCache: Sendable {
             ? nil
             : try L2Client(
                 configuration.l2Settings, load: load, deadlines: deadlines, buffers: buffers, logger: logger)
+        await l2?.start()
         let threads = max(configuration.threads ?? System.coreCount, 2)
         let pool = NIOThreadPool(numberOfThreads: threads)
         pool.start()
@@ -108,11 +109,15 @@ public final class LayerCache: Sendable {
     /// - Parameter keyring: holds the key of the ref's tenant.
     /// - Throws: `.missing` if there is no such ref, `.key` if the keyring has not the right key, `.corrupt` if an
     ///   object of L3 is damaged, `.overloaded` while so many reads wait for L3 that one more image would only make it
-    ///   worse; what L3 failed with (`.io`, `.timedOut`, `.missing` for a store that is not there) if it is away and
-    ///   the host has not what it needs.
+    ///   worse (``CacheError/retryAfter`` says when to come again); what L3 failed with (`.io`, `.timedOut`, `.missing`
+    ///   for a store that is not there) if it is away and the host has not what it needs.
     public func image(_ reference: ImageReference, keyring: Keyring) async throws -> CachedImage {
         if reader.l3.isOverloaded {
-            throw CacheError(.overloaded, "too many reads wait for L3: \(reference) is not opened now, try again later")
+            let wait = reader.l3.timeToRoom
+            throw CacheError(
+                .overloaded,
+                "too many reads wait for L3: \(reference) is not opened now, try again in \(wait.components.seconds) s",
+                retryAfter: wait)
         }
         let opener = ImageOpener(reader: reader, refs: refs)
         return try await opener.open(
@@ -143,6 +148,9 @@ public final class LayerCache: Sendable {
 
     /// Numbers of L1; `nil` without one.
     public var l1Statistics: ChunkStoreStatistics? { l1?.statistics }
+
+    /// The daemons of L2, and what each was asked; `nil` without L2.
+    public var l2Statistics: L2RingStatistics? { l2?.statistics }
 
     /// Calls of L3 so far, by operation.
     public var l3Statistics: ObjectStoreStatistics { reader.l3.store.statistics }

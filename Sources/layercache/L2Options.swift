@@ -4,7 +4,11 @@ import ArgumentParser
 struct L2Options: ParsableArguments {
     @Option(
         name: .customLong("l2"),
-        help: ArgumentHelp("L2 daemons: http://HOST:PORT or https://..., several with commas.", valueName: "url"))
+        help: ArgumentHelp(
+            """
+            L2 daemons, with commas: http://HOST:PORT, https://..., or dns+http://NAME:PORT for all addresses of \
+            a name.
+            """, valueName: "url"))
     var urls: String?
     @Option(
         name: .customLong("l2-token-file"),

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CacheClient
 import CacheCore
 
 struct PushCommand: AsyncParsableCommand {
@@ -17,6 +18,8 @@ struct PushCommand: AsyncParsableCommand {
     var compression: String?
     @Flag(help: "Convert known layers too, read every chunk that L3 has, and replace damaged ones.")
     var repair = false
+    @Flag(help: "Bring the image's chunks to L2 as well, and say how many are there then.")
+    var warm = false
     @OptionGroup var limits: LimitOptions
     @OptionGroup var options: CommonOptions
 
@@ -24,6 +27,9 @@ struct PushCommand: AsyncParsableCommand {
         let settings = try Settings(options)
         let reference = try ImageReference(parsing: ref)
         let keyring = try settings.keyring()
+        if warm, settings.l2Addresses().isEmpty {
+            throw ValidationError("Missing --l2: which daemons are to be warmed?")
+        }
         var pushOptions = PushOptions()
         pushOptions.compression = try parse(compression: settings.value("compression", compression) ?? "1")
         pushOptions.repair = repair
@@ -45,15 +51,49 @@ struct PushCommand: AsyncParsableCommand {
         ) {
             try await pusher.push(source, as: reference, progress: progress)
         }
+        let warmth = warm ? try await self.warm(report, keyring, settings) : nil
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        try options.report(PushJSON(report, seconds: seconds)) {
+        try options.report(PushJSON(report, warmth, seconds: seconds)) {
             try Terminal.say("\(report.reference) is \(report.manifest)")
             try Terminal.say(
                 "\(report.layers.count) layers, \(report.logicalBytes.inBytes) in \(String(seconds.toMilliseconds)) s; "
                     + "\(report.newChunks) of \(report.chunks) chunks were new: "
                     + "\(report.newBytes.inBytes), stored as \(report.uploadedBytes.inBytes)")
+            if let warmth {
+                try Terminal.say(
+                    "L2 has \(warmth.arrived.chunks) of \(warmth.image.chunks) chunks: "
+                        + "\(warmth.arrived.bytes.inBytes) of \(warmth.image.bytes.inBytes), "
+                        + "\(warmth.stored.chunks) of them brought now")
+            }
         }
+        if !options.quiet { for problem in warmth?.problems ?? [] { Terminal.complain("layercache: L2: \(problem)") } }
         if !options.quiet { for note in report.notes { Terminal.complain("layercache: \(note)") } }
+    }
+
+    /// Opens the image as a worker does, which brings its manifests to L2, and then brings all of its chunks. What goes
+    /// wrong is reported: the image is in L3 whatever L2 does.
+    private func warm(
+        _ report: PushReport, _ keyring: Keyring, _ settings: Settings
+    ) async throws -> ImageWarmer.Report {
+        var configuration = try settings.configuration()
+        configuration.l1Directory = nil
+        configuration.memoryBytes = 0
+        do {
+            let cache = try await LayerCache.open(configuration, logger: .commandLine)
+            let result: Result<ImageWarmer.Report, any Error>
+            do {
+                let image = try await cache.image(report.reference, keyring: keyring)
+                result = .success(try await ImageWarmer(image).warm())
+            } catch {
+                result = .failure(error)
+            }
+            try await cache.close()
+            return try result.get()
+        } catch let error as CacheError {
+            var warmth = ImageWarmer.Report()
+            warmth.problems = [error.description]
+            return warmth
+        }
     }
 
     private func parse(compression: String) throws -> ChunkCompression {
@@ -82,18 +122,32 @@ private struct PushJSON: Encodable {
         let chunks: Int
         let device: UInt64
     }
+    struct Warmth: Encodable {
+        let chunks: Int
+        let bytes: Int
+        let arrived: TierCount
+        let stored: TierCount
+        let problems: [String]
+    }
     let ref: String
     let manifest: String
     let chunks: Chunks
     let bytes: Bytes
     let index: Index?
+    /// Absent without `--warm`.
+    let warm: Warmth?
     let seconds: Double
 
-    init(_ report: PushReport, seconds: Double) {
+    init(_ report: PushReport, _ warmth: ImageWarmer.Report?, seconds: Double) {
         ref = "\(report.reference)"
         manifest = "\(report.manifest)"
         chunks = Chunks(total: report.chunks, zero: report.zeroChunks, new: report.newChunks)
         bytes = Bytes(logical: report.logicalBytes, new: report.newBytes, uploaded: report.uploadedBytes)
+        warm = warmth.map { warmth in
+            Warmth(
+                chunks: warmth.image.chunks, bytes: warmth.image.bytes, arrived: warmth.arrived,
+                stored: warmth.stored, problems: warmth.problems)
+        }
         index = report.index.map { Index(chunks: $0.counts.chunks, device: $0.deviceBytes) }
         self.seconds = seconds.toMilliseconds
     }

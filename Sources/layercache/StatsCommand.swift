@@ -46,12 +46,26 @@ struct StatsCommand: AsyncParsableCommand {
                 [("memory", tiers.memory), ("l1", tiers.l1), ("l2", tiers.l2), ("l3", tiers.l3)].map {
                     [$0, "\($1.chunks)", $1.bytes.inBytes]
                 })
+            if let ring = numbers.ring { try print(ring) }
             try Terminal.say("prefetched: \(numbers.prefetch.chunks) chunks, \(numbers.prefetch.used) used")
             let repaired = numbers.repaired
             if repaired.l1 + repaired.l2 > 0 {
                 try Terminal.say("repaired: \(repaired.l1) in L1, \(repaired.l2) in L2")
             }
         }
+    }
+
+    private func print(_ ring: L2RingStatistics) throws {
+        try Terminal.printTable(
+            ["l2 node", "state", "share", "requests", "hits", "bytes", "errors", "shed", "hedged", "p95"],
+            ring.nodes.map { node in
+                [
+                    node.node, node.state, "\(Int((node.share * 100).rounded())) %", "\(node.requests)",
+                    "\(node.hits)", node.bytes.inBytes, "\(node.errors)", "\(node.sheds)", "\(node.hedges)",
+                    "\(Int((node.p95Seconds * 1000).rounded())) ms",
+                ]
+            })
+        try Terminal.say("l2: \(ring.reads) reads, \(ring.hedges) hedges, \(ring.retries) retries")
     }
 
     /// Prints the JSON object that a daemon answered. Anything else that came back does not reach the terminal.

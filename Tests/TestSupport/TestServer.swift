@@ -24,16 +24,19 @@ package struct TestServer: Sendable {
     ///   - memory: bytes of its memory tier.
     ///   - capacity: bytes of its store.
     ///   - security: whom it lets in.
+    ///   - host: the address of the loopback interface that it listens on; `port`: 0 for a free one.
     package static func run<Value>(
         in directory: String? = nil, memory: Int = 64 << 20, capacity: UInt64 = 1 << 30, threads: Int = 1,
         limits: ServerLimits = ServerLimits(), security: ServerSecurity = ServerSecurity(),
+        host: String = "127.0.0.1", port: Int = 0,
         _ body: (TestServer) async throws -> Value
     ) async throws -> Value {
         let temporary = try directory == nil ? TemporaryDirectory() : nil
         defer { withExtendedLifetime(temporary) {} }
         let store = directory ?? temporary?.path ?? ""
         var configuration = ServerConfiguration(
-            storeDirectory: store, capacity: capacity, memoryBytes: memory, eventLoopThreads: threads, limits: limits)
+            host: host, port: port, storeDirectory: store, capacity: capacity, memoryBytes: memory,
+            eventLoopThreads: threads, limits: limits)
         configuration.security = security
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let time = ManualClock()

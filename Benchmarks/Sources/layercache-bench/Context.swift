@@ -45,6 +45,7 @@ enum BenchCase: String, CaseIterable {
     case pull
     case coldStart = "cold-start"
     case device
+    case ring
 
     func run(_ context: Context) async throws -> CaseResult {
         switch self {
@@ -60,6 +61,7 @@ enum BenchCase: String, CaseIterable {
         case .pull: try runPull(context)
         case .coldStart: try runColdStart(context)
         case .device: try runDevice(context)
+        case .ring: try await runRing(context)
         }
     }
 }

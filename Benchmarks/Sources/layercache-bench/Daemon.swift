@@ -3,14 +3,16 @@ import Foundation
 /// A server on a loopback port: ours, or a yardstick.
 struct Daemon {
     let port: Int
+    private let host: String
     private let child: Child
 
     /// Starts `command`, which must listen on `port`, and waits until it does.
-    private init(_ command: [String], port: Int, _ workspace: Workspace) throws {
+    private init(_ command: [String], host: String = "127.0.0.1", port: Int, _ workspace: Workspace) throws {
+        self.host = host
         self.port = port
         child = try workspace.start(command)
         for _ in 0..<300 {
-            if (try? Connection(port: port)) != nil { return }
+            if (try? Connection(host: host, port: port)) != nil { return }
             guard !child.hasEnded else { throw BenchError("\(command[0]) ended: \(child.lastLine)") }
             usleep(50_000)
         }
@@ -20,17 +22,31 @@ struct Daemon {
 
     func stop() { _ = child.terminate() }
 
-    var url: String { "http://127.0.0.1:\(port)" }
+    /// Ends it as a crash does.
+    func crash() {
+        kill(child.pid, SIGKILL)
+        _ = child.end()
+    }
+
+    func signal(_ number: Int32) { kill(child.pid, number) }
+
+    var url: String { "http://\(host):\(port)" }
 
     /// One thread serves the network, as with the yardsticks.
-    static func layercache(_ workspace: Workspace, store: String, memory: String, threads: Int = 1) throws -> Daemon {
-        let port = try freePort()
+    /// - Parameters:
+    ///   - host: an address of the loopback interface.
+    ///   - port: by default one that is free.
+    static func layercache(
+        _ workspace: Workspace, store: String, memory: String, threads: Int = 1, host: String = "127.0.0.1",
+        port: Int? = nil
+    ) throws -> Daemon {
+        let port = try port ?? freePort()
         return try Daemon(
             [
-                try workspace.requireBinary(), "server", "--listen", "127.0.0.1:\(port)", "--store", store,
+                try workspace.requireBinary(), "server", "--listen", "\(host):\(port)", "--store", store,
                 "--capacity",
                 "4GiB", "--memory", memory, "--threads", "\(threads)", "--quiet",
-            ], port: port, workspace)
+            ], host: host, port: port, workspace)
     }
 
     /// One worker with sendfile and nothing written per request.
@@ -64,7 +80,7 @@ struct Daemon {
     }
 
     /// A port that is free at this moment.
-    private static func freePort() throws -> Int {
+    static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()

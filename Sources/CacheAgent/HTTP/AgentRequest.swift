@@ -52,6 +52,8 @@ struct AgentRequest: Sendable {
 struct AgentResponse: Sendable {
     let status: HTTPResponseStatus
     var contentType = "application/json"
+    /// When to come again.
+    var retryAfter: Duration?
     let body: [UInt8]
 
     init(status: HTTPResponseStatus, contentType: String, text: String) {
@@ -75,6 +77,7 @@ struct AgentResponse: Sendable {
     init(_ error: any Error) {
         let code = (error as? CacheError)?.code
         self.init(code.map(Self.status) ?? .internalServerError, error: "\(error)")
+        retryAfter = (error as? CacheError)?.retryAfter
     }
 
     private static func status(of code: CacheError.Code) -> HTTPResponseStatus {

@@ -101,9 +101,10 @@ package struct AgentServer: Sendable {
     private static func write(
         _ response: AgentResponse, to outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
     ) async throws {
-        let headers: HTTPHeaders = [
+        var headers: HTTPHeaders = [
             "content-type": response.contentType, "content-length": "\(response.body.count)", "connection": "close",
         ]
+        if let wait = response.retryAfter { headers.add(name: "retry-after", value: "\(wait.components.seconds)") }
         try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: response.status, headers: headers)))
         try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: response.body))))
         try await outbound.write(.end(nil))

@@ -38,6 +38,38 @@ package enum WorkerMetrics {
             out.gauge("layercache_worker_l1_bytes", "Bytes of L1 on disk.", Int(clamping: l1.bytesUsed))
             out.gauge("layercache_worker_l1_capacity_bytes", "Most bytes of L1.", Int(clamping: l1.capacity))
         }
+        if let ring = cache.l2Statistics { add(ring, to: &out) }
         return out.text
+    }
+
+    private static func add(_ ring: L2RingStatistics, to out: inout PrometheusText) {
+        out.counter("layercache_worker_l2_reads_total", "Reads that L2 was asked for.", ring.reads)
+        out.counter(
+            "layercache_worker_l2_hedges_total", "Reads for which a second node was asked because one was late.",
+            ring.hedges)
+        out.counter(
+            "layercache_worker_l2_retries_total", "Reads for which another node was asked because one had failed.",
+            ring.retries)
+        let numbers: [(name: String, help: String, value: KeyPath<L2NodeStatistics, Int>)] = [
+            ("requests", "Requests to each node of L2.", \.requests), ("hits", "Chunks that a node had.", \.hits),
+            ("misses", "Chunks that a node had not.", \.misses),
+            ("bytes", "Sealed bytes that a node answered.", \.bytes),
+            ("errors", "Requests that a node failed.", \.errors), ("sheds", "Requests that a node shed.", \.sheds),
+            ("hedged", "Requests to a node that were late.", \.hedges),
+            ("hedges_won", "Those that another node answered first.", \.hedgesWon),
+        ]
+        for (name, help, value) in numbers {
+            out.counter(
+                "layercache_worker_l2_node_\(name)_total", help, label: "node",
+                ring.nodes.map { ($0.node, $0[keyPath: value]) })
+        }
+        out.family("layercache_worker_l2_node_trusted", "gauge", "1: asked first; 0: left out, or warming up.")
+        for node in ring.nodes {
+            out.sample("layercache_worker_l2_node_trusted", "{node=\"\(node.node)\"}", node.state == "trusted" ? 1 : 0)
+        }
+        out.family("layercache_worker_l2_node_p95_seconds", "gauge", "Time of 95 of 100 of a node's latest hits.")
+        for node in ring.nodes {
+            out.sample("layercache_worker_l2_node_p95_seconds", "{node=\"\(node.node)\"}", node.p95Seconds)
+        }
     }
 }

@@ -49,6 +49,8 @@ package struct MountStatistics: Sendable, Codable {
     package let tiers: DeviceStatistics.Tiers
     package let prefetch: DeviceStatistics.Prefetch
     package let repaired: DeviceStatistics.Repaired
+    /// Of the worker, whatever mount was asked for.
+    package let ring: L2RingStatistics?
 
     init(ref: String, _ numbers: DeviceStatistics) {
         self.ref = ref
@@ -56,5 +58,6 @@ package struct MountStatistics: Sendable, Codable {
         tiers = numbers.tiers
         prefetch = numbers.prefetch
         repaired = numbers.repaired
+        ring = numbers.ring
     }
 }

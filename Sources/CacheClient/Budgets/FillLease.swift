@@ -28,4 +28,6 @@ final class FillLease: Sendable {
 struct TierGap: Sendable {
     /// Of the one who fills for all; `nil` where others may fill it, too.
     var lease: FillLease?
+    /// Which of the tier's daemons has none; `nil` for the one where it would be looked for.
+    var place: Int?
 }

@@ -7,8 +7,8 @@ struct WaitBudget: Sendable {
     /// A tier that costs its readers a quarter of their time is slow, but may be worth it.
     static let share = 0.25
 
-    let capacity: Duration
-    private let share: Double
+    private(set) var capacity: Duration
+    private var share: Double
     private var amount: Duration
     private var filledAt: Duration?
 
@@ -16,6 +16,14 @@ struct WaitBudget: Sendable {
         self.capacity = capacity
         self.share = share
         amount = capacity
+    }
+
+    /// What it has is another part of the whole from now on.
+    mutating func resize(_ capacity: Duration, share: Double, now: Duration) {
+        let left = left(now: now)
+        amount = self.capacity > .zero ? capacity * (left / self.capacity) : capacity
+        self.capacity = capacity
+        self.share = share
     }
 
     /// What is left; below zero if a wait took longer than was left when it began.

@@ -24,7 +24,9 @@ extension CacheConfiguration {
 
     // MARK: L2
 
-    /// The L2 daemons, `http://host:port` or `https://host:port` each; none for a cache without L2.
+    /// The L2 daemons, `http://host:port` or `https://host:port` each; none for a cache without L2. With
+    /// `dns+http://name:port` or `dns+https://name:port`, each address of the name is one; the name is looked up again
+    /// every ten seconds as long as there are reads, and is what their certificates must be for.
     public var l2: [String] {
         get { l2Settings.urls }
         set { l2Settings.urls = newValue }
@@ -57,6 +59,13 @@ extension CacheConfiguration {
     public var l2Wait: Duration {
         get { l2Settings.wait }
         set { l2Settings.wait = newValue }
+    }
+
+    /// What finds the addresses of a name, in the place of the system's resolver, for hosts that know their daemons
+    /// from elsewhere. Called on a thread of its own, which it may block.
+    public var l2Resolver: @Sendable (_ name: String) throws -> [String] {
+        get { l2Settings.resolve }
+        set { l2Settings.resolve = newValue }
     }
 
     /// Connections to each L2 daemon for reads, and as many for fills.

@@ -40,6 +40,10 @@ struct L2Settings: Sendable {
     var patience: Duration = .milliseconds(400)
     var wait: Duration = .seconds(5)
     var connections: Int = 16
+    /// How often names of daemons are looked up.
+    var lookupInterval: Duration = .seconds(10)
+    /// The addresses of a name; blocks.
+    var resolve: @Sendable (_ name: String) throws -> [String] = { try HostLookup.addresses(of: $0) }
 }
 
 /// The files by which this host and the daemons know one another.

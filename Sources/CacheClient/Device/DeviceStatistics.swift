@@ -34,4 +34,6 @@ public struct DeviceStatistics: Sendable, Hashable, Codable {
     public let tiers: Tiers
     public let prefetch: Prefetch
     public let repaired: Repaired
+    /// The daemons of L2 as the whole cache sees them; `nil` without L2.
+    public let ring: L2RingStatistics?
 }

@@ -42,7 +42,8 @@ public final class ImageDevice: BlockDevice {
             asked: .init(reads: askedReads.load(ordering: .relaxed), bytes: askedBytes.load(ordering: .relaxed)),
             tiers: .init(memory: counts.memory, l1: counts.l1, l2: counts.l2, l3: counts.l3),
             prefetch: .init(chunks: prefetched.chunks, used: prefetched.used),
-            repaired: .init(l1: counts.repairedL1, l2: counts.repairedL2))
+            repaired: .init(l1: counts.repairedL1, l2: counts.repairedL2),
+            ring: chunks.reader.lower.l2?.statistics)
     }
 
     /// Waits until all that is to be fetched before anybody asks for it was, as far as the tiers gave it.

@@ -66,7 +66,7 @@ final class LocalIndex: Sendable {
         let (id, sealed) = try index.seal(with: keys, regionSlots: image.regionSlots)
         // One that is longer than a chunk, of an image with thousands of sparse files, is made at each first use.
         guard let refs, let l1 = reader.l1, sealed.readableBytes <= ChunkLimits.sealedBytes else { return }
-        try await l1.put(ChunkID(id.digest), sealed, nil)
+        try await l1.put(ChunkID(id.digest), sealed, TierGap())
         let record = RefRecord(generation: index.generation, manifest: id, setAt: 0)
         refs.remember(
             name(image), RememberedRef(record: record, pieces: nil, seenAt: reader.configuration.now()), keys)

@@ -33,7 +33,7 @@ struct MadeIndex: Sendable {
         var room = maximumBytes
         while let (ref, sealed) = try await reader.pool.runIfActive({ sealer.next() }) {
             try Task.checkCancellation()
-            if !ref.isZero { try await reader.l1?.put(ref.id, sealed, nil) }
+            if !ref.isZero { try await reader.l1?.put(ref.id, sealed, TierGap()) }
             metadata.append(ref)
             room -= sealed.readableBytes
             if room >= 0 { kept.append(sealed) }

@@ -5,8 +5,10 @@ internal import FoundationEssentials
 struct L2Address: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// As it was given, without a slash at the end: what rendezvous hashing goes by.
     let description: String
-    /// A name or an address, without the brackets of IPv6.
+    /// A name or an address, without the brackets of IPv6: what its certificate must be for.
     let host: String
+    /// What to connect to: ``host``, or one of its addresses.
+    let endpoint: String
     let port: Int
     /// What the `Host` header says.
     let authority: String
@@ -23,12 +25,29 @@ struct L2Address: Hashable, Comparable, Sendable, CustomStringConvertible {
             (1...65_535).contains(parts.port ?? 80), parts.path.isEmpty, parts.query == nil, parts.user == nil,
             // A number that is too large for a port is none to Foundation.
             parts.port != nil || authority == host
-        else { throw CacheError(.invalidInput, "L2 '\(url)' is not of the form http://HOST:PORT or https://HOST:PORT") }
+        else {
+            throw CacheError(
+                .invalidInput,
+                "L2 '\(url)' is not of the form http://HOST:PORT or https://HOST:PORT, or dns+http://NAME:PORT for all "
+                    + "addresses of a name")
+        }
         description = base
         self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
+        endpoint = self.host
         port = parts.port ?? (isSecured ? 443 : 80)
         self.isSecured = isSecured
         self.authority = authority
+    }
+
+    /// One of the daemons behind a name, which still is what its certificate must be for.
+    init(_ name: L2Address, at address: String) {
+        let place = address.contains(":") ? "[\(address)]" : address
+        description = "\(name.isSecured ? "https" : "http")://\(place):\(name.port)"
+        host = name.host
+        endpoint = address
+        port = name.port
+        authority = name.authority
+        isSecured = name.isSecured
     }
 
     /// Whether what is sent there leaves this machine, as far as the name says it.

@@ -1,7 +1,8 @@
 internal import CacheCore
 internal import NIOConcurrencyHelpers
 
-/// What all of L2 may cost the reads of this cache, and what it has cost: the one place that decides.
+/// What one L2 daemon may cost the reads of this cache, and what it has cost: the one place that decides. Each of
+/// several daemons has an equal part of what L2 may cost in all.
 ///
 /// Times are of the wall clock: when a read waits for a while, of as many as are under way, the cache loses the waiting
 /// time divided by their number. What L3 would have taken instead is no loss, and on a machine that is busy everything
@@ -10,11 +11,7 @@ final class L2Budget: Sendable {
     private struct State {
         var budget: WaitBudget
         /// What answers that come soon may cost together: many small losses are a large one.
-        var small = WaitBudget(L2Budget.freeAtFirst, share: L2Budget.freeShare)
-        /// What waits for fills of other workers may cost that did not come.
-        var inLine: WaitBudget
-        /// How long L3 takes lately for a read under as much load as there was.
-        var l3: (latency: Duration, at: Duration)?
+        var small: WaitBudget
     }
 
     /// An answer within that time is no loss, as long as there are not too many: about what a round trip takes on a
@@ -22,9 +19,10 @@ final class L2Budget: Sendable {
     static let free = Duration.milliseconds(5)
     private static let freeAtFirst = Duration.milliseconds(100)
     private static let freeShare = 0.05
-    private static let inLineShare = 0.1
     /// What a chunk from any L3 costs at least, when it is not known what this one does: about 500 MB/s.
     static let cheapestChunk = Duration.milliseconds(1)
+    /// A daemon may take that many times as long as others do.
+    private static let slowerThanOthers = 2
     /// L3 is asked no sooner than that while L2 is trusted.
     static let shortestWait = Duration.milliseconds(50)
     /// Fills leave that much to reads.
@@ -33,23 +31,35 @@ final class L2Budget: Sendable {
     private static let busiest = 4.0
     private static let busiestAmongFills = 16.0
     private static let busiestForFills = 2.5
-    /// What L3 did longer ago says nothing.
-    private static let memory = Duration.seconds(60)
 
     private let state: NIOLockedValueBox<State>
+    /// For all daemons.
     private let capacity: Duration
+    private let commons: L2Commons
     private let load: ReadLoad
     private let time: TimeSource
 
     /// - Parameters:
-    ///   - capacity: what is there at first.
-    ///   - inLine: the same for waits in line.
-    init(_ capacity: Duration, inLine: Duration = .zero, load: ReadLoad, time: TimeSource) {
+    ///   - capacity: what is there at first, for all daemons together.
+    ///   - daemons: how many there are.
+    init(_ capacity: Duration, among daemons: Int = 1, _ commons: L2Commons, load: ReadLoad, time: TimeSource) {
         self.capacity = capacity
+        self.commons = commons
         self.load = load
         self.time = time
         state = NIOLockedValueBox(
-            State(budget: WaitBudget(capacity), inLine: WaitBudget(inLine, share: Self.inLineShare)))
+            State(budget: WaitBudget(capacity), small: WaitBudget(Self.freeAtFirst, share: Self.freeShare)))
+        share(among: daemons)
+    }
+
+    /// There are so many daemons now.
+    func share(among daemons: Int) {
+        let count = max(daemons, 1)
+        state.withLockedValue { state in
+            let now = time.now()
+            state.budget.resize(capacity / count, share: WaitBudget.share / Double(count), now: now)
+            state.small.resize(Self.freeAtFirst / count, share: Self.freeShare / Double(count), now: now)
+        }
     }
 
     /// How long a read waits for L2 before it asks L3 as well: on a machine that is busy all answers take longer.
@@ -60,26 +70,14 @@ final class L2Budget: Sendable {
         let busy = min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
         return state.withLockedValue { state in
             let now = time.now()
-            let left = max(state.budget.left(now: now), amongFills ? state.inLine.left(now: now) : .zero)
+            let left = max(state.budget.left(now: now), amongFills ? commons.inLine : .zero)
             return max(left / 2, Self.shortestWait) * busy
         }
     }
 
     /// When the budget allows a wait again; now or earlier if it does.
     var nextWaitAt: Duration {
-        state.withLockedValue { $0.budget.time(of: min(Self.shortestWait, capacity), now: time.now()) }
-    }
-
-    /// L3 has answered a read.
-    func l3Answered(after latency: Duration) {
-        state.withLockedValue { state in
-            let now = time.now()
-            if let old = state.l3, now - old.at < Self.memory {
-                state.l3 = (old.latency + (latency - old.latency) / 8, now)
-            } else {
-                state.l3 = (latency, now)
-            }
-        }
+        state.withLockedValue { $0.budget.time(of: min(Self.shortestWait, $0.budget.capacity), now: time.now()) }
     }
 
     /// A read has waited for L2 alone, and its reader for it.
@@ -88,25 +86,32 @@ final class L2Budget: Sendable {
     ///   - spared: whether it got its chunk, which L3 need not bring now.
     ///   - amongFills: whether the daemon has workers wait for one another's fills just now: then all of them come to
     ///     it at once, and what that costs is taken off what there is for such waits, as long as there is some.
+    ///   - others: how long the other daemons take, where there are any that could be asked instead.
     /// - Returns: whether there is something left of the budget, or nothing was lost.
-    func waited(_ duration: Duration, spared: Bool, amongFills: Bool = false) -> Bool {
-        state.withLockedValue { state in
+    func waited(
+        _ duration: Duration, spared: Bool, amongFills: Bool = false, others: Duration? = nil
+    ) -> Bool {
+        let known = commons.l3Latency
+        return state.withLockedValue { state in
             let now = time.now()
             let readers = load.readers
             let busy = min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
             var loss = duration / readers
             if spared {
-                var l3 = Self.cheapestChunk * busy
-                if let known = state.l3, now - known.at < Self.memory { l3 = max(l3, known.latency / readers) }
-                loss -= l3
+                var instead = Self.cheapestChunk * busy
+                if let known { instead = max(instead, known / readers) }
+                if let others {
+                    instead = min(instead, (others * Self.slowerThanOthers + Self.free * busy) / readers)
+                }
+                loss -= instead
             }
             guard loss > .zero else { return true }
             let free = min(loss, Self.free * busy / readers, max(state.small.left(now: now), .zero))
             state.small.spend(free, now: now)
             loss -= free
             guard loss > .zero else { return true }
-            if amongFills, state.inLine.left(now: now) > .zero {
-                state.inLine.spend(loss / busy, now: now)
+            if amongFills, commons.inLine > .zero {
+                commons.spendInLine(loss / busy)
                 return true
             }
             state.budget.spend(loss / busy, now: now)
@@ -118,22 +123,20 @@ final class L2Budget: Sendable {
 
     /// How long a read may be in line at L2 for the fill of another worker: a fill that comes is no loss, and one that
     /// does not come is taken off.
-    var waitInLine: Duration { state.withLockedValue { max($0.inLine.left(now: time.now()), .zero) } }
+    var waitInLine: Duration { commons.inLine }
 
-    func waitedInVain(_ duration: Duration) {
-        state.withLockedValue { $0.inLine.spend(duration / load.readers, now: time.now()) }
-    }
+    func waitedInVain(_ duration: Duration) { commons.spendInLine(duration / load.readers) }
 
-    /// Whether L2 did as well as L3, which answered the same read after `l3`.
-    func isAsFast(_ l2: Duration, as l3: Duration) -> Bool {
-        l2 <= l3 * 2 + Self.free * 2 * min(load.machine.factor, Self.busiest)
+    /// Whether the daemon did as well as what was asked beside it, which answered the same read after `other`.
+    func isAsFast(_ duration: Duration, as other: Duration) -> Bool {
+        duration <= other * 2 + Self.free * 2 * min(load.machine.factor, Self.busiest)
     }
 
     // MARK: Fills
 
     /// How long a reader may wait for room for a fill.
     var waitForFill: Duration {
-        state.withLockedValue { max($0.budget.left(now: time.now()) - capacity * Self.reserve, .zero) }
+        state.withLockedValue { max($0.budget.left(now: time.now()) - $0.budget.capacity * Self.reserve, .zero) }
     }
 
     /// - Parameter readers: that were under way meanwhile.

@@ -17,13 +17,15 @@ extension L2Client {
         let answer: TierAnswer
         /// With a miss: that this process is to fill.
         var lease: FillLease?
+        /// With no answer: that the daemon has too much to do, and when to come again.
+        var shed: Duration?
         let after: Duration
     }
 
     /// How long a request may be in line now, in whole seconds; 0 if not at all. An attempt that races with L3 waits
     /// for nobody.
     func secondsInLine(_ attempt: L2Attempt) -> Int {
-        attempt.isRace ? 0 : Int(min(longestWait, budget.waitInLine).components.seconds)
+        attempt.isRace ? 0 : Int(min(longestWait, commons.inLine).components.seconds)
     }
 
     func fields(_ asking: Asking, seconds: Int) -> [(String, String)] {
@@ -50,7 +52,7 @@ extension L2Client {
     /// How much longer a read waits for L2 alone, before L3 is asked as well; zero or less if it is late.
     /// - Parameter allowance: that it had at first.
     func patience(_ attempt: L2Attempt, _ allowance: Duration) -> Duration {
-        let allowance = isAmongFills(attempt) ? max(allowance, budget.wait(amongFills: true)) : allowance
+        let allowance = isAmongFills(attempt) ? max(allowance, attempt.node.budget.wait(amongFills: true)) : allowance
         let now = time.now()
         let began: Duration
         switch attempt.line.stage {

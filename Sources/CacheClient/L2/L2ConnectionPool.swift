@@ -207,7 +207,7 @@ final class L2ConnectionPool: Sendable {
                         NIOHTTPRequestHeadersValidator(), L2ExchangeHandler(buffers: buffers))
                 }
             }
-            .connect(host: address.host, port: address.port).get()
+            .connect(host: address.endpoint, port: address.port).get()
         let isClosed = state.withLockedValue { state in
             state.open[ObjectIdentifier(channel)] = channel
             return state.isClosed
@@ -223,6 +223,16 @@ final class L2ConnectionPool: Sendable {
             throw L2Failure.closed
         }
         return channel
+    }
+
+    /// Makes no more connections, and keeps none that is not in use: what is under way ends as it would.
+    func retire() {
+        let idle = state.withLockedValue { state in
+            state.isClosed = true
+            defer { state.idle = [] }
+            return state.idle
+        }
+        for channel in idle { channel.close(promise: nil) }
     }
 
     /// Closes all connections; exchanges that are under way fail.

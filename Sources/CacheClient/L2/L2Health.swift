@@ -2,7 +2,8 @@
 ///
 /// It is *trusted* at first. After failures in a row it *rests*; after it has used up the budget for waiting it must
 /// *race*: a few reads ask it and L3 at the same time, which delays none of them, and tell whether it is as fast. It
-/// races after a rest, too, and one that won is trusted once the budget allows a wait again.
+/// races after a rest, too, and one that won is trusted once the budget allows a wait again. One that *sheds* load says
+/// itself when to come again. After any of these it warms up (``WarmUp``).
 struct L2Health: Sendable {
     enum Admission: Equatable {
         /// It is asked before L3 is.
@@ -17,6 +18,20 @@ struct L2Health: Sendable {
         case trusted(failures: Int)
         case racing(underWay: Int, won: Int, lost: Int)
         case resting(until: Duration)
+        case shedding(until: Duration)
+    }
+
+    /// What a reader of numbers is told.
+    enum Condition: String {
+        case trusted
+        /// It is trusted, and given a growing share of its chunks.
+        case warming
+        /// A few requests find out whether it is worth asking.
+        case racing
+        /// Left out.
+        case resting
+        /// Left out because it said that it has too much to do.
+        case shedding
     }
 
     /// Failures in a row that it takes to let it rest.
@@ -25,22 +40,86 @@ struct L2Health: Sendable {
     private static let racesToWin = 6
     static let rest = Duration.seconds(5)
     private static let maximumRest = Duration.seconds(60)
+    /// A daemon that sheds is not asked for that long at least, and at most.
+    private static let shedding = (least: Duration.milliseconds(100), most: Duration.seconds(30))
 
     private var state = State.trusted(failures: 0)
     /// Requests under way that came first: as long as there are many, a race would measure the queue that they make.
     private var asked = 0
     /// Doubles with each rest that was of no use.
     private var nextRest = Self.rest
+    /// Times in a row that it shed load.
+    private var sheds = 0
+    /// Since when it has not been trusted.
+    private var away: Duration?
+    private var warmUp: WarmUp?
+
+    /// - Parameter warmUp: of a daemon that was not there before.
+    init(warmUp: WarmUp? = nil) {
+        self.warmUp = warmUp
+    }
+
+    /// Whether it may be asked before others are.
+    mutating func isTrusted(now: Duration) -> Bool {
+        refresh(now)
+        if case .trusted = state { return true }
+        return false
+    }
+
+    /// Which share of its objects it is to be asked for, from 0 to 1.
+    mutating func share(now: Duration) -> Double {
+        guard let share = warmUp?.share(now: now) else { return 1 }
+        if share >= 1 { warmUp = nil }
+        return share
+    }
+
+    mutating func condition(now: Duration) -> Condition {
+        refresh(now)
+        switch state {
+        case .trusted: return share(now: now) < 1 ? .warming : .trusted
+        case .racing: return .racing
+        case .resting: return .resting
+        case .shedding: return .shedding
+        }
+    }
+
+    /// It answered that it has too much to do, and when to come again.
+    /// - Parameter jitter: from 0 to 1, so that not all come at the same time.
+    mutating func shed(for duration: Duration, jitter: Double, now: Duration) {
+        guard case .trusted = state else { return }
+        sheds = min(sheds + 1, 8)
+        let doubled = max(duration, Self.shedding.least) * Double(1 << (sheds - 1)) * (1 + jitter)
+        leave(.shedding(until: now + min(doubled, Self.shedding.most)), now)
+    }
+
+    private mutating func refresh(_ now: Duration) {
+        switch state {
+        case .resting(let end) where now >= end: state = .racing(underWay: 0, won: 0, lost: 0)
+        case .shedding(let end) where now >= end: trust(now)
+        case .trusted, .racing, .resting, .shedding: break
+        }
+    }
+
+    private mutating func leave(_ new: State, _ now: Duration) {
+        away = away ?? now
+        state = new
+    }
+
+    private mutating func trust(_ now: Duration) {
+        state = .trusted(failures: 0)
+        if let away { warmUp = WarmUp(at: now, away: now - away) }
+        away = nil
+    }
 
     /// After ``Admission/first`` or ``Admission/race``, ``ended(succeeded:now:)`` or ``raced(won:budgetAt:now:)`` must
     /// follow.
     mutating func admit(now: Duration) -> Admission {
-        if case .resting(let end) = state, now >= end { state = .racing(underWay: 0, won: 0, lost: 0) }
+        refresh(now)
         switch state {
         case .trusted:
             asked += 1
             return .first
-        case .resting: return .no
+        case .resting, .shedding: return .no
         case .racing(let underWay, let won, let lost):
             guard asked <= Self.races, underWay + won + lost < Self.races else { return .no }
             state = .racing(underWay: underWay + 1, won: won, lost: lost)
@@ -59,7 +138,9 @@ struct L2Health: Sendable {
         asked -= 1
         guard case .trusted(let failures) = state else { return }
         switch succeeded {
-        case true: state = .trusted(failures: 0)
+        case true:
+            state = .trusted(failures: 0)
+            sheds = 0
         case false where failures + 1 >= Self.failures: takeRest(now)
         case false: state = .trusted(failures: failures + 1)
         case nil: break
@@ -67,8 +148,8 @@ struct L2Health: Sendable {
     }
 
     /// Its readers have lost as much time to it as the budget allows.
-    mutating func exhausted() {
-        if case .trusted = state { state = .racing(underWay: 0, won: 0, lost: 0) }
+    mutating func exhausted(now: Duration) {
+        if case .trusted = state { leave(.racing(underWay: 0, won: 0, lost: 0), now) }
     }
 
     /// - Parameters:
@@ -80,8 +161,8 @@ struct L2Health: Sendable {
         if won == true { wins += 1 }
         if won == false { losses += 1 }
         if wins >= Self.racesToWin {
-            state = budgetAt <= now ? .trusted(failures: 0) : .resting(until: budgetAt)
             nextRest = Self.rest
+            if budgetAt <= now { trust(now) } else { state = .resting(until: budgetAt) }
         } else if losses > Self.races - Self.racesToWin {
             takeRest(now)
         } else {
@@ -90,7 +171,7 @@ struct L2Health: Sendable {
     }
 
     private mutating func takeRest(_ now: Duration) {
-        state = .resting(until: now + nextRest)
+        leave(.resting(until: now + nextRest), now)
         nextRest = min(nextRest * 2, Self.maximumRest)
     }
 }

@@ -11,8 +11,12 @@ struct L3Tier: Sendable {
     private let withinDeadline: DeadlineObjectStore
     private let limited: LimitedObjectStore
     private let chunks: DeadlineObjectStore
+    private let concurrency: Int
+    /// What is said of when to come again, in seconds.
+    private static let waits = 1...60
 
     init(_ settings: L3Settings, deadlines: Deadlines) {
+        concurrency = settings.concurrency
         store = MeasuredObjectStore(settings.store, time: deadlines.time)
         withinDeadline = DeadlineObjectStore(store, deadline: settings.deadline, deadlines: deadlines)
         limited = LimitedObjectStore(
@@ -22,6 +26,15 @@ struct L3Tier: Sendable {
 
     /// Whether so many reads of chunks wait that the next one would be refused.
     var isOverloaded: Bool { limited.isFull }
+
+    /// When those who wait now have been served, at the pace of the reads so far: whole seconds.
+    var timeToRoom: Duration {
+        let reads = store.statistics[.getRange]
+        let ended = reads.calls - reads.underWay
+        let each = ended > 0 ? reads.time / ended : .seconds(1)
+        let seconds = each / .seconds(1) * Double(limited.waiting) / Double(concurrency)
+        return .seconds(min(max(Int(seconds.rounded(.up)), Self.waits.lowerBound), Self.waits.upperBound))
+    }
 
     /// A sealed chunk, not checked.
     /// - Throws: ``CacheError``: `.missing` if L3 has no such object; `.timedOut`, `.overloaded`, `.io`.

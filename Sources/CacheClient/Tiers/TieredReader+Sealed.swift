@@ -63,7 +63,7 @@ extension TieredReader {
         }
     }
 
-    private func check(_ sealed: ByteBuffer, _ id: ChunkID) async throws {
+    func check(_ sealed: ByteBuffer, _ id: ChunkID) async throws {
         let isRight = try await pool.runIfActive { [load] in
             load.machine.measuring { Self.isNamed(sealed, id.digest) }
         }

@@ -34,11 +34,14 @@ public struct CacheError: Error, Sendable, CustomStringConvertible {
     public let message: String
     /// The error below this one, if there was one.
     public let cause: (any Error)?
+    /// When it is worth trying again, where that is known; the message says it, too.
+    public let retryAfter: Duration?
 
-    public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+    public init(_ code: Code, _ message: String, cause: (any Error)? = nil, retryAfter: Duration? = nil) {
         self.code = code
         self.message = message
         self.cause = cause
+        self.retryAfter = retryAfter
     }
 
     public var description: String {

@@ -2,8 +2,8 @@ internal import NIOConcurrencyHelpers
 
 /// Timeouts: bounds how long callers wait for operations that may never come back, such as a read from a hung disk.
 ///
-/// One task looks at all waits under way, every 10 ms and only while there are any. With a sleeping task for each wait,
-/// those of thousands of short reads would outlive the reads by seconds.
+/// One task looks at all waits under way, every 10 ms or when the next one is over, and only while there are any. With
+/// a sleeping task for each wait, those of thousands of short reads would outlive the reads by seconds.
 package final class Deadlines: Sendable {
     /// A wait that ``after(_:_:)`` began, to cancel it by.
     package struct Alarm: Hashable, Sendable {
@@ -21,7 +21,7 @@ package final class Deadlines: Sendable {
         var isTicking = false
     }
 
-    private static let tick = Duration.milliseconds(10)
+    private static let tick = (shortest: Duration.milliseconds(1), longest: Duration.milliseconds(10))
     private let state = NIOLockedValueBox(State())
     /// The clock that all deadlines go by.
     package let time: TimeSource
@@ -77,10 +77,16 @@ package final class Deadlines: Sendable {
         _ = state.withLockedValue { $0.waits.removeValue(forKey: alarm) }
     }
 
+    private var nextTick: Duration {
+        let next = state.withLockedValue { $0.waits.values.lazy.map(\.end).min() }
+        guard let next else { return Self.tick.longest }
+        return min(max(next - time.now(), Self.tick.shortest), Self.tick.longest)
+    }
+
     private func watch() async {
         while true {
             // No code cancels this task, so the sleep cannot fail.
-            try? await time.sleep(Self.tick)
+            try? await time.sleep(nextTick)
             let now = time.now()
             let (expired, isDone) = state.withLockedValue { state -> ([Wait], Bool) in
                 if state.waits.isEmpty { state.isTicking = false }

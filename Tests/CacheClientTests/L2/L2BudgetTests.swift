@@ -8,6 +8,7 @@ import Testing
 @Suite struct L2BudgetTests {
     private let clock = ManualClock()
     private var time: TimeSource { TimeSource(clock) }
+    private var commons: L2Commons { L2Commons(inLine: .zero, time: time) }
 
     @Test func patienceComesBackWithTime() {
         var patience = WaitBudget(.seconds(1))
@@ -90,7 +91,7 @@ import Testing
     @Test(arguments: [true, false]) func whoHasCostTooMuchRaces(_ wins: Bool) {
         var health = L2Health()
         for _ in 0..<20 { #expect(health.admit(now: .zero) == .first) }
-        health.exhausted()
+        health.exhausted(now: .zero)
         // What is under way would make the race one with its own queue.
         #expect(health.admit(now: .zero) == .no)
         for _ in 0..<20 { health.ended(succeeded: true, now: .zero) }
@@ -105,13 +106,13 @@ import Testing
     /// One request of ten that is late loses few races, and every time that it is trusted costs a wait.
     @Test func whoWinsIsTrustedOnceThereIsPatience() {
         let time = self.time
-        let budget = L2Budget(.milliseconds(400), load: ReadLoad(time: time), time: time)
+        let budget = L2Budget(.milliseconds(400), commons, load: ReadLoad(time: time), time: time)
         #expect(budget.nextWaitAt == time.now())
         #expect(!budget.waited(.milliseconds(600), spared: false))
         let ready = budget.nextWaitAt
         #expect(ready > time.now() + .milliseconds(400), "what was lost beyond the account is made up for first")
         var health = L2Health()
-        health.exhausted()
+        health.exhausted(now: .zero)
         for _ in 0..<L2Health.races { #expect(health.admit(now: time.now()) == .race) }
         for _ in 0..<L2Health.races { health.raced(won: true, budgetAt: ready, now: time.now()) }
         #expect(health.admit(now: ready - .milliseconds(1)) == .no)
@@ -125,7 +126,8 @@ import Testing
 
     @Test func whatIsLostIsSharedByThoseWhoRead() {
         let load = ReadLoad(time: time)
-        let budget = L2Budget(.milliseconds(500), load: load, time: time)
+        let commons = commons
+        let budget = L2Budget(.milliseconds(500), commons, load: load, time: time)
         #expect(budget.wait == .milliseconds(250))
         for _ in 0..<10 { load.began(isAhead: true) }
         // An answer within the time of a round trip costs nothing.
@@ -137,7 +139,7 @@ import Testing
         // A hit spares L3 a read: at least a millisecond, more if L3 is known to be slow.
         #expect(budget.waited(L2Budget.free + .milliseconds(10), spared: true))
         #expect(budget.waitForEnd == .milliseconds(400))
-        budget.l3Answered(after: .seconds(2))
+        commons.l3Answered(after: .seconds(2))
         #expect(budget.waited(L2Budget.free + .seconds(2), spared: true))
         #expect(budget.waitForEnd == .milliseconds(400))
         #expect(!budget.waited(.seconds(9), spared: false))
@@ -155,7 +157,7 @@ import Testing
 
     @Test func fillsLeaveSomethingToReads() {
         let load = ReadLoad(time: time)
-        let budget = L2Budget(.seconds(1), load: load, time: time)
+        let budget = L2Budget(.seconds(1), commons, load: load, time: time)
         #expect(budget.waitForFill == .milliseconds(700))
         budget.waitedForFill(.milliseconds(700), readers: load.readers)
         #expect(budget.waitForFill == .zero)

@@ -145,7 +145,8 @@ import Testing
     @Test func waitsInVainHaveABudget() {
         let clock = ManualClock()
         let time = TimeSource(clock)
-        let budget = L2Budget(.milliseconds(400), inLine: .seconds(5), load: ReadLoad(time: time), time: time)
+        let budget = L2Budget(
+            .milliseconds(400), L2Commons(inLine: .seconds(5), time: time), load: ReadLoad(time: time), time: time)
         #expect(budget.waitInLine == .seconds(5))
         budget.waitedInVain(.seconds(4))
         #expect(budget.waitInLine == .seconds(1))

@@ -10,7 +10,16 @@ struct PushAnswer: Decodable {
         let chunks: Int
         let device: UInt64
     }
+    struct Warm: Decodable {
+        struct Count: Decodable, Equatable {
+            let chunks, bytes: Int
+        }
+        let chunks, bytes: Int
+        let arrived, stored: Count
+        let problems: [String]
+    }
     let index: Index?
+    let warm: Warm?
     let ref, manifest: String
     let chunks: Chunks
     let bytes: Bytes

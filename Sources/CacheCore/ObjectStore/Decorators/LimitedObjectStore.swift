@@ -23,6 +23,9 @@ package struct LimitedObjectStore: ObjectStoreDecorator {
     /// Whether the queue is full, so that the next call would be refused.
     package var isFull: Bool { limiter.waiting >= queue }
 
+    /// Calls that wait now.
+    package var waiting: Int { limiter.waiting }
+
     package func perform<Result: Sendable>(
         _ call: ObjectCall, _ body: @escaping @Sendable (any ObjectStore) async throws -> Result
     ) async throws -> Result {

@@ -1,0 +1,156 @@
+import CacheCore
+import NIOHTTP1
+import TestSupport
+import Testing
+
+@testable import CacheClient
+
+/// What decides which daemons are asked: values, whose time moves by hand.
+@Suite struct RingTests {
+    private static let names = (0..<5).map { "http://10.0.0.\($0 + 1):7070" }
+
+    private static func ids(_ count: Int) -> [ChunkID] {
+        (0..<count).map { number in
+            withUnsafeBytes(of: number) { ChunkID(ofSealed: $0) }
+        }
+    }
+
+    private static func owner(_ id: ChunkID, _ names: [String]) -> String {
+        names[Rendezvous.order(of: id, among: names)[0].index]
+    }
+
+    /// A node that comes takes only what is its own, from all; one that goes leaves its part to all.
+    @Test func aNodeThatComesOrGoesMovesOnlyItsShare() {
+        let ids = Self.ids(20_000)
+        let more = Self.names + ["http://10.0.0.9:7070"]
+        var taken: [String: Int] = [:]
+        for id in ids {
+            let (before, after) = (Self.owner(id, Self.names), Self.owner(id, more))
+            if before != after {
+                #expect(after == more[5])
+                taken[before, default: 0] += 1
+            }
+        }
+        let all = taken.values.reduce(0, +)
+        #expect(abs(all - ids.count / 6) < ids.count / 100)
+        #expect(taken.count == 5)
+        for count in taken.values { #expect(abs(count - all / 5) < all / 10) }
+    }
+
+    @Test func theOrderOfAnObjectDoesNotDependOnThatOfTheList() {
+        for id in Self.ids(100) {
+            let order = Rendezvous.order(of: id, among: Self.names).map { Self.names[$0.index] }
+            let turned = Array(Self.names.reversed())
+            #expect(Rendezvous.order(of: id, among: turned).map { turned[$0.index] } == order)
+            #expect(Set(order).count == 5)
+        }
+    }
+
+    /// Which objects a daemon that warms up is given has nothing to do with which are its own.
+    @Test func pointsAreSpreadEvenlyAmongThoseThatComeFirst() {
+        let points = Self.ids(20_000).map { Rendezvous.order(of: $0, among: Self.names)[0].point }
+        for share in [0.05, 0.25, 0.5, 0.9] {
+            let below = Double(points.count { $0 < share }) / Double(points.count)
+            #expect(abs(below - share) < 0.02, "\(share)")
+        }
+        #expect(points.allSatisfy { (0..<1).contains($0) })
+    }
+
+    @Test func warmingUpTakesAsLongAsItWasAway() {
+        let new = WarmUp(at: .seconds(10))
+        #expect(new.share(now: .seconds(10)) == 0.05)
+        #expect(abs(new.share(now: .seconds(40)) - 0.5) < 1e-9)
+        #expect(new.share(now: .seconds(70)) == 1)
+        let back = WarmUp(at: .seconds(10), away: .seconds(4))
+        #expect(abs(back.share(now: .seconds(12)) - 0.5) < 1e-9)
+        #expect(back.share(now: .seconds(14)) == 1)
+    }
+
+    /// One hot node is found, and chance alone makes none.
+    @Test func loadIsBoundedByTheAverageOfAll() {
+        let seed = UInt64.random(in: 0 ... .max)
+        var generator = SeededGenerator(seed: seed)
+        var even = [NodeLoad](repeating: NodeLoad(), count: 5)
+        var now = Duration.zero
+        for _ in 0..<20_000 {
+            let node = Int.random(in: 0..<5, using: &generator)
+            even[node].requested()
+            even[node].ended(bytes: 512 << 10, now: now)
+            now += .microseconds(500)
+            let amounts = even.indices.map { even[$0].amount(now: now) }
+            #expect(amounts.allSatisfy { $0 <= NodeLoad.bound(amounts) }, "seed \(seed)")
+        }
+        var hot = [NodeLoad](repeating: NodeLoad(), count: 5)
+        for _ in 0..<200 {
+            hot[0].requested()
+            hot[0].ended(bytes: 512 << 10, now: .seconds(3))
+        }
+        let amounts = hot.indices.map { hot[$0].amount(now: .seconds(3)) }
+        #expect(amounts[0] > NodeLoad.bound(amounts))
+        // It is forgotten within two seconds.
+        #expect(hot[0].amount(now: .seconds(5)) == 0)
+        #expect(NodeLoad.bound([amounts[0]]) == .max)
+    }
+
+    @Test func extraRequestsAreAShareOfThoseThatHadToBe() {
+        var extras = L2Extras()
+        #expect(!extras.hedge())
+        for _ in 0..<10 { #expect(extras.retry()) }
+        #expect(!extras.retry())
+        var hedges = 0
+        for _ in 0..<1_000 {
+            extras.read()
+            if extras.hedge() { hedges += 1 }
+        }
+        #expect(hedges == 50 || hedges == 49)
+        #expect(extras.hedges == hedges)
+        // What is saved up is bounded.
+        for _ in 0..<1_000 { extras.read() }
+        var burst = 0
+        while extras.hedge() { burst += 1 }
+        #expect(burst == 10)
+    }
+
+    @Test func percentilesAreOfTheLatestAnswers() {
+        var times = AnswerTimes()
+        for number in 0..<31 { times.add(.milliseconds(number)) }
+        #expect(times.high == nil)
+        for _ in 0..<300 { times.add(.milliseconds(2)) }
+        #expect(times.median == .milliseconds(2))
+        for number in 0..<256 { times.add(.milliseconds(number)) }
+        #expect(times.median == .milliseconds(128))
+        #expect(times.high == .milliseconds(243))
+    }
+
+    @Test func whoShedsIsLeftAloneForAsLongAsItSays() {
+        var health = L2Health()
+        #expect(health.admit(now: .zero) == .first)
+        health.ended(succeeded: nil, now: .zero)
+        health.shed(for: .seconds(2), jitter: 0.5, now: .zero)
+        #expect(health.condition(now: .seconds(2)) == .shedding)
+        #expect(health.admit(now: .seconds(2)) == .no)
+        // It comes back gradually, and is left alone for longer if it sheds again.
+        #expect(health.isTrusted(now: .seconds(3)))
+        #expect(health.condition(now: .seconds(3)) == .warming)
+        health.shed(for: .seconds(2), jitter: 0, now: .seconds(4))
+        #expect(!health.isTrusted(now: .seconds(7)))
+        #expect(health.isTrusted(now: .seconds(8)))
+        // Nobody is left alone for ever.
+        for _ in 0..<10 { health.shed(for: .seconds(3600), jitter: 1, now: .seconds(10)) }
+        #expect(health.isTrusted(now: .seconds(40)))
+    }
+
+    @Test func retryAfterIsReadWithinBounds() {
+        func pause(_ status: HTTPResponseStatus, _ value: String?) -> Duration? {
+            let headers: HTTPHeaders = value.map { ["Retry-After": $0] } ?? [:]
+            return L2Overload.pause(HTTPResponseHead(version: .http1_1, status: status, headers: headers))
+        }
+        #expect(pause(.serviceUnavailable, "3") == .seconds(3))
+        #expect(pause(.serviceUnavailable, "999999999999") == .seconds(30))
+        #expect(pause(.serviceUnavailable, "-3") == .seconds(1))
+        #expect(pause(.serviceUnavailable, "Thu, 01 Jan 1970 00:00:00 GMT") == .seconds(1))
+        #expect(pause(.serviceUnavailable, nil) == .seconds(1))
+        #expect(pause(.tooManyRequests, "0") == .zero)
+        #expect(pause(.internalServerError, "3") == nil)
+    }
+}
