@@ -63,7 +63,7 @@ public final class LayerCache: Sendable {
     ) async throws -> LayerCache {
         try configuration.validate()
         let deadlines = Deadlines(time: time)
-        let load = ReadLoad(time: time)
+        let load = ReadLoad(time: time, machine: MachineLoad(RunQueue()))
         // Half of what fills hold; what is not kept here is memory for the next chunk, sealed or plain.
         let buffers = BufferPool(
             bytes: ChunkLimits.plainBytes, maximumIdle: max(configuration.fillBytes / 2 / ChunkLimits.plainBytes, 1),

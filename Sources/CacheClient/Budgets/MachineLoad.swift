@@ -1,14 +1,39 @@
 internal import CacheCore
 internal import NIOConcurrencyHelpers
 
-/// How much slower than on an idle machine everything is at the moment, told by work that needs nothing but a core:
-/// what it takes, divided by the time that it had one. What is slow because the machine is busy is not the fault of a
-/// tier.
+/// How much slower than on an idle machine everything is at the moment. What is slow because the machine is busy is not
+/// the fault of a tier.
+///
+/// Two things tell, and the greater one counts: work of this process that needs nothing but a core, by what it takes
+/// divided by the time that it had one; and how many tasks of other processes there are for each core, since a daemon
+/// on the same machine has no more of it than they.
 final class MachineLoad: Sendable {
-    private let state = NIOLockedValueBox(1.0)
+    private struct State {
+        var work = 1.0
+        var crowd = 1.0
+        /// When the machine was looked at last, in nanoseconds.
+        var lookedAt: Int64 = 0
+    }
+
+    private let state = NIOLockedValueBox(State())
+    private let queue: RunQueue?
+    /// A look costs microseconds; so many of them a second cost nothing.
+    private static let interval: Int64 = 10_000_000
+    /// What a look counts for beside those before it: about a quarter of a second is remembered.
+    private static let weight = 1.0 / 25
+
+    /// - Parameter queue: of the machine; `nil` for one that nothing else runs on.
+    init(_ queue: RunQueue? = nil) {
+        self.queue = queue
+    }
 
     /// At least 1.
-    var factor: Double { state.withLockedValue { $0 } }
+    var factor: Double {
+        state.withLockedValue { state in
+            look(&state)
+            return max(state.work, state.crowd)
+        }
+    }
 
     /// Runs `body`, which must only compute, and takes note of how that went. Costs half a microsecond.
     func measuring<T>(_ body: () throws -> T) rethrows -> T {
@@ -25,6 +50,23 @@ final class MachineLoad: Sendable {
         // Shorter work says more of the clock than of the machine; longer waits than that say nothing of the next one.
         guard core >= 20_000 else { return }
         let factor = min(max(wall / core, 1), 10)
-        state.withLockedValue { $0 += (factor - $0) / 16 }
+        state.withLockedValue { $0.work += (factor - $0.work) / 16 }
+    }
+
+    private func look(_ state: inout State) {
+        guard let queue else { return }
+        let now = SystemClock.monotonic()
+        // After a long time without a look the last ones say nothing.
+        let missed = (now - state.lookedAt) / Self.interval
+        guard missed > 0, let ready = queue.ready() else { return }
+        state.lookedAt = now
+        let crowd = Self.crowd(ready: ready, processors: queue.processors)
+        state.crowd += (crowd - state.crowd) * min(Double(missed) * Self.weight, 1)
+    }
+
+    /// How many tasks there are for each processor, beside those that one pull makes.
+    static func crowd(ready: Int, processors: Int) -> Double {
+        let own = 2 * processors + 2
+        return min(max(Double(ready - own) / Double(processors), 1), 32)
     }
 }

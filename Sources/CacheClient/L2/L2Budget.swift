@@ -29,8 +29,9 @@ final class L2Budget: Sendable {
     static let shortestWait = Duration.milliseconds(50)
     /// Fills leave that much to reads.
     private static let reserve = 0.3
-    /// A machine that is busier than that gets no more time for it.
-    private static let busiest = 4.0
+    /// A machine that is busier than that gets no more time for it. On one that busy, an L2 that all reads wait for all
+    /// the time costs less than comes back.
+    private static let busiest = 8.0
     private static let busiestAmongFills = 16.0
     private static let busiestForFills = 2.5
     /// What L3 did longer ago says nothing.
@@ -52,12 +53,24 @@ final class L2Budget: Sendable {
             State(budget: WaitBudget(capacity), inLine: WaitBudget(inLine, share: Self.inLineShare)))
     }
 
+    /// How much longer everything takes on this machine.
+    /// - Parameter amongFills: whether the daemon has workers wait for one another's fills just now.
+    private func busy(amongFills: Bool = false) -> Double {
+        min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
+    }
+
+    /// What a deadline for L2 is on a machine that is as busy as this one.
+    func stretched(_ deadline: Duration) -> Duration { deadline * min(busy(), Self.longestStretch) }
+
+    /// No deadline becomes longer than that many of itself.
+    static let longestStretch = 4.0
+
     /// How long a read waits for L2 before it asks L3 as well: on a machine that is busy all answers take longer.
     var wait: Duration { wait(amongFills: false) }
 
     /// - Parameter amongFills: whether the daemon has workers wait for one another's fills just now.
     func wait(amongFills: Bool) -> Duration {
-        let busy = min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
+        let busy = busy(amongFills: amongFills)
         return state.withLockedValue { state in
             let now = time.now()
             let left = max(state.budget.left(now: now), amongFills ? state.inLine.left(now: now) : .zero)
@@ -90,10 +103,10 @@ final class L2Budget: Sendable {
     ///     it at once, and what that costs is taken off what there is for such waits, as long as there is some.
     /// - Returns: whether there is something left of the budget, or nothing was lost.
     func waited(_ duration: Duration, spared: Bool, amongFills: Bool = false) -> Bool {
-        state.withLockedValue { state in
+        let busy = busy(amongFills: amongFills)
+        return state.withLockedValue { state in
             let now = time.now()
             let readers = load.readers
-            let busy = min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
             var loss = duration / readers
             if spared {
                 var l3 = Self.cheapestChunk * busy
@@ -121,29 +134,49 @@ final class L2Budget: Sendable {
     var waitInLine: Duration { state.withLockedValue { max($0.inLine.left(now: time.now()), .zero) } }
 
     func waitedInVain(_ duration: Duration) {
-        state.withLockedValue { $0.inLine.spend(duration / load.readers, now: time.now()) }
+        let busy = busy()
+        state.withLockedValue { $0.inLine.spend(duration / (Double(load.readers) * busy), now: time.now()) }
     }
 
     /// Whether L2 did as well as L3, which answered the same read after `l3`.
     func isAsFast(_ l2: Duration, as l3: Duration) -> Bool {
-        l2 <= l3 * 2 + Self.free * 2 * min(load.machine.factor, Self.busiest)
+        l2 <= l3 * 2 + Self.free * 2 * busy()
     }
 
     // MARK: Fills
 
     /// How long a reader may wait for room for a fill.
-    var waitForFill: Duration {
-        state.withLockedValue { max($0.budget.left(now: time.now()) - capacity * Self.reserve, .zero) }
+    /// - Parameter isLeased: whether others wait for it: then it may take what there is for waits in line, too.
+    func waitForFill(isLeased: Bool) -> Duration {
+        let busy = isLeased ? busy(amongFills: true) : 1
+        return state.withLockedValue { state in
+            let now = time.now()
+            let own = state.budget.left(now: now) - capacity * Self.reserve
+            return max(own, isLeased ? state.inLine.left(now: now) : .zero, .zero) * busy
+        }
     }
 
     /// - Parameter readers: that were under way meanwhile.
-    func waitedForFill(_ duration: Duration, readers: Int) {
-        let busy = min(load.machine.factor, Self.busiestForFills)
-        state.withLockedValue { $0.budget.spend(duration / (Double(readers) * busy), now: time.now()) }
+    func waitedForFill(_ duration: Duration, readers: Int, isLeased: Bool) {
+        let busy = isLeased ? busy(amongFills: true) : min(load.machine.factor, Self.busiestForFills)
+        state.withLockedValue { state in
+            let now = time.now()
+            let loss = duration / (Double(readers) * busy)
+            if isLeased, state.inLine.left(now: now) > .zero {
+                state.inLine.spend(loss, now: now)
+            } else {
+                state.budget.spend(loss, now: now)
+            }
+        }
     }
 
     /// How long the end of all reads may wait for what is still on its way to L2.
-    var waitForEnd: Duration {
-        state.withLockedValue { max($0.budget.left(now: time.now()), .zero) }
+    /// - Parameter isLeased: whether others wait for some of it.
+    func waitForEnd(isLeased: Bool) -> Duration {
+        let busy = isLeased ? busy(amongFills: true) : 1
+        return state.withLockedValue { state in
+            let now = time.now()
+            return max(state.budget.left(now: now), isLeased ? state.inLine.left(now: now) : .zero, .zero) * busy
+        }
     }
 }

@@ -23,13 +23,13 @@ extension L2Client {
     /// How long a request may be in line now, in whole seconds; 0 if not at all. An attempt that races with L3 waits
     /// for nobody.
     func secondsInLine(_ attempt: L2Attempt) -> Int {
-        attempt.isRace ? 0 : Int(min(longestWait, budget.waitInLine).components.seconds)
+        attempt.isRace ? 0 : Int(budget.stretched(min(longestWait, budget.waitInLine)).components.seconds)
     }
 
     func fields(_ asking: Asking, seconds: Int) -> [(String, String)] {
         switch asking {
         case .toLook: [("Prefer", "wait=0")]
-        case .toFill: seconds > 0 ? [("Prefer", "wait=\(seconds), processing")] : []
+        case .toFill: [worker] + (seconds > 0 ? [("Prefer", "wait=\(seconds), processing")] : [])
         }
     }
 
@@ -61,6 +61,12 @@ extension L2Client {
         case .queued, .sent, .ended: began = attempt.began
         }
         return began + allowance - now
+    }
+
+    static func newName() -> String {
+        var bits = [UInt8](repeating: 0, count: 16)
+        bits.withUnsafeMutableBytes { SecureRandom.fill($0) }
+        return bits.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
     }
 
     static let leaseField = "Layercache-Lease"

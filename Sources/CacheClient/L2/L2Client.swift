@@ -46,6 +46,8 @@ final class L2Client: Sendable {
     private let load: ReadLoad
     let time: TimeSource
     private let logger: Logger
+    /// What all requests of this client say, so that the daemons know it as one.
+    let worker = ("Layercache-Worker", L2Client.newName())
     /// What reads and fills may lose to all daemons together.
     let budget: L2Budget
     /// An answer to a PUT says nothing in its body that matters.
@@ -110,7 +112,7 @@ final class L2Client: Sendable {
         let answer: TierAnswer
         var lease: FillLease?
         do {
-            let response = try await connections.exchange(request, for: .read, within: deadline)
+            let response = try await connections.exchange(request, for: .read, within: budget.stretched(deadline))
             switch response.head.status {
             case .ok: answer = .hit(response.body)
             case .notFound:
@@ -248,11 +250,11 @@ extension L2Client: FillTarget {
         let node = nodes[index]
         if node.fills.admit() == .no { return }
         let request = L2Request(
-            method: .PUT, path: "/v1/chunks/\(id.hex)", fields: lease.map { [(Self.leaseField, $0.token)] } ?? [],
+            method: .PUT, path: "/v1/chunks/\(id.hex)", fields: [worker] + (lease.map { [(Self.leaseField, $0.token)] } ?? []),
             body: sealed, isUrgent: lease != nil, limit: Self.lineBytes)
         let end = try await node.fills.call {
             // Refusals are errors.
-            try await node.connections.exchange(request, for: .fill, within: deadline).head.status
+            try await node.connections.exchange(request, for: .fill, within: budget.stretched(deadline)).head.status
         }
         switch end {
         case .success(.created), .success(.ok): lease?.settle()
@@ -265,9 +267,11 @@ extension L2Client: FillTarget {
         }
     }
 
-    var waitForFill: Duration { budget.waitForFill }
+    func waitForFill(isLeased: Bool) -> Duration { budget.waitForFill(isLeased: isLeased) }
 
-    var waitForEnd: Duration { budget.waitForEnd }
+    func waitForEnd(isLeased: Bool) -> Duration { budget.waitForEnd(isLeased: isLeased) }
 
-    func waitedForFill(_ duration: Duration, readers: Int) { budget.waitedForFill(duration, readers: readers) }
+    func waitedForFill(_ duration: Duration, readers: Int, isLeased: Bool) {
+        budget.waitedForFill(duration, readers: readers, isLeased: isLeased)
+    }
 }

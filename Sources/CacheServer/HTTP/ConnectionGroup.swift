@@ -76,7 +76,7 @@ final class ConnectionGroup {
             switch request.operation {
             case .get: metrics.getSeconds.record(nanoseconds: nanoseconds)
             case .put: metrics.putSeconds.record(nanoseconds: nanoseconds)
-            case .head, .missing, .giveUp, .control, .refuse: break
+            case .head, .missing, .giveUp, .checkLease, .control, .refuse: break
             }
         }
         if let reservation = request.reservation { release(reservation) }

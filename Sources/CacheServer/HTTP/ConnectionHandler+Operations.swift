@@ -15,6 +15,7 @@ extension ConnectionHandler {
         case .put(let id): put(id)
         case .missing: return missing()
         case .giveUp(let id): return giveUpLease(id)
+        case .checkLease(let id): return checkLease(id)
         case .control(let path): control(path)
         case .refuse(let refusal): return refuse(refusal)
         }
@@ -86,7 +87,12 @@ extension ConnectionHandler {
     private func put(_ id: ChunkID) {
         machine.workStarted()
         let chunk = machine.takeBody()
-        group.tiers.put(id, chunk, on: group.eventLoop).assumeIsolated().whenComplete { [self] result in
+        let group = NIOLoopBound(group, eventLoop: group.eventLoop)
+        let put = group.value.tiers.put(id, chunk, on: group.eventLoop) {
+            // Who waits for it need not wait for the disk.
+            group.eventLoop.execute { group.value.filled(id) }
+        }
+        put.assumeIsolated().whenComplete { [self] result in
             settleLease(id, result)
             answer(result, writing: true, respondTaken)
         }

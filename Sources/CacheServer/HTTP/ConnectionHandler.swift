@@ -20,6 +20,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var sending: SecuredSending?
     /// The lease that was given out on this connection last.
     var lease: GivenLease?
+    /// Which worker its requests come from, if they say so.
+    var worker: LeaseWorker?
 
     /// - Parameter tls: the handler in front of all others that speaks TLS; `nil` for plain HTTP.
     init(_ group: ConnectionGroup, behind tls: (any ChannelHandler)? = nil) {
@@ -51,8 +53,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let cleanup = machine.closed()
         if cleanup.isQueued { group.leaveQueue(self) }
         leaveLine()
-        // A client that ends the connection on which it got a lease may never have seen it, or be dead.
-        if !machine.isCut { passLeaseOn() }
+        leaveLeases(isByClient: !machine.isCut)
         if cleanup.hasVanished { group.metrics.connections.vanished += 1 }
         if let reservation = cleanup.reservation { group.release(reservation) }
         sending?.drop()
@@ -65,7 +66,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     /// Bytes are on their way to the parser.
-    func bytesArrived() { machine.bytesArrived() }
+    func bytesArrived() {
+        machine.bytesArrived()
+        worker?.hear(at: group.now)
+    }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         run(machine.readCompleted(at: group.now))
@@ -144,6 +148,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch action {
         case .beginRequest:
             group.protect(self)
+            noteWorker()
         case .noteIncompleteHead:
             group.noteIncompleteHead(self)
         case .reserveBody(let bytes):
