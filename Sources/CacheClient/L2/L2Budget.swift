@@ -31,8 +31,7 @@ final class L2Budget: Sendable {
     private static let reserve = 0.3
     /// A machine that is busier than that gets no more time for it. On one that busy, an L2 that all reads wait for all
     /// the time costs less than comes back.
-    private static let busiest = 8.0
-    private static let busiestAmongFills = 16.0
+    private static let busiest = 16.0
     private static let busiestForFills = 2.5
     /// What L3 did longer ago says nothing.
     private static let memory = Duration.seconds(60)
@@ -54,13 +53,10 @@ final class L2Budget: Sendable {
     }
 
     /// How much longer everything takes on this machine.
-    /// - Parameter amongFills: whether the daemon has workers wait for one another's fills just now.
-    private func busy(amongFills: Bool = false) -> Double {
-        min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
-    }
+    private var busy: Double { min(load.machine.factor, Self.busiest) }
 
     /// What a deadline for L2 is on a machine that is as busy as this one.
-    func stretched(_ deadline: Duration) -> Duration { deadline * min(busy(), Self.longestStretch) }
+    func stretched(_ deadline: Duration) -> Duration { deadline * min(busy, Self.longestStretch) }
 
     /// No deadline becomes longer than that many of itself.
     static let longestStretch = 4.0
@@ -70,7 +66,7 @@ final class L2Budget: Sendable {
 
     /// - Parameter amongFills: whether the daemon has workers wait for one another's fills just now.
     func wait(amongFills: Bool) -> Duration {
-        let busy = busy(amongFills: amongFills)
+        let busy = busy
         return state.withLockedValue { state in
             let now = time.now()
             let left = max(state.budget.left(now: now), amongFills ? state.inLine.left(now: now) : .zero)
@@ -103,7 +99,7 @@ final class L2Budget: Sendable {
     ///     it at once, and what that costs is taken off what there is for such waits, as long as there is some.
     /// - Returns: whether there is something left of the budget, or nothing was lost.
     func waited(_ duration: Duration, spared: Bool, amongFills: Bool = false) -> Bool {
-        let busy = busy(amongFills: amongFills)
+        let busy = busy
         return state.withLockedValue { state in
             let now = time.now()
             let readers = load.readers
@@ -134,13 +130,13 @@ final class L2Budget: Sendable {
     var waitInLine: Duration { state.withLockedValue { max($0.inLine.left(now: time.now()), .zero) } }
 
     func waitedInVain(_ duration: Duration) {
-        let busy = busy()
+        let busy = busy
         state.withLockedValue { $0.inLine.spend(duration / (Double(load.readers) * busy), now: time.now()) }
     }
 
     /// Whether L2 did as well as L3, which answered the same read after `l3`.
     func isAsFast(_ l2: Duration, as l3: Duration) -> Bool {
-        l2 <= l3 * 2 + Self.free * 2 * busy()
+        l2 <= l3 * 2 + Self.free * 2 * busy
     }
 
     // MARK: Fills
@@ -148,7 +144,7 @@ final class L2Budget: Sendable {
     /// How long a reader may wait for room for a fill.
     /// - Parameter isLeased: whether others wait for it: then it may take what there is for waits in line, too.
     func waitForFill(isLeased: Bool) -> Duration {
-        let busy = isLeased ? busy(amongFills: true) : 1
+        let busy = isLeased ? busy : 1
         return state.withLockedValue { state in
             let now = time.now()
             let own = state.budget.left(now: now) - capacity * Self.reserve
@@ -158,7 +154,7 @@ final class L2Budget: Sendable {
 
     /// - Parameter readers: that were under way meanwhile.
     func waitedForFill(_ duration: Duration, readers: Int, isLeased: Bool) {
-        let busy = isLeased ? busy(amongFills: true) : min(load.machine.factor, Self.busiestForFills)
+        let busy = isLeased ? busy : min(load.machine.factor, Self.busiestForFills)
         state.withLockedValue { state in
             let now = time.now()
             let loss = duration / (Double(readers) * busy)
@@ -173,7 +169,7 @@ final class L2Budget: Sendable {
     /// How long the end of all reads may wait for what is still on its way to L2.
     /// - Parameter isLeased: whether others wait for some of it.
     func waitForEnd(isLeased: Bool) -> Duration {
-        let busy = isLeased ? busy(amongFills: true) : 1
+        let busy = isLeased ? busy : 1
         return state.withLockedValue { state in
             let now = time.now()
             return max(state.budget.left(now: now), isLeased ? state.inLine.left(now: now) : .zero, .zero) * busy

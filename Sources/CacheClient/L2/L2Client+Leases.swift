@@ -48,9 +48,9 @@ extension L2Client {
     }
 
     /// How much longer a read waits for L2 alone, before L3 is asked as well; zero or less if it is late.
-    /// - Parameter allowance: that it had at first.
+    /// - Parameter allowance: that it had at first; a machine that has become busy since gives it more.
     func patience(_ attempt: L2Attempt, _ allowance: Duration) -> Duration {
-        let allowance = isAmongFills(attempt) ? max(allowance, budget.wait(amongFills: true)) : allowance
+        let allowance = max(allowance, budget.wait(amongFills: isAmongFills(attempt)))
         let now = time.now()
         let began: Duration
         switch attempt.line.stage {
