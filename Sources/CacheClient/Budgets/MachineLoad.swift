@@ -17,10 +17,8 @@ final class MachineLoad: Sendable {
 
     private let state = NIOLockedValueBox(State())
     private let queue: RunQueue?
-    /// A look costs microseconds; so many of them a second cost nothing.
-    private static let interval: Int64 = 10_000_000
-    /// What a look counts for beside those before it: about a quarter of a second is remembered.
-    private static let weight = 1.0 / 25
+    /// What is older than that many nanoseconds says nothing.
+    private static let memory = 250_000_000.0
 
     /// - Parameter queue: of the machine; `nil` for one that nothing else runs on.
     init(_ queue: RunQueue? = nil) {
@@ -28,12 +26,7 @@ final class MachineLoad: Sendable {
     }
 
     /// At least 1.
-    var factor: Double {
-        state.withLockedValue { state in
-            look(&state)
-            return max(state.work, state.crowd)
-        }
-    }
+    var factor: Double { state.withLockedValue { max($0.work, $0.crowd) } }
 
     /// Runs `body`, which must only compute, and takes note of how that went. Costs half a microsecond.
     func measuring<T>(_ body: () throws -> T) rethrows -> T {
@@ -53,15 +46,15 @@ final class MachineLoad: Sendable {
         state.withLockedValue { $0.work += (factor - $0.work) / 16 }
     }
 
-    private func look(_ state: inout State) {
-        guard let queue else { return }
-        let now = SystemClock.monotonic()
-        // After a long time without a look the last ones say nothing.
-        let missed = (now - state.lookedAt) / Self.interval
-        guard missed > 0, let ready = queue.ready() else { return }
-        state.lookedAt = now
+    /// Looks at the machine: to be called every few milliseconds while something is waited for. Costs microseconds.
+    func look() {
+        guard let queue, let ready = queue.ready() else { return }
         let crowd = Self.crowd(ready: ready, processors: queue.processors)
-        state.crowd += (crowd - state.crowd) * min(Double(missed) * Self.weight, 1)
+        let now = SystemClock.monotonic()
+        state.withLockedValue { state in
+            state.crowd += (crowd - state.crowd) * min(Double(now - state.lookedAt) / Self.memory, 1)
+            state.lookedAt = now
+        }
     }
 
     /// How many tasks there are for each processor, beside those that one pull makes.

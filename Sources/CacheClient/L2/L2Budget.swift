@@ -31,7 +31,7 @@ final class L2Budget: Sendable {
     private static let reserve = 0.3
     /// A machine that is busier than that gets no more time for it. On one that busy, an L2 that all reads wait for all
     /// the time costs less than comes back.
-    private static let busiest = 16.0
+    private static let busiest = 32.0
     private static let busiestForFills = 2.5
     /// What L3 did longer ago says nothing.
     private static let memory = Duration.seconds(60)
@@ -55,10 +55,10 @@ final class L2Budget: Sendable {
     /// How much longer everything takes on this machine.
     private var busy: Double { min(load.machine.factor, Self.busiest) }
 
-    /// What a deadline for L2 is on a machine that is as busy as this one.
-    func stretched(_ deadline: Duration) -> Duration { deadline * min(busy, Self.longestStretch) }
+    /// What a deadline of one request is on a machine that is as busy as this one is now.
+    func stretched(_ deadline: Duration) -> Duration { deadline * busy }
 
-    /// No deadline becomes longer than that many of itself.
+    /// The longest that a reader may be in line at L2 for another's fill, of what it may on an idle machine.
     static let longestStretch = 4.0
 
     /// How long a read waits for L2 before it asks L3 as well: on a machine that is busy all answers take longer.
@@ -127,7 +127,11 @@ final class L2Budget: Sendable {
 
     /// How long a read may be in line at L2 for the fill of another worker: a fill that comes is no loss, and one that
     /// does not come is taken off.
-    var waitInLine: Duration { state.withLockedValue { max($0.inLine.left(now: time.now()), .zero) } }
+    /// - Parameter longest: on an idle machine.
+    func waitInLine(_ longest: Duration) -> Duration {
+        let stretch = min(busy, Self.longestStretch)
+        return state.withLockedValue { min(max($0.inLine.left(now: time.now()), .zero), longest) } * stretch
+    }
 
     func waitedInVain(_ duration: Duration) {
         let busy = busy

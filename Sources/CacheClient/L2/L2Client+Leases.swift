@@ -23,7 +23,7 @@ extension L2Client {
     /// How long a request may be in line now, in whole seconds; 0 if not at all. An attempt that races with L3 waits
     /// for nobody.
     func secondsInLine(_ attempt: L2Attempt) -> Int {
-        attempt.isRace ? 0 : Int(budget.stretched(min(longestWait, budget.waitInLine)).components.seconds)
+        attempt.isRace ? 0 : Int(budget.waitInLine(longestWait).components.seconds)
     }
 
     func fields(_ asking: Asking, seconds: Int) -> [(String, String)] {

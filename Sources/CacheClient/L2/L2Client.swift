@@ -64,15 +64,16 @@ final class L2Client: Sendable {
         let access = try settings.security.access(to: addresses, logger: logger)
         deadline = settings.deadline
         longestWait = settings.wait
+        let budget = L2Budget(settings.patience, inLine: settings.wait, load: load, time: deadlines.time)
+        self.budget = budget
         nodes = addresses.sorted().map { address in
             Node(
                 connections: L2ConnectionPool(
                     address, access, maximum: settings.connections,
                     connectTimeout: min(TimeAmount(settings.deadline), .seconds(1)),
-                    deadlines: deadlines, buffers: buffers),
+                    deadlines: deadlines, buffers: buffers, stretch: budget.stretched),
                 fills: TierGuard(time: deadlines.time) { _ in true })
         }
-        budget = L2Budget(settings.patience, inLine: settings.wait, load: load, time: deadlines.time)
         self.load = load
         time = deadlines.time
         self.logger = logger
@@ -112,7 +113,7 @@ final class L2Client: Sendable {
         let answer: TierAnswer
         var lease: FillLease?
         do {
-            let response = try await connections.exchange(request, for: .read, within: budget.stretched(deadline))
+            let response = try await connections.exchange(request, for: .read, within: deadline)
             switch response.head.status {
             case .ok: answer = .hit(response.body)
             case .notFound:
@@ -254,7 +255,7 @@ extension L2Client: FillTarget {
             body: sealed, isUrgent: lease != nil, limit: Self.lineBytes)
         let end = try await node.fills.call {
             // Refusals are errors.
-            try await node.connections.exchange(request, for: .fill, within: budget.stretched(deadline)).head.status
+            try await node.connections.exchange(request, for: .fill, within: deadline).head.status
         }
         switch end {
         case .success(.created), .success(.ok): lease?.settle()

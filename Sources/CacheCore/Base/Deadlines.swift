@@ -25,11 +25,14 @@ package final class Deadlines: Sendable {
     /// A tick that takes so long says that this process was not run.
     private static let late = Duration.milliseconds(100)
     private let state = NIOLockedValueBox(State())
+    private let atTick: @Sendable () -> Void
     /// The clock that all deadlines go by.
     package let time: TimeSource
 
-    package init(time: TimeSource = .system) {
+    /// - Parameter atTick: is called every 10 ms while there are waits; must be short.
+    package init(time: TimeSource = .system, atTick: @escaping @Sendable () -> Void = {}) {
         self.time = time
+        self.atTick = atTick
     }
 
     /// The result of `operation`, or `.timedOut` once `duration` has passed, give or take 10 ms.
@@ -86,6 +89,7 @@ package final class Deadlines: Sendable {
             try? await time.sleep(Self.tick)
             // Answers may have come meanwhile that nobody has read: their readers go first.
             if time.now() - began > Self.late { try? await Task.sleep(for: Self.tick) }
+            atTick()
             let now = time.now()
             let (expired, isDone) = state.withLockedValue { state -> ([Wait], Bool) in
                 if state.waits.isEmpty { state.isTicking = false }
