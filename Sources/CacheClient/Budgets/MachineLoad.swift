@@ -17,6 +17,8 @@ final class MachineLoad: Sendable {
 
     private let state = NIOLockedValueBox(State())
     private let queue: RunQueue?
+    /// Work that is short meets a core that is busy or one that is not: what it says is rough.
+    private static let mostOfWork = 4.0
     /// What is older than that many nanoseconds says nothing.
     private static let memory = 250_000_000.0
 
@@ -26,7 +28,7 @@ final class MachineLoad: Sendable {
     }
 
     /// At least 1.
-    var factor: Double { state.withLockedValue { max($0.work, $0.crowd) } }
+    var factor: Double { state.withLockedValue { max(min($0.work, Self.mostOfWork), $0.crowd) } }
 
     /// Runs `body`, which must only compute, and takes note of how that went. Costs half a microsecond.
     func measuring<T>(_ body: () throws -> T) rethrows -> T {
@@ -57,9 +59,9 @@ final class MachineLoad: Sendable {
         }
     }
 
-    /// How many tasks there are for each processor, beside those that one pull makes.
+    /// How many tasks there are for each processor, beside those that one pull makes, and a daemon for it.
     static func crowd(ready: Int, processors: Int) -> Double {
-        let own = 2 * processors + 2
+        let own = 3 * processors + 4
         return min(max(Double(ready - own) / Double(processors), 1), 32)
     }
 }
