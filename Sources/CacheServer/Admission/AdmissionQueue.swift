@@ -22,6 +22,9 @@ struct AdmissionQueue {
     /// Whether any request waits.
     var hasWaiters: Bool { lines.contains { !$0.isEmpty } }
 
+    /// How many wait for that purpose.
+    func waiting(for purpose: InFlightBudget.Purpose) -> Int { lines[purpose.rawValue].count }
+
     /// Reserves at once; false, with nothing changed, if too little is left or others wait for the same purpose.
     mutating func reserve(_ wanted: InFlightBudget.Reservation) -> Bool {
         lines[wanted.purpose.rawValue].isEmpty && budget.reserve(wanted)

@@ -32,7 +32,10 @@ extension ConnectionGroup {
         case .replaceElsewhere(let index): evictElsewhere(index)
         case .probeOnly:
             metrics.connections.refused += 1
-            guard admitProbe() else { return .dropped }
+            guard admitProbe() else {
+                metrics.countShed(.connections)
+                return .dropped
+            }
             makeEvictable(connection, as: .probeOnly, at: now)
             return .probeOnly
         }

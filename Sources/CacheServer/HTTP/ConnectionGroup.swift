@@ -34,6 +34,7 @@ final class ConnectionGroup {
     var lifetime = Lifetime()
     private(set) var queue: AdmissionQueue
     private var isGranting = false
+    private var forecasts = InFlightBudget.Purpose.allCases.map { _ in WaitForecast() }
     /// Connections that wait for a chunk which is being read from the store.
     private var reads: [ChunkID: [ConnectionHandler]] = [:]
     private var storeFailures = StoreFailures()
@@ -93,6 +94,11 @@ final class ConnectionGroup {
         return InFlightBudget.Reservation(bytes: 0, purpose: .response)
     }
 
+    /// How long a request would wait if it came into line now.
+    func expectedWait(for purpose: InFlightBudget.Purpose) -> TimeAmount {
+        forecasts[purpose.rawValue].wait(behind: queue.waiting(for: purpose))
+    }
+
     /// Puts a request in line; ``ConnectionHandler/granted(_:)`` is called when its turn comes.
     func enqueue(_ connection: ConnectionHandler, _ wanted: InFlightBudget.Reservation) {
         guard let id = connection.id else { return }
@@ -123,7 +129,11 @@ final class ConnectionGroup {
     private func grant() {
         guard !isGranting else { return }
         isGranting = true
-        while let waiter = queue.admitNext() { connections[waiter.connection]?.granted(waiter.wanted) }
+        while let waiter = queue.admitNext() {
+            let purpose = waiter.wanted.purpose
+            forecasts[purpose.rawValue].turned(at: now, others: queue.waiting(for: purpose) > 0)
+            connections[waiter.connection]?.granted(waiter.wanted)
+        }
         isGranting = false
     }
 

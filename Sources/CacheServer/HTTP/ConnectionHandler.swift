@@ -152,7 +152,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .noteIncompleteHead:
             group.noteIncompleteHead(self)
         case .reserveBody(let bytes):
-            return reserve(bytes) ? machine.expectBody(at: group.now) : nil
+            switch reserve(bytes) {
+            case .done: return machine.expectBody(at: group.now)
+            case .inLine: return nil
+            case .refused(let refusal): return .refuse(refusal, closing: true, leavesQueue: false)
+            }
         case .sendContinue:
             let line = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
             context?.writeAndFlush(wrapOutboundOut(line), promise: nil)
@@ -233,7 +237,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
         let line = ByteBuffer(string: refusal.message + "\n")
         var head = ResponseHead.text(refusal.status, length: line.readableBytes)
-        if refusal.retry { head.fields.append(("Retry-After", "1")) }
+        if let reason = refusal.shed {
+            group.metrics.countShed(reason)
+            head.fields.append(("Retry-After", "\(Int.random(in: Refusal.retryAfter))"))
+        }
         if let allow = refusal.allow { head.fields.append(("Allow", allow)) }
         if let challenge = refusal.challenge { head.fields.append(("WWW-Authenticate", challenge)) }
         return respond(head, line, closing: closing)

@@ -27,7 +27,7 @@ struct ConnectionInput {
         if parts.count < limit {
             parts.append(part)
         } else {
-            failure = .busy("too many requests at a time on one connection")
+            failure = .tooManyAtOnce
         }
     }
 

@@ -85,7 +85,7 @@ extension ConnectionStateMachine {
         phase = .receiving
         guard let plan = request?.plan else { return nil }
         if isProbeOnly, !plan.isControl {
-            return .refuse(.busy("too many connections"), closing: true, leavesQueue: false)
+            return .refuse(.tooManyConnections, closing: true, leavesQueue: false)
         }
         guard plan.hasBody else { return nil }
         if case .refuse(let refusal) = plan.operation { return .refuse(refusal, closing: true, leavesQueue: false) }

@@ -174,11 +174,9 @@ extension ConnectionStateMachine {
             let refusal = Refusal(status: .requestTimeout, message: "the request took too long to arrive")
             return .refuse(refusal, closing: true, leavesQueue: false)
         case .idle where isProbeOnly:
-            return .refuse(.busy("too many connections"), closing: true, leavesQueue: false)
+            return .refuse(.tooManyConnections, closing: true, leavesQueue: false)
         case .waiting:
-            return .refuse(
-                .busy("too many requests or bytes in flight"), closing: request?.plan.hasBody == true,
-                leavesQueue: true)
+            return .refuse(.noRoom, closing: request?.plan.hasBody == true, leavesQueue: true)
         case .inLine: return .leaveLine
         case .idle, .working, .writing, .flushing, .closing, .lingering: return cut()
         }
