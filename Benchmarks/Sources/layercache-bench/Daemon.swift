@@ -23,14 +23,16 @@ struct Daemon {
     var url: String { "http://127.0.0.1:\(port)" }
 
     /// One thread serves the network, as with the yardsticks.
-    static func layercache(_ workspace: Workspace, store: String, memory: String, threads: Int = 1) throws -> Daemon {
+    static func layercache(
+        _ workspace: Workspace, store: String, memory: String, threads: Int = 1, options: [String] = []
+    ) throws -> Daemon {
         let port = try freePort()
         return try Daemon(
             [
                 try workspace.requireBinary(), "server", "--listen", "127.0.0.1:\(port)", "--store", store,
                 "--capacity",
                 "4GiB", "--memory", memory, "--threads", "\(threads)", "--quiet",
-            ], port: port, workspace)
+            ] + options, port: port, workspace)
     }
 
     /// One worker with sendfile and nothing written per request.

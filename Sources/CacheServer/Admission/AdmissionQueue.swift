@@ -4,7 +4,9 @@ internal import NIOCore
 /// waiters of their turn.
 ///
 /// There is a line for each purpose, because requests that send must not stand in the way of those that read. Within a
-/// line the order of arrival holds: nothing is granted to a request while another one waits before it.
+/// line the order of arrival holds: nothing is granted to a request while another one waits before it. Only in that of
+/// first responses the newest goes first: many that take theirs slowly must not keep a client waiting that has just
+/// come, and one that has waited for long may have left.
 struct AdmissionQueue {
     /// A request that waits, and what it waits for.
     struct Waiter: Hashable {
@@ -30,9 +32,14 @@ struct AdmissionQueue {
         lines[wanted.purpose.rawValue].isEmpty && budget.reserve(wanted)
     }
 
-    /// Puts a request at the end of its line.
+    /// Puts a request in its line.
     mutating func enqueue(_ waiter: Waiter) {
-        lines[waiter.wanted.purpose.rawValue].append(waiter)
+        let purpose = waiter.wanted.purpose
+        if purpose == .firstResponse {
+            lines[purpose.rawValue].prepend(waiter)
+        } else {
+            lines[purpose.rawValue].append(waiter)
+        }
     }
 
     /// Reserves for the next waiter whose turn has come and takes it out of its line; `nil` if no turn has. To be

@@ -35,6 +35,7 @@ extension ConnectionGroup {
         let isOver = lifetime.stopDeadline <= now
         for connection in Array(connections.values) {
             connection.noteProgress(now)
+            note(connection, isSlow: connection.machine.isSlow(at: now), at: now)
             guard isOver || connection.machine.deadline <= now else { continue }
             if connection.machine.phase != .inLine { metrics.connections.timedOut += 1 }
             connection.expire(force: isOver)
@@ -51,7 +52,8 @@ extension ConnectionGroup {
 
     /// Expires connections early whose request or response makes no progress while other clients wait.
     ///
-    /// Where requests wait for the budget, one that holds some of it may stall for half of ``ServerTimeouts/wait``;
+    /// Where requests wait for the budget, one that holds some of it may stall, or take its response slowly, for half of
+    /// ``ServerTimeouts/wait``;
     /// where clients find no connection, any one may stall for all of it.
     private func expireStalled(_ now: NIODeadline) {
         let isWanted = queue.hasWaiters
@@ -60,7 +62,7 @@ extension ConnectionGroup {
         let wait = limits.timeouts.wait
         for connection in Array(connections.values) {
             let isInTheWay =
-                isWanted && connection.machine.hasStalledWithBudget(since: now - TimeAmount(wait / 2))
+                isWanted && connection.machine.hasStalledWithBudget(since: now - TimeAmount(wait / 2), at: now)
                 || isCrowded && connection.machine.hasStalled(since: now - TimeAmount(wait))
             guard isInTheWay else { continue }
             metrics.connections.timedOut += 1

@@ -108,7 +108,7 @@ extension ConnectionStateMachine {
     /// What the request must reserve for before it is carried out; `nil` if it has done so.
     var missingReservation: InFlightBudget.Purpose? {
         guard let request, request.reservation == nil else { return nil }
-        return request.purpose
+        return request.purpose(isProven: isProven)
     }
 
     /// The request has its part of the budget.

@@ -99,6 +99,8 @@ struct ConnectionStateMachine {
     var isCut = false
     /// ``Action/close`` or ``Action/cut`` was given: nothing is begun any more.
     var isEnding = false
+    /// The client took the last chunk that it got as fast as it came.
+    var isProven = false
 
     init(limits: ServerLimits, tokens: TokenList? = nil) {
         self.limits = limits
@@ -226,10 +228,24 @@ extension ConnectionStateMachine {
         return max(request.lastProgress, request.started) <= time
     }
 
-    /// The same for a request that keeps bytes of the budget from others meanwhile.
-    func hasStalledWithBudget(since time: NIODeadline) -> Bool {
-        (request?.reservation?.bytes ?? 0) > 0 && hasStalled(since: time)
+    /// The same for a request that keeps bytes of the budget from others meanwhile, also if it is only slow to take its
+    /// response.
+    func hasStalledWithBudget(since time: NIODeadline, at now: NIODeadline) -> Bool {
+        guard (request?.reservation?.bytes ?? 0) > 0 else { return false }
+        return hasStalled(since: time) || phase == .flushing && isSlow(at: now)
     }
+
+    /// Whether so little comes of a request, or goes of its response, that its client is of no use to itself: less than
+    /// 64 KiB a second, after a while.
+    func isSlow(at now: NIODeadline) -> Bool {
+        guard phase == .receiving || phase == .flushing, let request else { return false }
+        let elapsed = now - request.started
+        guard elapsed >= TimeAmount(limits.timeouts.wait / 2) else { return false }
+        let moved = phase == .receiving ? body.readableBytes : (request.reservation?.bytes ?? 0) - request.unsentBytes
+        return Double(moved) < Double(elapsed.nanoseconds) / 1e9 * Self.slowestRate
+    }
+
+    private static var slowestRate: Double { 64 * 1024 }
 
     /// Notes how many bytes of the response the kernel has not taken yet: fewer than before means that the client
     /// reads.

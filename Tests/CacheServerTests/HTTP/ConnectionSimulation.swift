@@ -33,7 +33,7 @@ struct ConnectionSimulation {
     var queue = AdmissionQueue(InFlightBudget(bytes: 1_500_000, requests: 6, largest: 600_000))
     var random: SeededGenerator
     var now = NIODeadline.uptimeNanoseconds(1 << 40)
-    private var lines: [[Int]] = [[], []]
+    private var lines: [[Int]] = [[], [], []]
     private let limits: ServerLimits
 
     init(seed: UInt64) {
@@ -248,7 +248,7 @@ struct ConnectionSimulation {
             guard reserve(.random(in: 0...limits.chunkBytes, using: &random), number) else { return nil }
             return respond(number, .ok, closing: false)
         case .get: guard reserve(600_000, number) else { return nil }
-        case .head, .missing, .giveUp: guard reserve(0, number) else { return nil }
+        case .head, .missing, .giveUp, .checkLease: guard reserve(0, number) else { return nil }
         case .put: break
         case .control:
             queue.reserveUnconditionally()
@@ -268,7 +268,7 @@ struct ConnectionSimulation {
             return true
         }
         queue.enqueue(.init(connection: ConnectionID(number: number), wanted: wanted))
-        lines[purpose.rawValue].append(number)
+        lines[purpose.rawValue].insert(number, at: purpose == .firstResponse ? 0 : lines[purpose.rawValue].count)
         connections[number].machine.queued(at: now)
         return false
     }
