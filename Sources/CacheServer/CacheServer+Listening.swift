@@ -131,7 +131,7 @@ extension CacheServer {
                     }
                     let connection = ConnectionHandler(group, behind: tls)
                     try channel.pipeline.syncOperations.addHandlers([
-                        ArrivalHandler(connection),
+                        ArrivalHandler(connection, group.newcomers),
                         ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding)),
                         connection,
                     ])

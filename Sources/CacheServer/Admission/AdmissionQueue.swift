@@ -4,9 +4,7 @@ internal import NIOCore
 /// waiters of their turn.
 ///
 /// There is a line for each purpose, because requests that send must not stand in the way of those that read. Within a
-/// line the order of arrival holds: nothing is granted to a request while another one waits before it. Only in that of
-/// first responses the newest goes first: many that take theirs slowly must not keep a client waiting that has just
-/// come, and one that has waited for long may have left.
+/// line the order of arrival holds: nothing is granted to a request while another one waits before it.
 struct AdmissionQueue {
     /// A request that waits, and what it waits for.
     struct Waiter: Hashable {
@@ -16,6 +14,9 @@ struct AdmissionQueue {
 
     private(set) var budget: InFlightBudget
     private var lines = InFlightBudget.Purpose.allCases.map { _ in CircularBuffer<Waiter>() }
+    private var forecasts = InFlightBudget.Purpose.allCases.map { _ in WaitForecast() }
+    /// Whether its user is telling waiters of their turns: one that is answered at once gives its part back meanwhile.
+    var isGranting = false
 
     init(_ budget: InFlightBudget) {
         self.budget = budget
@@ -24,22 +25,24 @@ struct AdmissionQueue {
     /// Whether any request waits.
     var hasWaiters: Bool { lines.contains { !$0.isEmpty } }
 
-    /// How many wait for that purpose.
-    func waiting(for purpose: InFlightBudget.Purpose) -> Int { lines[purpose.rawValue].count }
+    /// How long a request for that purpose would wait if it came into line now.
+    func expectedWait(for purpose: InFlightBudget.Purpose) -> TimeAmount {
+        forecasts[purpose.rawValue].wait(behind: lines[purpose.rawValue].count)
+    }
+
+    /// A waiter has got its turn.
+    mutating func turned(_ purpose: InFlightBudget.Purpose, at now: NIODeadline) {
+        forecasts[purpose.rawValue].turned(at: now, others: !lines[purpose.rawValue].isEmpty)
+    }
 
     /// Reserves at once; false, with nothing changed, if too little is left or others wait for the same purpose.
     mutating func reserve(_ wanted: InFlightBudget.Reservation) -> Bool {
         lines[wanted.purpose.rawValue].isEmpty && budget.reserve(wanted)
     }
 
-    /// Puts a request in its line.
+    /// Puts a request at the end of its line.
     mutating func enqueue(_ waiter: Waiter) {
-        let purpose = waiter.wanted.purpose
-        if purpose == .firstResponse {
-            lines[purpose.rawValue].prepend(waiter)
-        } else {
-            lines[purpose.rawValue].append(waiter)
-        }
+        lines[waiter.wanted.purpose.rawValue].append(waiter)
     }
 
     /// Reserves for the next waiter whose turn has come and takes it out of its line; `nil` if no turn has. To be

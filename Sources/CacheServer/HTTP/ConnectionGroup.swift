@@ -33,8 +33,7 @@ final class ConnectionGroup {
     var neighbours = Neighbours()
     var lifetime = Lifetime()
     private(set) var queue: AdmissionQueue
-    private var isGranting = false
-    private var forecasts = InFlightBudget.Purpose.allCases.map { _ in WaitForecast() }
+    let newcomers: NewcomerTurns
     /// Connections that wait for a chunk which is being read from the store.
     private var reads: [ChunkID: [ConnectionHandler]] = [:]
     private var storeFailures = StoreFailures()
@@ -43,6 +42,7 @@ final class ConnectionGroup {
     init(on eventLoop: any EventLoop, share: Int, services: Services) {
         self.eventLoop = eventLoop
         self.services = services
+        newcomers = NewcomerTurns(on: eventLoop)
         let limits = services.limits
         admission = ConnectionAdmission(limit: limits.connections, probeLimit: limits.probeConnections)
         queue = AdmissionQueue(
@@ -96,7 +96,7 @@ final class ConnectionGroup {
 
     /// How long a request would wait if it came into line now.
     func expectedWait(for purpose: InFlightBudget.Purpose) -> TimeAmount {
-        forecasts[purpose.rawValue].wait(behind: queue.waiting(for: purpose))
+        queue.expectedWait(for: purpose)
     }
 
     /// Puts a request in line; ``ConnectionHandler/granted(_:)`` is called when its turn comes.
@@ -127,14 +127,13 @@ final class ConnectionGroup {
     /// Lets requests go on whose turn has come. A request that is answered within this loop returns its part to the
     /// same loop.
     private func grant() {
-        guard !isGranting else { return }
-        isGranting = true
+        guard queue.hasWaiters, !queue.isGranting else { return }
+        queue.isGranting = true
         while let waiter = queue.admitNext() {
-            let purpose = waiter.wanted.purpose
-            forecasts[purpose.rawValue].turned(at: now, others: queue.waiting(for: purpose) > 0)
+            queue.turned(waiter.wanted.purpose, at: now)
             connections[waiter.connection]?.granted(waiter.wanted)
         }
-        isGranting = false
+        queue.isGranting = false
     }
 
     // MARK: Reads

@@ -7,7 +7,7 @@ internal import NIOHTTP1
 /// decides.
 ///
 /// A chunk that is in memory is answered without leaving the event loop and without a copy.
-final class ConnectionHandler: ChannelDuplexHandler {
+final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -18,6 +18,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var machine: ConnectionStateMachine
     private(set) var context: ChannelHandlerContext?
     private var sending: SecuredSending?
+    private var waitsForTurn = false
     /// The lease that was given out on this connection last.
     var lease: GivenLease?
     /// Which worker its requests come from, if they say so.
@@ -65,11 +66,31 @@ final class ConnectionHandler: ChannelDuplexHandler {
         run(machine.received(unwrapInboundIn(data), at: group.now))
     }
 
-    /// Bytes are on their way to the parser.
-    func bytesArrived() {
-        machine.bytesArrived()
-        worker?.hear(at: group.now)
+    private func waitForTurn() {
+        guard !waitsForTurn else { return }
+        waitsForTurn = true
+        group.newcomers.wait(self)
     }
+
+    /// Its turn has come: the next request that waits is begun.
+    func goOn() -> Bool {
+        waitsForTurn = false
+        if machine.isBetweenPipelined { run(nil) }
+        return false
+    }
+
+    /// Bytes are on their way to the parser.
+    func bytesArrived() { machine.bytesArrived() }
+
+    /// Something has come, handled or not.
+    func wasHeard() { worker?.hear(at: group.now) }
+
+    /// Whether what comes matters any more.
+    var takesInput: Bool { machine.takesInput }
+
+    /// Whether what comes has to wait for the turns of clients that are not known yet. Bodies have room reserved for
+    /// them.
+    var isNewcomer: Bool { machine.standing != .proven && !machine.awaitsBody }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         run(machine.readCompleted(at: group.now))
@@ -135,11 +156,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Actions
 
-    /// Carries out an action and all that follow from it.
+    /// Carries out an action and all that follow from it. What a client that is not known has sent before it had its
+    /// answers waits for its turn, request by request.
     func run(_ first: ConnectionStateMachine.Action?) {
         var action = first ?? machine.next(at: group.now)
         while let current = action {
-            action = carryOut(current) ?? machine.next(at: group.now)
+            action = carryOut(current)
+            if action == nil, machine.isBetweenPipelined, isNewcomer { return waitForTurn() }
+            action = action ?? machine.next(at: group.now)
         }
     }
 

@@ -33,6 +33,9 @@ struct ConnectionInput {
 
     mutating func next() -> HTTPServerRequestPart? { parts.popFirst() }
 
+    /// Whether parts wait.
+    var hasMore: Bool { !parts.isEmpty }
+
     /// Drops all that waits: no request is taken any more.
     mutating func drop() {
         parts.removeAll()

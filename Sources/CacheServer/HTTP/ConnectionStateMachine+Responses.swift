@@ -65,7 +65,8 @@ extension ConnectionStateMachine {
     /// On to the next request.
     private mutating func finish(at now: NIODeadline) -> Action? {
         if let request, (request.reservation?.bytes ?? 0) > 0, !request.plan.hasBody {
-            isProven = now - (request.unsentSince ?? now) < TimeAmount(limits.timeouts.wait / 2)
+            let isFast = now - (request.unsentSince ?? now) < TimeAmount(limits.timeouts.wait / 2)
+            standing = !isFast ? .unknown : standing == .proven ? .proven : .hasTaken
         }
         phase = .idle
         deadline = now + TimeAmount(limits.timeouts.idle)

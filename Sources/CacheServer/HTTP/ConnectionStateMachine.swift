@@ -78,6 +78,16 @@ struct ConnectionStateMachine {
         case cut
     }
 
+    /// What is known of how a client reads.
+    enum Standing: Hashable {
+        /// It has taken no chunk yet, or its last one slowly.
+        case unknown
+        /// The kernel took a chunk for it at once, which may lie there.
+        case hasTaken
+        /// It has asked for more after that: it reads what it asks for.
+        case proven
+    }
+
     /// How a connection goes on when a response is out.
     enum Continuation: Hashable { case keepAlive, linger, close }
 
@@ -99,8 +109,8 @@ struct ConnectionStateMachine {
     var isCut = false
     /// ``Action/close`` or ``Action/cut`` was given: nothing is begun any more.
     var isEnding = false
-    /// The client took the last chunk that it got as fast as it came.
-    var isProven = false
+    /// What is known of the client.
+    var standing = Standing.unknown
 
     init(limits: ServerLimits, tokens: TokenList? = nil) {
         self.limits = limits
@@ -158,6 +168,15 @@ extension ConnectionStateMachine {
 
     /// Whether no request is taken any more.
     private var isClosing: Bool { phase == .closing || phase == .lingering || phase == .closed }
+
+    /// Whether what comes is looked at.
+    var takesInput: Bool { !isClosing && !isEnding && input.failure == nil }
+
+    /// Whether a request is over and the next one has come already.
+    var isBetweenPipelined: Bool { phase == .idle && input.hasMore && !isEnding }
+
+    /// Whether a body is on its way.
+    var awaitsBody: Bool { phase == .receiving && request?.plan.hasBody == true }
 
     /// The daemon stops: an idle connection ends now, another one after its request.
     mutating func stop() -> Action? {

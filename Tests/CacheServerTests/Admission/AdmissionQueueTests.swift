@@ -114,9 +114,7 @@ struct AdmissionQueueTests {
                 } else {
                     let waiter = AdmissionQueue.Waiter(connection: ConnectionID(number: number), wanted: wanted)
                     queue.enqueue(waiter)
-                    // The newest goes first where clients have not shown how they read.
-                    let place = purpose == .firstResponse ? 0 : lines[purpose.rawValue].count
-                    lines[purpose.rawValue].insert(waiter, at: place)
+                    lines[purpose.rawValue].append(waiter)
                 }
             case 4..<6:
                 guard let index = held.indices.randomElement(using: &random) else { continue }

@@ -268,7 +268,7 @@ struct ConnectionSimulation {
             return true
         }
         queue.enqueue(.init(connection: ConnectionID(number: number), wanted: wanted))
-        lines[purpose.rawValue].insert(number, at: purpose == .firstResponse ? 0 : lines[purpose.rawValue].count)
+        lines[purpose.rawValue].append(number)
         connections[number].machine.queued(at: now)
         return false
     }
