@@ -63,12 +63,14 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
 
     /// Its turn has come: passes a slice on.
     func goOn() -> Bool {
-        guard let context, rest.readableBytes > 0 else { return false }
-        let count = connection.isNewcomer ? min(Self.slice, rest.readableBytes) : rest.readableBytes
-        if let slice = rest.readSlice(length: count), connection.takesInput { pass(slice, context) }
-        guard rest.readableBytes == 0 || !connection.takesInput else { return true }
-        rest = ByteBuffer()
-        context.fireChannelReadComplete()
+        guard let context else { return false }
+        if rest.readableBytes > 0 {
+            let count = connection.isNewcomer ? min(Self.slice, rest.readableBytes) : rest.readableBytes
+            if let slice = rest.readSlice(length: count), connection.takesInput { pass(slice, context) }
+            guard rest.readableBytes == 0 || !connection.takesInput else { return true }
+            rest = ByteBuffer()
+            context.fireChannelReadComplete()
+        }
         if isEndHeld {
             isEndHeld = false
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
@@ -85,7 +87,10 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
     }
 
     func read(context: ChannelHandlerContext) {
-        if rest.readableBytes == 0 { context.read() } else { isReadHeld = true }
+        guard rest.readableBytes > 0 || !connection.takesInput else { return context.read() }
+        // What only ends is read at the pace of newcomers, too.
+        if rest.readableBytes == 0, !isReadHeld { turns.wait(self) }
+        isReadHeld = true
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

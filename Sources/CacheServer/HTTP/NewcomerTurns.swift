@@ -19,8 +19,11 @@ final class NewcomerTurns {
     private var left = NewcomerTurns.time
     private var isScheduled = false
 
-    private static let time = TimeAmount.microseconds(300)
-    private static let pause = TimeAmount.microseconds(50)
+    private static let time = TimeAmount.microseconds(500)
+    /// What a piece of work counts for at least: it may lead to more when it is over.
+    private static let least = TimeAmount.microseconds(25)
+    /// Long enough that the event loop has come to what others have sent: it does not as long as tasks follow tasks.
+    private static let pause = TimeAmount.microseconds(500)
 
     init(on eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
@@ -33,7 +36,7 @@ final class NewcomerTurns {
     func spend<Result>(_ body: () -> Result) -> Result {
         let began = NIODeadline.now()
         defer {
-            left = left - (NIODeadline.now() - began)
+            left = left - max(NIODeadline.now() - began, Self.least)
             schedule()
         }
         return body()
@@ -48,7 +51,6 @@ final class NewcomerTurns {
     private func schedule() {
         guard !isScheduled else { return }
         isScheduled = true
-        // What other clients have sent is read before that.
         eventLoop.assumeIsolated().scheduleTask(in: Self.pause) { self.turn() }
     }
 
