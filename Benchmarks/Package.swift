@@ -29,6 +29,7 @@ let package = Package(
             name: "layercache-bench",
             dependencies: [
                 "BareCrypto", "BareZstd",
+                .product(name: "CacheClient", package: "layercache"),
                 .product(name: "CacheCore", package: "layercache"),
                 .product(name: "CacheClient", package: "layercache"),
                 .product(name: "NIOCore", package: "swift-nio"),

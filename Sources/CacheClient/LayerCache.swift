@@ -62,8 +62,9 @@ public final class LayerCache: Sendable {
         _ configuration: CacheConfiguration, logger: Logger, time: TimeSource
     ) async throws -> LayerCache {
         try configuration.validate()
-        let deadlines = Deadlines(time: time)
-        let load = ReadLoad(time: time)
+        let machine = MachineLoad(configuration.l2.isEmpty ? nil : RunQueue())
+        let deadlines = Deadlines(time: time) { machine.look() }
+        let load = ReadLoad(time: time, machine: machine)
         // Half of what fills hold; what is not kept here is memory for the next chunk, sealed or plain.
         let buffers = BufferPool(
             bytes: ChunkLimits.plainBytes, maximumIdle: max(configuration.fillBytes / 2 / ChunkLimits.plainBytes, 1),

@@ -46,7 +46,7 @@ extension CacheServer {
     ) async throws {
         let channel: any Channel
         do {
-            channel = try await bootstrap(on: group, groups, access.identity).bind(to: found).get()
+            channel = try await bootstrap(on: group, groups, access.identity, state).bind(to: found).get()
         } catch {
             throw cannotListen(error)
         }
@@ -97,7 +97,8 @@ extension CacheServer {
     }
 
     private func bootstrap(
-        on group: MultiThreadedEventLoopGroup, _ groups: [NIOLoopBound<ConnectionGroup>], _ identity: TLSIdentity?
+        on group: MultiThreadedEventLoopGroup, _ groups: [NIOLoopBound<ConnectionGroup>], _ identity: TLSIdentity?,
+        _ state: ServerState
     ) -> ServerBootstrap {
         let groups = Dictionary(uniqueKeysWithValues: groups.map { (ObjectIdentifier($0.eventLoop), $0) })
         var decoding = NIOHTTPDecoderLimitConfiguration()
@@ -107,6 +108,12 @@ extension CacheServer {
         return ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.maxMessagesPerRead, value: AcceptPace.batch)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptPace(state))
+                }
+            }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             // Writable means that the kernel has all: the bytes of a response count as in flight until then.
@@ -129,7 +136,7 @@ extension CacheServer {
                     }
                     let connection = ConnectionHandler(group, behind: tls)
                     try channel.pipeline.syncOperations.addHandlers([
-                        ArrivalHandler(connection),
+                        ArrivalHandler(connection, group.newcomers),
                         ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding)),
                         connection,
                     ])

@@ -41,6 +41,7 @@ enum BenchCase: String, CaseIterable {
     case l1Churn = "l1-churn"
     case l2Get = "l2-get"
     case l2Put = "l2-put"
+    case emptyCache = "empty-cache"
     case push
     case pull
     case coldStart = "cold-start"
@@ -57,6 +58,7 @@ enum BenchCase: String, CaseIterable {
         case .l1Churn: try await runL1Churn(context)
         case .l2Get: try runL2Get(context)
         case .l2Put: try runL2Put(context)
+        case .emptyCache: try await runEmptyCache(context)
         case .push: try runPush(context)
         case .pull: try runPull(context)
         case .coldStart: try runColdStart(context)

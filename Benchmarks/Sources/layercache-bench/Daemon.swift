@@ -38,7 +38,7 @@ struct Daemon {
     ///   - port: by default one that is free.
     static func layercache(
         _ workspace: Workspace, store: String, memory: String, threads: Int = 1, host: String = "127.0.0.1",
-        port: Int? = nil
+        port: Int? = nil, options: [String] = []
     ) throws -> Daemon {
         let port = try port ?? freePort()
         return try Daemon(
@@ -46,7 +46,7 @@ struct Daemon {
                 try workspace.requireBinary(), "server", "--listen", "\(host):\(port)", "--store", store,
                 "--capacity",
                 "4GiB", "--memory", memory, "--threads", "\(threads)", "--quiet",
-            ], host: host, port: port, workspace)
+            ] + options, host: host, port: port, workspace)
     }
 
     /// One worker with sendfile and nothing written per request.

@@ -10,14 +10,17 @@ protocol FillTarget: Sendable {
     func put(_ id: ChunkID, _ sealed: ByteBuffer, _ gap: TierGap) async throws
 
     /// How long a reader may wait now until there is room for one more fill.
-    var waitForFill: Duration { get }
+    /// - Parameter isLeased: whether others wait for the fill.
+    func waitForFill(isLeased: Bool) -> Duration
 
     /// How long the end of all reads may wait for fills that are under way.
-    var waitForEnd: Duration { get }
+    /// - Parameter isLeased: whether others wait for some of them.
+    func waitForEnd(isLeased: Bool) -> Duration
 
     /// Takes a wait for fills off the tier's budget.
     /// - Parameters:
     ///   - duration: of the wall clock.
     ///   - readers: that were under way meanwhile: each lost its part of it.
-    func waitedForFill(_ duration: Duration, readers: Int)
+    ///   - isLeased: as above.
+    func waitedForFill(_ duration: Duration, readers: Int, isLeased: Bool)
 }

@@ -14,14 +14,15 @@ final class ReadLoad: Sendable {
         var changedAt = Duration.zero
     }
 
-    let machine = MachineLoad()
+    let machine: MachineLoad
     /// What reads that nobody waits for yet stand back for.
     let demand = DemandGate()
     private let state = NIOLockedValueBox(State())
     private let time: TimeSource
 
-    init(time: TimeSource) {
+    init(time: TimeSource, machine: MachineLoad = MachineLoad()) {
         self.time = time
+        self.machine = machine
     }
 
     /// A read has come to where it may ask L2 or L3.

@@ -112,6 +112,6 @@ extension CacheConfiguration {
     /// How long the tiers may take for one chunk, one after the other.
     package var readDeadline: Duration { l1Deadline + l2ReadDeadline + l3Deadline }
 
-    /// How long one read of L2 may take, in line for a fill and after it.
-    var l2ReadDeadline: Duration { l2.isEmpty ? .zero : l2Deadline + l2Wait }
+    /// How long one read of L2 may take on the busiest machine, in line for a fill and after it.
+    var l2ReadDeadline: Duration { l2.isEmpty ? .zero : (l2Deadline + l2Wait) * L2Budget.longestStretch }
 }

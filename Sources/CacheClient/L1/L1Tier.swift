@@ -371,11 +371,11 @@ extension L1Tier: FillTarget {
         return false
     }
 
-    var waitForFill: Duration { writes.isOpen ? .zero : max(leftOfBudget, .zero) }
+    func waitForFill(isLeased: Bool) -> Duration { writes.isOpen ? .zero : max(leftOfBudget, .zero) }
 
-    var waitForEnd: Duration { waitForFill }
+    func waitForEnd(isLeased: Bool) -> Duration { waitForFill(isLeased: isLeased) }
 
-    func waitedForFill(_ duration: Duration, readers: Int) {
+    func waitedForFill(_ duration: Duration, readers: Int, isLeased: Bool) {
         budget.withLockedValue { $0.spend(duration / readers, now: deadlines.time.now()) }
     }
 }

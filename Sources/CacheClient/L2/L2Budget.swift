@@ -27,9 +27,9 @@ final class L2Budget: Sendable {
     static let shortestWait = Duration.milliseconds(50)
     /// Fills leave that much to reads.
     private static let reserve = 0.3
-    /// A machine that is busier than that gets no more time for it.
-    private static let busiest = 4.0
-    private static let busiestAmongFills = 16.0
+    /// A machine that is busier than that gets no more time for it. On one that busy, an L2 that all reads wait for all
+    /// the time costs less than comes back.
+    private static let busiest = 32.0
     private static let busiestForFills = 2.5
 
     private let state: NIOLockedValueBox<State>
@@ -62,12 +62,21 @@ final class L2Budget: Sendable {
         }
     }
 
+    /// How much longer everything takes on this machine.
+    private var busy: Double { min(load.machine.factor, Self.busiest) }
+
+    /// What a deadline of one request is on a machine that is as busy as this one is now.
+    func stretched(_ deadline: Duration) -> Duration { deadline * busy }
+
+    /// The longest that a reader may be in line at L2 for another's fill, of what it may on an idle machine.
+    static let longestStretch = 4.0
+
     /// How long a read waits for L2 before it asks L3 as well: on a machine that is busy all answers take longer.
     var wait: Duration { wait(amongFills: false) }
 
     /// - Parameter amongFills: whether the daemon has workers wait for one another's fills just now.
     func wait(amongFills: Bool) -> Duration {
-        let busy = min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
+        let busy = busy
         return state.withLockedValue { state in
             let now = time.now()
             let left = max(state.budget.left(now: now), amongFills ? commons.inLine : .zero)
@@ -92,10 +101,10 @@ final class L2Budget: Sendable {
         _ duration: Duration, spared: Bool, amongFills: Bool = false, others: Duration? = nil
     ) -> Bool {
         let known = commons.l3Latency
+        let busy = busy
         return state.withLockedValue { state in
             let now = time.now()
             let readers = load.readers
-            let busy = min(load.machine.factor, amongFills ? Self.busiestAmongFills : Self.busiest)
             var loss = duration / readers
             if spared {
                 var instead = Self.cheapestChunk * busy
@@ -123,30 +132,49 @@ final class L2Budget: Sendable {
 
     /// How long a read may be in line at L2 for the fill of another worker: a fill that comes is no loss, and one that
     /// does not come is taken off.
-    var waitInLine: Duration { commons.inLine }
+    /// - Parameter longest: on an idle machine.
+    func waitInLine(_ longest: Duration) -> Duration {
+        min(commons.inLine, longest) * min(busy, Self.longestStretch)
+    }
 
-    func waitedInVain(_ duration: Duration) { commons.spendInLine(duration / load.readers) }
+    func waitedInVain(_ duration: Duration) { commons.spendInLine(duration / (Double(load.readers) * busy)) }
 
     /// Whether the daemon did as well as what was asked beside it, which answered the same read after `other`.
     func isAsFast(_ duration: Duration, as other: Duration) -> Bool {
-        duration <= other * 2 + Self.free * 2 * min(load.machine.factor, Self.busiest)
+        duration <= other * 2 + Self.free * 2 * busy
     }
 
     // MARK: Fills
 
     /// How long a reader may wait for room for a fill.
-    var waitForFill: Duration {
-        state.withLockedValue { max($0.budget.left(now: time.now()) - $0.budget.capacity * Self.reserve, .zero) }
+    /// - Parameter isLeased: whether others wait for it: then it may take what there is for waits in line, too.
+    func waitForFill(isLeased: Bool) -> Duration {
+        let busy = isLeased ? busy : 1
+        return state.withLockedValue { state in
+            let own = state.budget.left(now: time.now()) - state.budget.capacity * Self.reserve
+            return max(own, isLeased ? commons.inLine : .zero, .zero) * busy
+        }
     }
 
     /// - Parameter readers: that were under way meanwhile.
-    func waitedForFill(_ duration: Duration, readers: Int) {
-        let busy = min(load.machine.factor, Self.busiestForFills)
-        state.withLockedValue { $0.budget.spend(duration / (Double(readers) * busy), now: time.now()) }
+    func waitedForFill(_ duration: Duration, readers: Int, isLeased: Bool) {
+        let busy = isLeased ? busy : min(load.machine.factor, Self.busiestForFills)
+        state.withLockedValue { state in
+            let loss = duration / (Double(readers) * busy)
+            if isLeased, commons.inLine > .zero {
+                commons.spendInLine(loss)
+            } else {
+                state.budget.spend(loss, now: time.now())
+            }
+        }
     }
 
     /// How long the end of all reads may wait for what is still on its way to L2.
-    var waitForEnd: Duration {
-        state.withLockedValue { max($0.budget.left(now: time.now()), .zero) }
+    /// - Parameter isLeased: whether others wait for some of it.
+    func waitForEnd(isLeased: Bool) -> Duration {
+        let busy = isLeased ? busy : 1
+        return state.withLockedValue { state in
+            max(state.budget.left(now: time.now()), isLeased ? commons.inLine : .zero, .zero) * busy
+        }
     }
 }

@@ -16,7 +16,7 @@ extension L2Client: FillTarget {
     ) async throws -> Result<Void, any Error>? {
         if node.fills.admit() == .no { return nil }
         let request = L2Request(
-            method: .PUT, path: "/v1/chunks/\(id.hex)", fields: lease.map { [(Self.leaseField, $0.token)] } ?? [],
+            method: .PUT, path: "/v1/chunks/\(id.hex)", fields: [worker] + (lease.map { [(Self.leaseField, $0.token)] } ?? []),
             body: sealed, isUrgent: lease != nil, limit: Self.lineBytes)
         let end = try await node.fills.call {
             // Refusals are errors.
@@ -38,13 +38,25 @@ extension L2Client: FillTarget {
         }
     }
 
-    /// Each daemon has its part of what a wait may cost.
-    var waitForFill: Duration { members.all.reduce(.zero) { $0 + $1.budget.waitForFill } }
+    /// Each daemon has its part of what a wait may cost; that of waits for others' fills is all of theirs.
+    func waitForFill(isLeased: Bool) -> Duration {
+        ofAll(isLeased) { $0.waitForFill(isLeased: $1) }
+    }
 
-    var waitForEnd: Duration { members.all.reduce(.zero) { $0 + $1.budget.waitForEnd } }
+    func waitForEnd(isLeased: Bool) -> Duration {
+        ofAll(isLeased) { $0.waitForEnd(isLeased: $1) }
+    }
 
-    func waitedForFill(_ duration: Duration, readers: Int) {
+    private func ofAll(_ isLeased: Bool, _ wait: (L2Budget, _ isLeased: Bool) -> Duration) -> Duration {
+        let budgets = members.all.map(\.budget)
+        let parts = budgets.reduce(.zero) { $0 + wait($1, false) }
+        return isLeased ? max(parts, budgets.map { wait($0, true) }.max() ?? .zero) : parts
+    }
+
+    func waitedForFill(_ duration: Duration, readers: Int, isLeased: Bool) {
         let nodes = members.all
-        for node in nodes { node.budget.waitedForFill(duration / nodes.count, readers: readers) }
+        for node in nodes {
+            node.budget.waitedForFill(duration / nodes.count, readers: readers, isLeased: isLeased)
+        }
     }
 }

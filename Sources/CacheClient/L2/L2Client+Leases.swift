@@ -25,13 +25,13 @@ extension L2Client {
     /// How long a request may be in line now, in whole seconds; 0 if not at all. An attempt that races with L3 waits
     /// for nobody.
     func secondsInLine(_ attempt: L2Attempt) -> Int {
-        attempt.isRace ? 0 : Int(min(longestWait, commons.inLine).components.seconds)
+        attempt.isRace ? 0 : Int(attempt.node.budget.waitInLine(longestWait).components.seconds)
     }
 
     func fields(_ asking: Asking, seconds: Int) -> [(String, String)] {
         switch asking {
         case .toLook: [("Prefer", "wait=0")]
-        case .toFill: seconds > 0 ? [("Prefer", "wait=\(seconds), processing")] : []
+        case .toFill: [worker] + (seconds > 0 ? [("Prefer", "wait=\(seconds), processing")] : [])
         }
     }
 
@@ -50,9 +50,9 @@ extension L2Client {
     }
 
     /// How much longer a read waits for L2 alone, before L3 is asked as well; zero or less if it is late.
-    /// - Parameter allowance: that it had at first.
+    /// - Parameter allowance: that it had at first; a machine that has become busy since gives it more.
     func patience(_ attempt: L2Attempt, _ allowance: Duration) -> Duration {
-        let allowance = isAmongFills(attempt) ? max(allowance, attempt.node.budget.wait(amongFills: true)) : allowance
+        let allowance = max(allowance, attempt.node.budget.wait(amongFills: isAmongFills(attempt)))
         let now = time.now()
         let began: Duration
         switch attempt.line.stage {
@@ -63,6 +63,12 @@ extension L2Client {
         case .queued, .sent, .ended: began = attempt.began
         }
         return began + allowance - now
+    }
+
+    static func newName() -> String {
+        var bits = [UInt8](repeating: 0, count: 16)
+        bits.withUnsafeMutableBytes { SecureRandom.fill($0) }
+        return bits.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
     }
 
     static let leaseField = "Layercache-Lease"

@@ -32,6 +32,8 @@ final class L2Client: Sendable {
     let logger: Logger
     let commons: L2Commons
     let extras = NIOLockedValueBox(L2Extras())
+    /// What all requests of this client say, so that the daemons know it as one.
+    let worker = ("Layercache-Worker", L2Client.newName())
     /// An answer to a PUT says nothing in its body that matters.
     static let lineBytes = 4096
 

@@ -36,6 +36,7 @@ final class L2ConnectionPool: Sendable {
     private let fills: AsyncLimiter
     private let deadlines: Deadlines
     private let connectTimeout: TimeAmount
+    private let stretch: @Sendable (Duration) -> Duration
     private let buffers: BufferPool
     private let eventLoop: any EventLoop
     /// Requests that wait for the fills of other workers, and keep their connections meanwhile.
@@ -47,9 +48,10 @@ final class L2ConnectionPool: Sendable {
     /// - Parameters:
     ///   - access: what the daemon is shown; `nil` for nothing.
     ///   - maximum: connections for reads, and as many for fills.
+    ///   - stretch: what a deadline is on a machine that is as busy as this one is now.
     init(
         _ address: L2Address, _ access: ClientAccess?, maximum: Int, connectTimeout: TimeAmount, deadlines: Deadlines,
-        buffers: BufferPool,
+        buffers: BufferPool, stretch: @escaping @Sendable (Duration) -> Duration = { $0 },
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) {
         self.address = address
@@ -59,6 +61,7 @@ final class L2ConnectionPool: Sendable {
         self.connectTimeout = connectTimeout
         self.deadlines = deadlines
         self.buffers = buffers
+        self.stretch = stretch
         eventLoop = group.next()
     }
 
@@ -74,9 +77,9 @@ final class L2ConnectionPool: Sendable {
         let began = deadlines.time.now()
         var heldUp = Duration.zero
         if !limit.acquireNow() {
-            let latest = began + duration + (request.line?.longest ?? .zero)
             while try await !limit.acquire(goesFirst: request.isUrgent, within: duration, deadlines) {
-                guard lines.isUsed, deadlines.time.now() < latest else { throw L2Failure.late }
+                let end = began + stretch(duration) + (lines.isUsed ? request.line?.longest ?? .zero : .zero)
+                guard deadlines.time.now() < end else { throw L2Failure.late }
             }
             // While others were in line, the daemon was not to blame.
             heldUp = max(lines.lastUse(now: deadlines.time.now()) - began, .zero)
@@ -86,35 +89,36 @@ final class L2ConnectionPool: Sendable {
         let shown = access?.changes
         request.line?.line.sent(at: deadlines.time.now(), heldUp: heldUp)
         // A connection that must be made first has a timeout of its own within `duration`.
-        let end = began + heldUp + duration
-        do { return try await checkedExchange(request, until: end, duration) } catch {
+        let start = began + heldUp
+        do { return try await checkedExchange(request, from: start, duration) } catch {
             guard error is TLSRefusal || error is L2Refusal, let access else { throw error }
             // The files may be on a disk that hangs; then the refusal is what is told.
-            try? await deadlines.run(end - deadlines.time.now(), "the files for L2") { await access.look() }
+            let left = start + duration - deadlines.time.now()
+            try? await deadlines.run(left, "the files for L2") { await access.look() }
             guard access.changes != shown else { throw error }
-            return try await checkedExchange(request, until: end, duration)
+            return try await checkedExchange(request, from: start, duration)
         }
     }
 
     private func checkedExchange(
-        _ request: L2Request, until end: Duration, _ duration: Duration
+        _ request: L2Request, from start: Duration, _ duration: Duration
     ) async throws -> L2Response {
-        let response = try await exchange(request, until: end, duration)
+        let response = try await exchange(request, from: start, duration)
         if let refusal = L2Refusal(response.head.status, hasToken: access?.authorization != nil) { throw refusal }
         return response
     }
 
-    /// - Parameter duration: that an answer may take once the time in line is over.
+    /// - Parameter duration: that an answer may take from `start` on, and once the time in line is over.
     private func exchange(
-        _ request: L2Request, until end: Duration, _ duration: Duration
+        _ request: L2Request, from start: Duration, _ duration: Duration
     ) async throws -> L2Response {
         if let channel = takeIdle() {
-            do { return try await exchange(request, on: channel, until: end, duration) } catch L2Failure
+            do { return try await exchange(request, on: channel, from: start, duration) } catch L2Failure
                 .closedUnanswered
             {}
         }
         let made = try await connect()
-        do { return try await exchange(request, on: made.channel, until: end, duration) } catch L2Failure
+        do { return try await exchange(request, on: made.channel, from: start, duration) } catch L2Failure
             .closedUnanswered
         {
             if let refusal = made.refusal.withLockedValue({ $0 }) { throw refusal }
@@ -123,7 +127,7 @@ final class L2ConnectionPool: Sendable {
     }
 
     private func exchange(
-        _ request: L2Request, on channel: any Channel, until end: Duration, _ duration: Duration
+        _ request: L2Request, on channel: any Channel, from start: Duration, _ duration: Duration
     ) async throws -> L2Response {
         let answer = channel.eventLoop.makePromise(of: L2Response.self)
         // What comes second to a promise is ignored.
@@ -131,12 +135,16 @@ final class L2ConnectionPool: Sendable {
             answer.fail(error)
             channel.close(promise: nil)
         }
-        let watch = L2Watch(request.line, lines, deadlines, end: end) { giveUp(L2Failure.late) }
+        let watch = L2Watch(request.line, lines, deadlines, from: start) { [stretch] in
+            stretch(duration)
+        } expire: {
+            giveUp(L2Failure.late)
+        }
         defer { watch.end() }
         let exchange = L2Exchange(
             request: request, host: address.authority, authorization: access?.authorization, answer: answer
         ) {
-            watch.isInLine(duration)
+            watch.isInLine()
         }
         return try await withTaskCancellationHandler {
             // A write that fails is an exchange without an answer.

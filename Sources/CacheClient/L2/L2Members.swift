@@ -50,14 +50,14 @@ final class L2Members: Sendable {
         names = sources.compactMap { if case .name(let name) = $0 { name } else { nil } }.sorted()
         let access = try settings.security.access(to: Set(sources.map(\.address)), logger: logger)
         make = { address, number, warmUp in
-            L2Node(
+            let budget = L2Budget(settings.patience, commons, load: load, time: deadlines.time)
+            return L2Node(
                 number: number,
                 connections: L2ConnectionPool(
                     address, access, maximum: settings.connections,
                     connectTimeout: min(TimeAmount(settings.deadline), .seconds(1)),
-                    deadlines: deadlines, buffers: buffers),
-                budget: L2Budget(settings.patience, commons, load: load, time: deadlines.time),
-                warmUp: warmUp, time: deadlines.time)
+                    deadlines: deadlines, buffers: buffers, stretch: budget.stretched),
+                budget: budget, warmUp: warmUp, time: deadlines.time)
         }
         self.deadlines = deadlines
         self.logger = logger

@@ -7,6 +7,8 @@ internal import Synchronization
 final class TierBackfill: Sendable {
     private struct State {
         var running: [UInt64: Task<Void, Never>] = [:]
+        /// How many of them others wait for.
+        var leased = 0
         var nextNumber: UInt64 = 0
     }
 
@@ -40,21 +42,21 @@ final class TierBackfill: Sendable {
         let weight = sealed.storageCapacity
         if limit.acquireNow(weight: weight) { return put(id, sealed, gap, weight: weight, done) }
         let waitedBefore = load.waited
-        let hasRoom = await waitForRoom(weight, goesFirst: gap.lease != nil)
+        let hasRoom = await waitForRoom(weight, isLeased: gap.lease != nil)
         if hasRoom {
             put(id, sealed, gap, weight: weight, done)
         } else {
             dropped.add(1, ordering: .relaxed)
             done()
         }
-        tier.waitedForFill(load.waited - waitedBefore, readers: load.readers)
+        tier.waitedForFill(load.waited - waitedBefore, readers: load.readers, isLeased: gap.lease != nil)
     }
 
     /// False if there is none in time, or the reader was cancelled.
-    private func waitForRoom(_ weight: Int, goesFirst: Bool) async -> Bool {
-        let wait = tier.waitForFill
+    private func waitForRoom(_ weight: Int, isLeased: Bool) async -> Bool {
+        let wait = tier.waitForFill(isLeased: isLeased)
         guard wait > .zero else { return false }
-        return (try? await limit.acquire(weight: weight, goesFirst: goesFirst, within: wait, deadlines)) == true
+        return (try? await limit.acquire(weight: weight, goesFirst: isLeased, within: wait, deadlines)) == true
     }
 
     private func put(
@@ -63,13 +65,18 @@ final class TierBackfill: Sendable {
         state.withLockedValue { state in
             state.nextNumber += 1
             let number = state.nextNumber
+            let isLeased = gap.lease != nil
+            if isLeased { state.leased += 1 }
             state.running[number] = Task {
                 // Throws only if it is cancelled: then the fill is dropped, and no reader waits for it.
                 try? await self.tier.put(id, sealed, gap)
                 if Task.isCancelled { self.dropped.add(1, ordering: .relaxed) }
                 self.limit.release(weight: weight)
                 done()
-                _ = self.state.withLockedValue { $0.running.removeValue(forKey: number) }
+                self.state.withLockedValue { state in
+                    state.running[number] = nil
+                    if isLeased { state.leased -= 1 }
+                }
             }
         }
     }
@@ -82,8 +89,9 @@ final class TierBackfill: Sendable {
     /// The same within the tier's budget; what is not done by then is dropped.
     func close() async {
         let began = deadlines.time.now()
-        await drain(within: tier.waitForEnd)
-        tier.waitedForFill(deadlines.time.now() - began, readers: 1)
+        let isLeased = state.withLockedValue { $0.leased > 0 }
+        await drain(within: tier.waitForEnd(isLeased: isLeased))
+        tier.waitedForFill(deadlines.time.now() - began, readers: 1, isLeased: isLeased)
     }
 
     private func drain(within duration: Duration) async {

@@ -22,12 +22,17 @@ package final class Deadlines: Sendable {
     }
 
     private static let tick = (shortest: Duration.milliseconds(1), longest: Duration.milliseconds(10))
+    /// A tick that takes so much longer than it should says that this process was not run.
+    private static let late = Duration.milliseconds(90)
     private let state = NIOLockedValueBox(State())
+    private let atTick: @Sendable () -> Void
     /// The clock that all deadlines go by.
     package let time: TimeSource
 
-    package init(time: TimeSource = .system) {
+    /// - Parameter atTick: is called every 10 ms while there are waits; must be short.
+    package init(time: TimeSource = .system, atTick: @escaping @Sendable () -> Void = {}) {
         self.time = time
+        self.atTick = atTick
     }
 
     /// The result of `operation`, or `.timedOut` once `duration` has passed, give or take 10 ms.
@@ -86,7 +91,11 @@ package final class Deadlines: Sendable {
     private func watch() async {
         while true {
             // No code cancels this task, so the sleep cannot fail.
-            try? await time.sleep(nextTick)
+            let (began, tick) = (time.now(), nextTick)
+            try? await time.sleep(tick)
+            // Answers may have come meanwhile that nobody has read: their readers go first.
+            if time.now() - began > tick + Self.late { try? await Task.sleep(for: Self.tick.longest) }
+            atTick()
             let now = time.now()
             let (expired, isDone) = state.withLockedValue { state -> ([Wait], Bool) in
                 if state.waits.isEmpty { state.isTicking = false }

@@ -14,6 +14,9 @@ struct AdmissionQueue {
 
     private(set) var budget: InFlightBudget
     private var lines = InFlightBudget.Purpose.allCases.map { _ in CircularBuffer<Waiter>() }
+    private var forecasts = InFlightBudget.Purpose.allCases.map { _ in WaitForecast() }
+    /// Whether its user is telling waiters of their turns: one that is answered at once gives its part back meanwhile.
+    var isGranting = false
 
     init(_ budget: InFlightBudget) {
         self.budget = budget
@@ -21,6 +24,16 @@ struct AdmissionQueue {
 
     /// Whether any request waits.
     var hasWaiters: Bool { lines.contains { !$0.isEmpty } }
+
+    /// How long a request for that purpose would wait if it came into line now.
+    func expectedWait(for purpose: InFlightBudget.Purpose) -> TimeAmount {
+        forecasts[purpose.rawValue].wait(behind: lines[purpose.rawValue].count)
+    }
+
+    /// A waiter has got its turn.
+    mutating func turned(_ purpose: InFlightBudget.Purpose, at now: NIODeadline) {
+        forecasts[purpose.rawValue].turned(at: now, others: !lines[purpose.rawValue].isEmpty)
+    }
 
     /// Reserves at once; false, with nothing changed, if too little is left or others wait for the same purpose.
     mutating func reserve(_ wanted: InFlightBudget.Reservation) -> Bool {

@@ -4,8 +4,9 @@ internal import NIOCore
 /// closes.
 ///
 /// A connection that is not used is worth less than one that a client asks for: once the limit is reached, a new one
-/// takes the place of one that waits. Where all have something under way, the new one is a *probe-only* connection: it
-/// may ask for health and statistics, and is answered 503 otherwise.
+/// takes the place of one that waits, or that is hardly used. Where all have something under way, or had a moment ago,
+/// the new one is a *probe-only* connection: it may ask for health and statistics, and is answered 503 otherwise. So
+/// clients that come on and on do not drive out those that are served.
 struct ConnectionAdmission {
     enum Decision: Hashable {
         case serve
@@ -22,6 +23,8 @@ struct ConnectionAdmission {
 
     /// How long a head may be on its way before its connection gives way ahead of those that have proven themselves.
     private static let headGrace = TimeAmount.seconds(1)
+    /// How long a connection may be idle until it gives way.
+    private static let idleGrace = TimeAmount.seconds(1)
 
     /// Connections at a time, over all event loops; and probe-only ones beyond them.
     private var limit: Int
@@ -58,6 +61,15 @@ struct ConnectionAdmission {
         if order.membership(of: connection) == .idle { order.join(connection, .unproven, at: now) }
     }
 
+    /// A connection that has a request under way is slow with it, or is so no more.
+    mutating func note(_ connection: ConnectionID, isSlow: Bool, at now: NIODeadline) {
+        switch order.membership(of: connection) {
+        case nil where isSlow: order.join(connection, .slow, at: now)
+        case .slow where !isSlow: order.leave(connection)
+        default: break
+        }
+    }
+
     /// Decides about a new connection.
     /// - Parameters:
     ///   - open: connections over all event loops, this one included, probe-only ones not.
@@ -72,8 +84,8 @@ struct ConnectionAdmission {
     }
 
     /// The connection that gives way to a new one: one whose head has been on its way for long, or any unproven one
-    /// while those are more than half of all, as in a flood; then the one that has been idle for longest, one that
-    /// lingers, and at last the oldest unproven one.
+    /// while those are more than half of all, as in a flood; then the one that has been slow for longest, the one that
+    /// has been idle for longest if that is long, one that lingers, and at last the oldest unproven one.
     func victim(at now: NIODeadline) -> ConnectionID? {
         let unproven = order.first(of: .unproven)
         if let unproven,
@@ -81,11 +93,13 @@ struct ConnectionAdmission {
         {
             return unproven
         }
-        return order.first(of: .idle) ?? order.first(of: .lingering) ?? unproven
+        if let slow = order.first(of: .slow) { return slow }
+        if let idle = order.first(of: .idle), order.since(idle) <= now - Self.idleGrace { return idle }
+        return order.first(of: .lingering) ?? unproven
     }
 
     /// Connections that could give way to one of another event loop.
     var evictable: Int {
-        order.count(of: .unproven) + order.count(of: .idle) + order.count(of: .lingering)
+        order.count(of: .unproven) + order.count(of: .slow) + order.count(of: .idle) + order.count(of: .lingering)
     }
 }

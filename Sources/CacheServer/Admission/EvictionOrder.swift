@@ -6,11 +6,13 @@ internal import NIOCore
 /// Every request leaves a class and joins one, so both cost neither a search nor memory: the classes are doubly linked
 /// lists through one array, whose places are used again.
 struct EvictionOrder {
-    /// Why a connection has nothing under way.
+    /// Why a connection may be closed.
     enum Class: Int, CaseIterable {
         /// No request of it has been answered yet, or the head of its next one has come in part: what floods and slow
         /// heads look like.
         case unproven
+        /// Sends a request, or takes a response, more slowly than any client that needs it.
+        case slow
         /// Kept alive between two requests.
         case idle
         /// Answered for the last time, and waiting for the client to close.

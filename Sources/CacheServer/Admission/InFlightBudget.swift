@@ -2,8 +2,8 @@
 /// reserved.
 ///
 /// A request keeps its bytes until the kernel has taken its response. Pure arithmetic: a request for which too little
-/// is left waits in an ``AdmissionQueue``. Request bodies may take half of the bytes, so that clients that send slowly
-/// never keep others from reading.
+/// is left waits in an ``AdmissionQueue``. Request bodies may take half of the bytes, and responses to clients that have
+/// not shown how they read a quarter, so that clients that send or read slowly never keep others from reading.
 struct InFlightBudget {
     /// What a request reserves bytes for.
     enum Purpose: Int, CaseIterable {
@@ -11,6 +11,8 @@ struct InFlightBudget {
         case response = 0
         /// The body of the request, from its head on.
         case requestBody = 1
+        /// The body of the response to a client that has taken none yet, or its last one slowly.
+        case firstResponse = 2
     }
 
     /// What one request has of the budget.
@@ -21,26 +23,26 @@ struct InFlightBudget {
 
     let maximumBytes: Int
     let maximumRequests: Int
-    private let maximumBodyBytes: Int
+    /// The most bytes, and how many are reserved, by purpose.
+    private let maximum: [Int]
+    private var reserved = Purpose.allCases.map { _ in 0 }
     private(set) var bytes = 0
     private(set) var requests = 0
-    private var bodyBytes = 0
 
-    /// - Parameter largest: the most bytes that one request reserves. One such body always fits, even where half of
+    /// - Parameter largest: the most bytes that one request reserves. One such always fits, even where its part of
     ///   `bytes` is less.
     init(bytes: Int, requests: Int, largest: Int) {
         maximumBytes = max(bytes, largest)
         maximumRequests = requests
-        maximumBodyBytes = max(maximumBytes / 2, largest)
+        maximum = [maximumBytes, max(maximumBytes / 2, largest), max(maximumBytes / 4, largest)]
     }
 
     /// Reserves for one request; false, with nothing changed, if too little is left.
     mutating func reserve(_ wanted: Reservation) -> Bool {
         guard requests < maximumRequests, bytes + wanted.bytes <= maximumBytes else { return false }
-        if wanted.purpose == .requestBody {
-            guard bodyBytes + wanted.bytes <= maximumBodyBytes else { return false }
-            bodyBytes += wanted.bytes
-        }
+        let purpose = wanted.purpose.rawValue
+        guard reserved[purpose] + wanted.bytes <= maximum[purpose] else { return false }
+        reserved[purpose] += wanted.bytes
         requests += 1
         bytes += wanted.bytes
         return true
@@ -54,8 +56,8 @@ struct InFlightBudget {
     /// Returns `surplus` bytes of a reservation whose request goes on with the rest.
     mutating func shrink(_ purpose: Purpose, by surplus: Int) {
         bytes -= surplus
-        if purpose == .requestBody { bodyBytes -= surplus }
-        assert(bytes >= 0 && bodyBytes >= 0)
+        reserved[purpose.rawValue] -= surplus
+        assert(bytes >= 0 && reserved[purpose.rawValue] >= 0)
     }
 
     /// Returns all that a request has reserved: the request is over.

@@ -1,19 +1,108 @@
 import NIOCore
 
-/// Tells a connection that bytes have arrived, before the parser sees them. The parser itself reports nothing of an
-/// incomplete head, so without this a slow head would look like an idle connection.
-final class ArrivalHandler: ChannelInboundHandler {
+/// Tells a connection that bytes have arrived, before the parser sees them, and has those of clients that are not known
+/// yet wait for their turn (``NewcomerTurns``).
+///
+/// The parser itself reports nothing of an incomplete head, so without this a slow head would look like an idle
+/// connection. Nothing more is read from the socket while bytes wait here.
+final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     private let connection: ConnectionHandler
+    private let turns: NewcomerTurns
+    private var context: ChannelHandlerContext?
+    /// What waits for its turn.
+    private var rest = ByteBuffer()
+    /// Bytes that came after the end of what is looked at.
+    private var dropped = 0
+    private var isReadHeld = false
+    private var isEndHeld = false
 
-    init(_ connection: ConnectionHandler) {
+    /// A few requests.
+    private static let slice = 512
+    private static let mostDropped = 256 << 10
+
+    init(_ connection: ConnectionHandler, _ turns: NewcomerTurns) {
         self.connection = connection
+        self.turns = turns
     }
 
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        connection.wasHeard()
+        guard connection.takesInput else { return drop(bytes.readableBytes) }
+        if rest.readableBytes == 0 {
+            guard connection.isNewcomer else { return pass(bytes, context) }
+            guard bytes.readableBytes > Self.slice || !turns.hasTime else {
+                return turns.spend { pass(bytes, context) }
+            }
+            rest = bytes
+            turns.wait(self)
+        } else {
+            rest.writeBuffer(&bytes)
+        }
+    }
+
+    /// A connection that ends reads on only so that the client sees its last response: not for ever.
+    private func drop(_ count: Int) {
+        dropped += count
+        if dropped > Self.mostDropped { connection.cut() }
+    }
+
+    private func pass(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
         connection.bytesArrived()
-        context.fireChannelRead(data)
+        context.fireChannelRead(wrapInboundOut(bytes))
+    }
+
+    /// Its turn has come: passes a slice on.
+    func goOn() -> Bool {
+        guard let context else { return false }
+        if rest.readableBytes > 0 {
+            let count = connection.isNewcomer ? min(Self.slice, rest.readableBytes) : rest.readableBytes
+            if let slice = rest.readSlice(length: count), connection.takesInput { pass(slice, context) }
+            guard rest.readableBytes == 0 || !connection.takesInput else { return true }
+            rest = ByteBuffer()
+            context.fireChannelReadComplete()
+        }
+        if isEndHeld {
+            isEndHeld = false
+            context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        }
+        if isReadHeld {
+            isReadHeld = false
+            context.read()
+        }
+        return false
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if rest.readableBytes == 0 { context.fireChannelReadComplete() }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        guard rest.readableBytes > 0 || !connection.takesInput else { return context.read() }
+        // What only ends is read at the pace of newcomers, too.
+        if rest.readableBytes == 0, !isReadHeld { turns.wait(self) }
+        isReadHeld = true
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed? = event as? ChannelEvent, rest.readableBytes > 0 {
+            isEndHeld = true
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        rest = ByteBuffer()
+        context.fireChannelInactive()
     }
 }

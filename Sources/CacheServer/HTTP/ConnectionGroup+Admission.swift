@@ -26,13 +26,18 @@ extension ConnectionGroup {
         register(connection)
         if lifetime.isStopping { return .dropped }
         let open = openConnections
-        switch admission.decide(open: open, at: now, elsewhere: { neighbours.firstWithEvictable }) {
+        let decision = admission.decide(open: open, at: now, elsewhere: { neighbours.firstWithEvictable })
+        if decision != .serve { services.state.isCrowded.store(true, ordering: .relaxed) }
+        switch decision {
         case .serve: break
         case .replace(let id): evict(id)
         case .replaceElsewhere(let index): evictElsewhere(index)
         case .probeOnly:
             metrics.connections.refused += 1
-            guard admitProbe() else { return .dropped }
+            guard admitProbe() else {
+                metrics.countShed(.connections)
+                return .dropped
+            }
             makeEvictable(connection, as: .probeOnly, at: now)
             return .probeOnly
         }
@@ -115,6 +120,13 @@ extension ConnectionGroup {
     func noteIncompleteHead(_ connection: ConnectionHandler) {
         guard let id = connection.id else { return }
         admission.noteIncompleteHead(id, at: now)
+    }
+
+    /// A connection with a request under way is slow with it, or is so no more.
+    func note(_ connection: ConnectionHandler, isSlow: Bool, at now: NIODeadline) {
+        guard let id = connection.id else { return }
+        admission.note(id, isSlow: isSlow, at: now)
+        countEvictable()
     }
 
     private func countEvictable() {

@@ -12,15 +12,34 @@ struct LeaseClient: Sendable {
 typealias LeaseBook = NIOLockedValueBox<LeaseTable<LeaseClient>>
 
 extension ConnectionGroup {
-    /// - Parameter connection: would wait; `nil` if it would not.
     func askForLease(
-        _ id: ChunkID, for connection: ConnectionHandler?, looksAgain: Bool
+        _ id: ChunkID, _ asker: LeaseTable<LeaseClient>.Asker
     ) -> LeaseTable<LeaseClient>.Answer {
-        let client = (connection?.id).map {
-            LeaseClient(group: NIOLoopBound(self, eventLoop: eventLoop), connection: $0)
-        }
         let now = now
-        return services.leases.withLockedValue { $0.ask(id, waiting: client, looksAgain: looksAgain, at: now) }
+        return services.leases.withLockedValue { $0.ask(id, asker, at: now) }
+    }
+
+    /// A connection as those see it who tell it of its turn.
+    func leaseClient(_ connection: ConnectionHandler) -> LeaseClient? {
+        connection.id.map { LeaseClient(group: NIOLoopBound(self, eventLoop: eventLoop), connection: $0) }
+    }
+
+    /// A connection names its worker.
+    func join(_ name: LeaseWorker.Name) -> LeaseWorker {
+        let now = now
+        return services.leases.withLockedValue { $0.join(name, at: now) }
+    }
+
+    /// A connection of a worker has ended, or names another one.
+    func depart(_ worker: LeaseWorker, isByClient: Bool) {
+        let now = now
+        for next in services.leases.withLockedValue({ $0.depart(worker, isByClient: isByClient, at: now) }) {
+            tell(next)
+        }
+    }
+
+    func isLeaseHeld(_ id: ChunkID, _ token: LeaseToken) -> Bool {
+        services.leases.withLockedValue { $0.isHeld(id, token) }
     }
 
     func leaveLine(_ id: ChunkID, _ number: UInt64) {

@@ -12,8 +12,8 @@ extension ConnectionGroup {
         var settled: EventLoopPromise<Void>?
         var settleDeadline = NIODeadline.distantFuture
         var isStopping = false
-        /// Whether its sweeps look after tokens and certificates, too: those of one group do.
-        var watchesAccess = false
+        /// Whether its sweeps look after what is one for all, too: tokens, certificates, leases.
+        var isFirst = false
     }
 
     /// Begins to sweep.
@@ -22,7 +22,7 @@ extension ConnectionGroup {
     ///   - isFirst: whether it is the one that looks after what is one for all.
     func start(beside others: [Neighbour], isFirst: Bool) {
         neighbours.others = others
-        lifetime.watchesAccess = isFirst
+        lifetime.isFirst = isFirst
         let tick = services.time.tick ?? limits.tick
         let group = NIOLoopBound(self, eventLoop: eventLoop)
         lifetime.sweeper = eventLoop.scheduleRepeatedTask(initialDelay: tick, delay: tick) { _ in group.value.sweep() }
@@ -31,16 +31,17 @@ extension ConnectionGroup {
     private func sweep() {
         let now = self.now
         updateDate()
-        if lifetime.watchesAccess { services.access.look() }
+        if lifetime.isFirst { services.access.look() }
         let isOver = lifetime.stopDeadline <= now
         for connection in Array(connections.values) {
             connection.noteProgress(now)
+            note(connection, isSlow: connection.machine.isSlow(at: now), at: now)
             guard isOver || connection.machine.deadline <= now else { continue }
             if connection.machine.phase != .inLine { metrics.connections.timedOut += 1 }
             connection.expire(force: isOver)
         }
         expireStalled(now)
-        expireLeases(now)
+        if lifetime.isFirst { expireLeases(now) }
         logStoreFailures()
         if lifetime.settleDeadline <= now, let late = lifetime.settled.take() {
             logger.warning(
@@ -51,7 +52,8 @@ extension ConnectionGroup {
 
     /// Expires connections early whose request or response makes no progress while other clients wait.
     ///
-    /// Where requests wait for the budget, one that holds some of it may stall for half of ``ServerTimeouts/wait``;
+    /// Where requests wait for the budget, one that holds some of it may stall, or take its response slowly, for half of
+    /// ``ServerTimeouts/wait``;
     /// where clients find no connection, any one may stall for all of it.
     private func expireStalled(_ now: NIODeadline) {
         let isWanted = queue.hasWaiters
@@ -60,7 +62,7 @@ extension ConnectionGroup {
         let wait = limits.timeouts.wait
         for connection in Array(connections.values) {
             let isInTheWay =
-                isWanted && connection.machine.hasStalledWithBudget(since: now - TimeAmount(wait / 2))
+                isWanted && connection.machine.hasStalledWithBudget(since: now - TimeAmount(wait / 2), at: now)
                 || isCrowded && connection.machine.hasStalled(since: now - TimeAmount(wait))
             guard isInTheWay else { continue }
             metrics.connections.timedOut += 1

@@ -33,7 +33,7 @@ final class ConnectionGroup {
     var neighbours = Neighbours()
     var lifetime = Lifetime()
     private(set) var queue: AdmissionQueue
-    private var isGranting = false
+    let newcomers: NewcomerTurns
     /// Connections that wait for a chunk which is being read from the store.
     private var reads: [ChunkID: [ConnectionHandler]] = [:]
     private var storeFailures = StoreFailures()
@@ -42,6 +42,7 @@ final class ConnectionGroup {
     init(on eventLoop: any EventLoop, share: Int, services: Services) {
         self.eventLoop = eventLoop
         self.services = services
+        newcomers = NewcomerTurns(on: eventLoop)
         let limits = services.limits
         admission = ConnectionAdmission(limit: limits.connections, probeLimit: limits.probeConnections)
         queue = AdmissionQueue(
@@ -84,7 +85,7 @@ final class ConnectionGroup {
             case .get where request.isFromMemory: metrics.memorySeconds.record(nanoseconds: nanoseconds)
             case .get: metrics.diskSeconds.record(nanoseconds: nanoseconds)
             case .put: metrics.putSeconds.record(nanoseconds: nanoseconds)
-            case .head, .missing, .giveUp, .control, .page, .refuse: break
+            case .head, .missing, .giveUp, .checkLease, .control, .page, .refuse: break
             }
         }
         if let reservation = request.reservation { release(reservation) }
@@ -99,6 +100,11 @@ final class ConnectionGroup {
     func reserveUnconditionally() -> InFlightBudget.Reservation {
         queue.reserveUnconditionally()
         return InFlightBudget.Reservation(bytes: 0, purpose: .response)
+    }
+
+    /// How long a request would wait if it came into line now.
+    func expectedWait(for purpose: InFlightBudget.Purpose) -> TimeAmount {
+        queue.expectedWait(for: purpose)
     }
 
     /// Puts a request in line; ``ConnectionHandler/granted(_:)`` is called when its turn comes.
@@ -129,10 +135,13 @@ final class ConnectionGroup {
     /// Lets requests go on whose turn has come. A request that is answered within this loop returns its part to the
     /// same loop.
     private func grant() {
-        guard !isGranting else { return }
-        isGranting = true
-        while let waiter = queue.admitNext() { connections[waiter.connection]?.granted(waiter.wanted) }
-        isGranting = false
+        guard queue.hasWaiters, !queue.isGranting else { return }
+        queue.isGranting = true
+        while let waiter = queue.admitNext() {
+            queue.turned(waiter.wanted.purpose, at: now)
+            connections[waiter.connection]?.granted(waiter.wanted)
+        }
+        queue.isGranting = false
     }
 
     // MARK: Reads

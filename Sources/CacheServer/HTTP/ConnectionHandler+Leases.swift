@@ -11,12 +11,13 @@ extension ConnectionHandler {
 
     /// Neither memory nor the store has the chunk of a GET.
     func missed(_ id: ChunkID, damaged: Bool) -> Action? {
-        // `Prefer: wait=0` only looks, and so does who may not fill.
-        guard let plan = machine.request?.plan, plan.mayFill, plan.lease.wait != 0 else {
-            return respondMiss(damaged: damaged)
-        }
+        // `Prefer: wait=0` only looks.
+        guard let plan = machine.request?.plan, plan.lease.wait != 0 else { return respondMiss(damaged: damaged) }
         let end = machine.lineEnd(at: group.now)
-        switch group.askForLease(id, for: end == nil ? nil : self, looksAgain: machine.canLookAgain) {
+        let asker = LeaseTable<LeaseClient>.Asker(
+            client: end == nil ? nil : group.leaseClient(self), mayFill: plan.mayFill, worker: worker,
+            looksAgain: machine.canLookAgain)
+        switch group.askForLease(id, asker) {
         case .lease(let token):
             lease = GivenLease(id: id, token: token)
             return respondMiss(damaged: damaged, lease: token)
@@ -73,9 +74,25 @@ extension ConnectionHandler {
 
     // MARK: The holder
 
-    /// Gives the lease up that this connection got last, unless that has ended.
-    func passLeaseOn() {
-        if let lease = lease.take() { _ = group.giveUpLease(lease.id, lease.token) }
+    /// A request says which worker it comes from. One that may not fill holds nothing.
+    func noteWorker() {
+        guard let plan = machine.request?.plan, plan.mayFill, let name = plan.lease.worker, name != worker?.name else {
+            return
+        }
+        let joined = group.join(name)
+        if let worker { group.depart(worker, isByClient: true) }
+        worker = joined
+    }
+
+    /// The connection has ended. A client that ends the one on which it got a lease may never have seen it, or be dead;
+    /// a worker is dead once it has ended all.
+    func leaveLeases(isByClient: Bool) {
+        if let worker = worker.take() {
+            group.depart(worker, isByClient: isByClient)
+        } else if isByClient, let lease {
+            _ = group.giveUpLease(lease.id, lease.token)
+        }
+        lease = nil
     }
 
     /// A PUT has come to its end. A chunk that is here is for all who wait, whoever has put it; what is not here passes
@@ -89,6 +106,14 @@ extension ConnectionHandler {
         case .success(.notThatChunk), .failure:
             if let token = machine.request?.plan.lease.token { _ = group.giveUpLease(id, token) }
         }
+    }
+
+    /// Whether the lease is still the asker's: what a worker asks that has nothing else to say, so that it is heard.
+    func checkLease(_ id: ChunkID) -> Action? {
+        guard let token = machine.request?.plan.lease.token, group.isLeaseHeld(id, token) else {
+            return respondLine(.notFound, "no such lease")
+        }
+        return respondLine(.ok, "held")
     }
 
     func giveUpLease(_ id: ChunkID) -> Action? {

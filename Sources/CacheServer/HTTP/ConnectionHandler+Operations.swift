@@ -15,6 +15,7 @@ extension ConnectionHandler {
         case .put(let id): put(id)
         case .missing: return missing()
         case .giveUp(let id): return giveUpLease(id)
+        case .checkLease(let id): return checkLease(id)
         case .control(let path): control(path)
         case .page: return respond(PageResponse.head(.ok), PageResponse.content)
         case .refuse(let refusal): return refuse(refusal)
@@ -22,33 +23,54 @@ extension ConnectionHandler {
         return nil
     }
 
-    /// Reserves for the request unless it has done so. False if it stands in line now: then it is performed again once
-    /// it has its part.
+    /// What became of a request that needs a part of the budget.
+    enum Reserving {
+        case done
+        /// It stands in line now: it is performed again once it has its part.
+        case inLine
+        case refused(Refusal)
+    }
+
+    /// Reserves for the request unless it has done so.
     /// - Parameter most: what it waits for if `bytes` are not left.
-    func reserve(_ bytes: Int, orWaitFor most: Int? = nil) -> Bool {
-        guard let purpose = machine.missingReservation else { return true }
+    func reserve(_ bytes: Int, orWaitFor most: Int? = nil) -> Reserving {
+        guard let purpose = machine.missingReservation else { return .done }
         let wanted = InFlightBudget.Reservation(bytes: bytes, purpose: purpose)
         if group.reserve(wanted) {
             machine.reserved(wanted)
-            return true
+            return .done
+        }
+        guard group.expectedWait(for: purpose) <= TimeAmount(group.limits.timeouts.wait) else {
+            return .refused(.longLine)
         }
         group.enqueue(self, InFlightBudget.Reservation(bytes: most ?? bytes, purpose: purpose))
         machine.queued(at: group.now)
-        return false
+        return .inLine
+    }
+
+    /// Goes on with `body` once the request has its part of the budget.
+    private func reserving(_ bytes: Int, orWaitFor most: Int? = nil, _ body: () -> Action?) -> Action? {
+        switch reserve(bytes, orWaitFor: most) {
+        case .done: body()
+        case .inLine: nil
+        case .refused(let refusal): refuse(refusal)
+        }
     }
 
     func get(_ id: ChunkID) -> Action? {
         if let chunk = group.tiers.memory.chunk(id) {
             // The wait, if there is one, is for any size: by its end the chunk may have left the memory.
-            guard reserve(chunk.readableBytes, orWaitFor: group.limits.largestBody) else { return nil }
-            group.metrics.reads.memoryHits += 1
-            machine.request?.isFromMemory = true
-            return respond(.chunk(length: chunk.readableBytes), chunk)
+            return reserving(chunk.readableBytes, orWaitFor: group.limits.largestBody) {
+                group.metrics.reads.memoryHits += 1
+                machine.request?.isFromMemory = true
+                return respond(.chunk(length: chunk.readableBytes), chunk)
+            }
         }
-        guard reserve(group.limits.largestBody) else { return nil }
-        machine.workStarted()
-        group.read(id, for: self)
-        return nil
+        return reserving(group.limits.largestBody) {
+            machine.workStarted()
+            group.read(id, for: self)
+            return nil
+        }
     }
 
     /// The chunk that this connection waits for has been read, or not.
@@ -73,22 +95,28 @@ extension ConnectionHandler {
             group.metrics.reads.memoryHits += 1
             return respond(.chunk(length: chunk.readableBytes), ByteBuffer())
         }
-        guard reserve(0) else { return nil }
-        machine.workStarted()
-        group.tiers.length(of: id, on: group.eventLoop).assumeIsolated().whenComplete { [self] result in
-            answer(result) { length in
-                guard let length else { return respondMiss(damaged: false) }
-                group.metrics.reads.diskHits += 1
-                return respond(.chunk(length: length), ByteBuffer())
+        return reserving(0) {
+            machine.workStarted()
+            group.tiers.length(of: id, on: group.eventLoop).assumeIsolated().whenComplete { [self] result in
+                answer(result) { length in
+                    guard let length else { return respondMiss(damaged: false) }
+                    group.metrics.reads.diskHits += 1
+                    return respond(.chunk(length: length), ByteBuffer())
+                }
             }
+            return nil
         }
-        return nil
     }
 
     private func put(_ id: ChunkID) {
         machine.workStarted()
         let chunk = machine.takeBody()
-        group.tiers.put(id, chunk, on: group.eventLoop).assumeIsolated().whenComplete { [self] result in
+        let group = NIOLoopBound(group, eventLoop: group.eventLoop)
+        let put = group.value.tiers.put(id, chunk, on: group.eventLoop) {
+            // Who waits for it need not wait for the disk.
+            group.eventLoop.execute { group.value.filled(id) }
+        }
+        put.assumeIsolated().whenComplete { [self] result in
             settleLease(id, result)
             answer(result, writing: true, respondTaken)
         }
@@ -115,14 +143,15 @@ extension ConnectionHandler {
             return refuse(
                 .badRequest("the body is no list of ids: its length is not a multiple of \(SHA256Digest.byteCount)"))
         }
-        guard reserve(0) else { return nil }
-        machine.workStarted()
-        let ids = machine.takeBody()
-        group.metrics.requests.idsAsked += ids.readableBytes / SHA256Digest.byteCount
-        group.tiers.missing(ids, on: group.eventLoop).assumeIsolated().whenComplete { [self] result in
-            answer(result) { bits in respond(.chunk(length: bits.readableBytes), bits) }
+        return reserving(0) {
+            machine.workStarted()
+            let ids = machine.takeBody()
+            group.metrics.requests.idsAsked += ids.readableBytes / SHA256Digest.byteCount
+            group.tiers.missing(ids, on: group.eventLoop).assumeIsolated().whenComplete { [self] result in
+                answer(result) { bits in respond(.chunk(length: bits.readableBytes), bits) }
+            }
+            return nil
         }
-        return nil
     }
 
     private func control(_ path: String) {

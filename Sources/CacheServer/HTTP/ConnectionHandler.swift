@@ -7,7 +7,7 @@ internal import NIOHTTP1
 /// decides.
 ///
 /// A chunk that is in memory is answered without leaving the event loop and without a copy.
-final class ConnectionHandler: ChannelDuplexHandler {
+final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -18,8 +18,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var machine: ConnectionStateMachine
     private(set) var context: ChannelHandlerContext?
     private var sending: SecuredSending?
+    private var waitsForTurn = false
     /// The lease that was given out on this connection last.
     var lease: GivenLease?
+    /// Which worker its requests come from, if they say so.
+    var worker: LeaseWorker?
 
     /// - Parameter tls: the handler in front of all others that speaks TLS; `nil` for plain HTTP.
     init(_ group: ConnectionGroup, behind tls: (any ChannelHandler)? = nil) {
@@ -51,8 +54,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let cleanup = machine.closed()
         if cleanup.isQueued { group.leaveQueue(self) }
         leaveLine()
-        // A client that ends the connection on which it got a lease may never have seen it, or be dead.
-        if !machine.isCut { passLeaseOn() }
+        leaveLeases(isByClient: !machine.isCut)
         if cleanup.hasVanished { group.metrics.connections.vanished += 1 }
         if let reservation = cleanup.reservation { group.release(reservation) }
         sending?.drop()
@@ -64,8 +66,31 @@ final class ConnectionHandler: ChannelDuplexHandler {
         run(machine.received(unwrapInboundIn(data), at: group.now))
     }
 
+    private func waitForTurn() {
+        guard !waitsForTurn else { return }
+        waitsForTurn = true
+        group.newcomers.wait(self)
+    }
+
+    /// Its turn has come: the next request that waits is begun.
+    func goOn() -> Bool {
+        waitsForTurn = false
+        if machine.isBetweenPipelined { run(nil) }
+        return false
+    }
+
     /// Bytes are on their way to the parser.
     func bytesArrived() { machine.bytesArrived() }
+
+    /// Something has come, handled or not.
+    func wasHeard() { worker?.hear(at: group.now) }
+
+    /// Whether what comes matters any more.
+    var takesInput: Bool { machine.takesInput }
+
+    /// Whether what comes has to wait for the turns of clients that are not known yet. Bodies have room reserved for
+    /// them.
+    var isNewcomer: Bool { machine.standing != .proven && !machine.awaitsBody }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         run(machine.readCompleted(at: group.now))
@@ -131,11 +156,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Actions
 
-    /// Carries out an action and all that follow from it.
+    /// Carries out an action and all that follow from it. What a client that is not known has sent before it had its
+    /// answers waits for its turn, request by request.
     func run(_ first: ConnectionStateMachine.Action?) {
         var action = first ?? machine.next(at: group.now)
         while let current = action {
-            action = carryOut(current) ?? machine.next(at: group.now)
+            action = carryOut(current)
+            if action == nil, machine.isBetweenPipelined, isNewcomer { return waitForTurn() }
+            action = action ?? machine.next(at: group.now)
         }
     }
 
@@ -144,10 +172,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch action {
         case .beginRequest:
             group.protect(self)
+            noteWorker()
         case .noteIncompleteHead:
             group.noteIncompleteHead(self)
         case .reserveBody(let bytes):
-            return reserve(bytes) ? machine.expectBody(at: group.now) : nil
+            switch reserve(bytes) {
+            case .done: return machine.expectBody(at: group.now)
+            case .inLine: return nil
+            case .refused(let refusal): return .refuse(refusal, closing: true, leavesQueue: false)
+            }
         case .sendContinue:
             let line = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
             context?.writeAndFlush(wrapOutboundOut(line), promise: nil)
@@ -230,7 +263,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         var head =
             refusal.showsPage
             ? PageResponse.head(refusal.status) : .text(refusal.status, length: content.readableBytes)
-        if refusal.retry { head.fields.append(("Retry-After", "1")) }
+        if let reason = refusal.shed {
+            group.metrics.countShed(reason)
+            head.fields.append(("Retry-After", "\(Int.random(in: Refusal.retryAfter))"))
+        }
         if let allow = refusal.allow { head.fields.append(("Allow", allow)) }
         if let challenge = refusal.challenge { head.fields.append(("WWW-Authenticate", challenge)) }
         return respond(head, content, closing: closing)

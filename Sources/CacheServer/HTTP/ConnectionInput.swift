@@ -27,11 +27,14 @@ struct ConnectionInput {
         if parts.count < limit {
             parts.append(part)
         } else {
-            failure = .busy("too many requests at a time on one connection")
+            failure = .tooManyAtOnce
         }
     }
 
     mutating func next() -> HTTPServerRequestPart? { parts.popFirst() }
+
+    /// Whether parts wait.
+    var hasMore: Bool { !parts.isEmpty }
 
     /// Drops all that waits: no request is taken any more.
     mutating func drop() {

@@ -11,7 +11,12 @@ extension ConnectionStateMachine {
         input.hasParts = true
         guard !isEnding else { return nil }
         switch phase {
-        case .idle, .receiving: return take(part, at: now())
+        case .idle where input.hasMore:
+            input.enqueue(part)
+            return nil
+        case .idle, .receiving:
+            if phase == .idle, standing == .hasTaken { standing = .proven }
+            return take(part, at: now())
         case .begun, .waiting, .inLine, .working, .writing, .flushing:
             input.enqueue(part)
             return nil
@@ -36,6 +41,9 @@ extension ConnectionStateMachine {
     /// Whether the socket may be read now; if not, ``next(at:)`` has it read later.
     mutating func mayRead() -> Bool {
         switch phase {
+        case .idle where input.hasMore:
+            input.isReadHeld = true
+            return false
         case .idle, .begun, .receiving, .closing, .lingering, .closed: return true
         case .waiting, .inLine, .working, .writing, .flushing:
             input.isReadHeld = true
@@ -85,7 +93,7 @@ extension ConnectionStateMachine {
         phase = .receiving
         guard let plan = request?.plan else { return nil }
         if isProbeOnly, !plan.isControl {
-            return .refuse(.busy("too many connections"), closing: true, leavesQueue: false)
+            return .refuse(.tooManyConnections, closing: true, leavesQueue: false)
         }
         guard plan.hasBody else { return nil }
         if case .refuse(let refusal) = plan.operation { return .refuse(refusal, closing: true, leavesQueue: false) }
@@ -108,7 +116,7 @@ extension ConnectionStateMachine {
     /// What the request must reserve for before it is carried out; `nil` if it has done so.
     var missingReservation: InFlightBudget.Purpose? {
         guard let request, request.reservation == nil else { return nil }
-        return request.purpose
+        return request.purpose(isProven: standing == .proven)
     }
 
     /// The request has its part of the budget.

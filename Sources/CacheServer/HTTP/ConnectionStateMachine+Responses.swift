@@ -53,6 +53,7 @@ extension ConnectionStateMachine {
         if isTaken { return finish(at: now) }
         phase = .flushing
         request?.lastProgress = now
+        request?.unsentSince = now
         return nil
     }
 
@@ -63,6 +64,10 @@ extension ConnectionStateMachine {
 
     /// On to the next request.
     private mutating func finish(at now: NIODeadline) -> Action? {
+        if let request, (request.reservation?.bytes ?? 0) > 0, !request.plan.hasBody {
+            let isFast = now - (request.unsentSince ?? now) < TimeAmount(limits.timeouts.wait / 2)
+            standing = !isFast ? .unknown : standing == .proven ? .proven : .hasTaken
+        }
         phase = .idle
         deadline = now + TimeAmount(limits.timeouts.idle)
         return .finish(takeFinished(), next: .keepAlive, at: now)

@@ -78,6 +78,16 @@ struct ConnectionStateMachine {
         case cut
     }
 
+    /// What is known of how a client reads.
+    enum Standing: Hashable {
+        /// It has taken no chunk yet, or its last one slowly.
+        case unknown
+        /// The kernel took a chunk for it at once, which may lie there.
+        case hasTaken
+        /// It has asked for more after that: it reads what it asks for.
+        case proven
+    }
+
     /// How a connection goes on when a response is out.
     enum Continuation: Hashable { case keepAlive, linger, close }
 
@@ -99,6 +109,8 @@ struct ConnectionStateMachine {
     var isCut = false
     /// ``Action/close`` or ``Action/cut`` was given: nothing is begun any more.
     var isEnding = false
+    /// What is known of the client.
+    var standing = Standing.unknown
 
     init(limits: ServerLimits, tokens: TokenList? = nil) {
         self.limits = limits
@@ -157,6 +169,15 @@ extension ConnectionStateMachine {
     /// Whether no request is taken any more.
     private var isClosing: Bool { phase == .closing || phase == .lingering || phase == .closed }
 
+    /// Whether what comes is looked at.
+    var takesInput: Bool { !isClosing && !isEnding && input.failure == nil }
+
+    /// Whether a request is over and the next one has come already.
+    var isBetweenPipelined: Bool { phase == .idle && input.hasMore && !isEnding }
+
+    /// Whether a body is on its way.
+    var awaitsBody: Bool { phase == .receiving && request?.plan.hasBody == true }
+
     /// The daemon stops: an idle connection ends now, another one after its request.
     mutating func stop() -> Action? {
         isStopping = true
@@ -174,11 +195,9 @@ extension ConnectionStateMachine {
             let refusal = Refusal(status: .requestTimeout, message: "the request took too long to arrive")
             return .refuse(refusal, closing: true, leavesQueue: false)
         case .idle where isProbeOnly:
-            return .refuse(.busy("too many connections"), closing: true, leavesQueue: false)
+            return .refuse(.tooManyConnections, closing: true, leavesQueue: false)
         case .waiting:
-            return .refuse(
-                .busy("too many requests or bytes in flight"), closing: request?.plan.hasBody == true,
-                leavesQueue: true)
+            return .refuse(.noRoom, closing: request?.plan.hasBody == true, leavesQueue: true)
         case .inLine: return .leaveLine
         case .idle, .working, .writing, .flushing, .closing, .lingering: return cut()
         }
@@ -228,10 +247,24 @@ extension ConnectionStateMachine {
         return max(request.lastProgress, request.started) <= time
     }
 
-    /// The same for a request that keeps bytes of the budget from others meanwhile.
-    func hasStalledWithBudget(since time: NIODeadline) -> Bool {
-        (request?.reservation?.bytes ?? 0) > 0 && hasStalled(since: time)
+    /// The same for a request that keeps bytes of the budget from others meanwhile, also if it is only slow to take its
+    /// response.
+    func hasStalledWithBudget(since time: NIODeadline, at now: NIODeadline) -> Bool {
+        guard (request?.reservation?.bytes ?? 0) > 0 else { return false }
+        return hasStalled(since: time) || phase == .flushing && isSlow(at: now)
     }
+
+    /// Whether so little comes of a request, or goes of its response, that its client is of no use to itself: less than
+    /// 64 KiB a second, after a while.
+    func isSlow(at now: NIODeadline) -> Bool {
+        guard phase == .receiving || phase == .flushing, let request else { return false }
+        let elapsed = now - request.started
+        guard elapsed >= TimeAmount(limits.timeouts.wait / 2) else { return false }
+        let moved = phase == .receiving ? body.readableBytes : (request.reservation?.bytes ?? 0) - request.unsentBytes
+        return Double(moved) < Double(elapsed.nanoseconds) / 1e9 * Self.slowestRate
+    }
+
+    private static var slowestRate: Double { 64 * 1024 }
 
     /// Notes how many bytes of the response the kernel has not taken yet: fewer than before means that the client
     /// reads.

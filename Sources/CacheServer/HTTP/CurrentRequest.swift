@@ -10,6 +10,8 @@ struct CurrentRequest {
     var reservation: InFlightBudget.Reservation?
     /// When the client last sent or took something, from the reservation for a body or the response on.
     var lastProgress = NIODeadline.distantPast
+    /// Since when the client has not taken all of the response, if it did not take it at once.
+    var unsentSince: NIODeadline?
     /// Bytes of the response that the kernel had not taken when that was looked at last.
     var unsentBytes = 0
     /// The number under which it stands in line for a fill.
@@ -26,7 +28,10 @@ struct CurrentRequest {
 
     /// A request with a body reserves for it when the head is there, any other one for its response when it is carried
     /// out.
-    var purpose: InFlightBudget.Purpose { plan.hasBody ? .requestBody : .response }
+    /// - Parameter isProven: whether its client takes responses as fast as they come.
+    func purpose(isProven: Bool) -> InFlightBudget.Purpose {
+        plan.hasBody ? .requestBody : isProven ? .response : .firstResponse
+    }
 }
 
 /// What is to be counted and returned of a request whose response is out.

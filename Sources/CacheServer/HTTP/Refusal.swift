@@ -7,8 +7,8 @@ struct Refusal: Error, Hashable {
     let message: String
     /// The methods that would be allowed, for a 405.
     var allow: String?
-    /// Whether the client may try again soon: adds `Retry-After`.
-    var retry = false
+    /// Why it was turned away for want of room, if that is why: it may try again soon, and `Retry-After` says when.
+    var shed: ShedReason?
     /// What the client must show to be let in, for `WWW-Authenticate`.
     var challenge: String?
     /// Whether its body is the page, where people can type a token in.
@@ -16,9 +16,22 @@ struct Refusal: Error, Hashable {
 
     static func badRequest(_ message: String) -> Refusal { Refusal(status: .badRequest, message: message) }
 
-    static func busy(_ message: String) -> Refusal {
-        Refusal(status: .serviceUnavailable, message: message, retry: true)
+    static func busy(_ message: String, _ reason: ShedReason) -> Refusal {
+        Refusal(status: .serviceUnavailable, message: message, shed: reason)
     }
+
+    static let tooManyConnections = busy("too many connections: come again later", .connections)
+
+    /// One client asks for more than its part, whatever the others do.
+    static let tooManyAtOnce = Refusal(
+        status: .tooManyRequests, message: "too many requests at a time on one connection: wait for their answers",
+        shed: .pipelined)
+
+    static let noRoom = busy("too many requests or bytes in flight: come again later", .inFlight)
+    static let longLine = busy("the line for room in flight is too long: come again later", .forecast)
+
+    /// Seconds after which a client that was turned away comes again: not all at the same moment.
+    static let retryAfter = 1...3
 
     static func notAllowed(_ allow: String) -> Refusal {
         Refusal(status: .methodNotAllowed, message: "method not allowed; use \(allow)", allow: allow)
@@ -50,7 +63,7 @@ struct Refusal: Error, Hashable {
     init(_ error: any Error, writing: Bool) {
         switch (error as? CacheError)?.code {
         case .overloaded, .closed, .timedOut, .conflict:
-            self = .busy("the store is busy or closing: try again")
+            self = .busy("the store is busy or closing: try again", .store)
         case .io where writing:
             self.init(
                 status: .insufficientStorage, message: "the store cannot take the chunk: its disk is full or failing")
@@ -75,13 +88,13 @@ struct Refusal: Error, Hashable {
     }
 
     init(
-        status: HTTPResponseStatus, message: String, allow: String? = nil, retry: Bool = false,
+        status: HTTPResponseStatus, message: String, allow: String? = nil, shed: ShedReason? = nil,
         challenge: String? = nil
     ) {
         self.status = status
         self.message = message
         self.allow = allow
-        self.retry = retry
+        self.shed = shed
         self.challenge = challenge
     }
 }

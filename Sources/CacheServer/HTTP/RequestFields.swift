@@ -32,6 +32,7 @@ struct RequestFields: Hashable {
             case 14 where name.matches("content-length"): contentLength = Int(value) ?? .max
             case 16 where name.matches("layercache-lease"): lease.noteLease(value)
             case 17 where name.matches("transfer-encoding"): isChunked = true
+            case 17 where name.matches("layercache-worker"): lease.noteWorker(value)
             default: break
             }
         }

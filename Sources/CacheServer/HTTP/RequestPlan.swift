@@ -12,6 +12,8 @@ struct RequestPlan {
         case missing
         /// Its holder gives a lease up.
         case giveUp(ChunkID)
+        /// Whether a lease is still the asker's.
+        case checkLease(ChunkID)
         case control(path: String)
         /// The page for people.
         case page
@@ -104,8 +106,11 @@ struct RequestPlan {
         case (.lease(let id), .DELETE):
             try checkNoBody(fields)
             return .giveUp(id)
+        case (.lease(let id), .GET):
+            try checkNoBody(fields)
+            return .checkLease(id)
         case (.lease, _):
-            throw .notAllowed("DELETE")
+            throw .notAllowed("GET, DELETE")
         case (.page, .GET) where fields.wantsHTML, (.page, .HEAD) where fields.wantsHTML:
             try checkNoBody(fields)
             return .page

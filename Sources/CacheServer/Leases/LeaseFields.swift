@@ -7,6 +7,8 @@ struct LeaseFields: Hashable, Sendable {
     private(set) var wantsProcessing = false
     /// The lease that it shows.
     private(set) var token: LeaseToken?
+    /// Which worker it says that it comes from.
+    private(set) var worker: LeaseWorker.Name?
 
     /// Longer than any daemon lets a request wait.
     private static let longest = 86_400
@@ -26,4 +28,7 @@ struct LeaseFields: Hashable, Sendable {
 
     /// Takes a `Layercache-Lease` field.
     mutating func noteLease(_ value: String) { token = LeaseToken(value) }
+
+    /// Takes a `Layercache-Worker` field.
+    mutating func noteWorker(_ value: String) { worker = LeaseWorker.Name(value) }
 }

@@ -62,6 +62,8 @@ struct RequestMetrics: Sendable {
 
     /// Responses by method (row) and status class (column).
     private(set) var responses = [Int](repeating: 0, count: methods.count * statusClasses.count)
+    /// Requests and connections that were turned away for want of room, by reason.
+    private(set) var shed = [Int](repeating: 0, count: ShedReason.allCases.count)
     var requests = Requests()
     var reads = Reads()
     var puts = Puts()
@@ -86,6 +88,10 @@ struct RequestMetrics: Sendable {
         responses[row * Self.statusClasses.count + min(max(Int(status.code) / 100, 1), 5) - 1] += 1
     }
 
+    mutating func countShed(_ reason: ShedReason) {
+        if let index = ShedReason.allCases.firstIndex(of: reason) { shed[index] += 1 }
+    }
+
     func responses(method: Int, statusClass: Int) -> Int {
         responses[method * Self.statusClasses.count + statusClass]
     }
@@ -94,6 +100,7 @@ struct RequestMetrics: Sendable {
 
     mutating func add(_ other: RequestMetrics) {
         for index in responses.indices { responses[index] += other.responses[index] }
+        for index in shed.indices { shed[index] += other.shed[index] }
         for counter in Self.counters { self[keyPath: counter] += other[keyPath: counter] }
         memorySeconds.add(other.memorySeconds)
         diskSeconds.add(other.diskSeconds)

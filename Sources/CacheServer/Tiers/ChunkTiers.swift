@@ -64,7 +64,10 @@ final class ChunkTiers: Sendable {
     ///
     /// A verified chunk is kept in memory even if the store cannot take it: later GETs can be served, and the client
     /// still learns that the chunk is not stored.
-    func put(_ id: ChunkID, _ body: ByteBuffer, on eventLoop: any EventLoop) -> EventLoopFuture<Taken> {
+    /// - Parameter inMemory: is called once the chunk can be read from memory, if that keeps it; on any thread.
+    func put(
+        _ id: ChunkID, _ body: ByteBuffer, on eventLoop: any EventLoop, inMemory: @escaping @Sendable () -> Void
+    ) -> EventLoopFuture<Taken> {
         eventLoop.makeFutureWithTask { [memory, store, threads] in
             let isThatChunk = try await threads.runIfActive {
                 guard body.withUnsafeReadableBytes({ Self.isChunk($0, id) }) else { return false }
@@ -72,6 +75,7 @@ final class ChunkTiers: Sendable {
                 return true
             }
             guard isThatChunk else { return .notThatChunk }
+            if memory.holds(id) { inMemory() }
             return switch try await store.put(id, body) {
             case .created: .stored
             case .alreadyPresent: .alreadyPresent

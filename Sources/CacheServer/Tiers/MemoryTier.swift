@@ -22,6 +22,8 @@ final class MemoryTier: Sendable {
 
     func chunk(_ id: ChunkID) -> ByteBuffer? { cache.get(id) }
 
+    func holds(_ id: ChunkID) -> Bool { cache.peek(id) != nil }
+
     /// Keeps a chunk and evicts others if there is no room for it. Call it from a thread that may block.
     func insert(_ id: ChunkID, _ chunk: ByteBuffer) {
         cache.insert(id, chunk)

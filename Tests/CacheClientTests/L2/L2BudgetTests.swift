@@ -118,7 +118,7 @@ import Testing
         #expect(health.admit(now: ready - .milliseconds(1)) == .no)
         clock.advance(by: ready - time.now() + .microseconds(1))
         #expect(budget.nextWaitAt == time.now())
-        #expect(budget.waitForEnd >= L2Budget.shortestWait)
+        #expect(budget.waitForEnd(isLeased: false) >= L2Budget.shortestWait)
         for _ in 0..<L2Health.races { #expect(health.admit(now: time.now()) == .race) }
         for _ in 0..<L2Health.races { health.raced(won: true, budgetAt: budget.nextWaitAt, now: time.now()) }
         #expect(health.admit(now: time.now()) == .first)
@@ -135,33 +135,33 @@ import Testing
         #expect(budget.wait == .milliseconds(250))
         #expect(budget.waited(L2Budget.free + .seconds(1), spared: false))
         #expect(budget.wait == .milliseconds(200))
-        #expect(budget.waitForEnd == .milliseconds(400))
+        #expect(budget.waitForEnd(isLeased: false) == .milliseconds(400))
         // A hit spares L3 a read: at least a millisecond, more if L3 is known to be slow.
         #expect(budget.waited(L2Budget.free + .milliseconds(10), spared: true))
-        #expect(budget.waitForEnd == .milliseconds(400))
+        #expect(budget.waitForEnd(isLeased: false) == .milliseconds(400))
         commons.l3Answered(after: .seconds(2))
         #expect(budget.waited(L2Budget.free + .seconds(2), spared: true))
-        #expect(budget.waitForEnd == .milliseconds(400))
+        #expect(budget.waitForEnd(isLeased: false) == .milliseconds(400))
         #expect(!budget.waited(.seconds(9), spared: false))
         #expect(budget.wait == L2Budget.shortestWait)
-        #expect(budget.waitForEnd == .zero)
-        #expect(budget.waitForFill == .zero)
+        #expect(budget.waitForEnd(isLeased: false) == .zero)
+        #expect(budget.waitForFill(isLeased: false) == .zero)
         clock.advance(by: .seconds(60))
-        #expect(budget.waitForEnd == .milliseconds(500))
+        #expect(budget.waitForEnd(isLeased: false) == .milliseconds(500))
         // Many small losses are a large one.
         for _ in 0..<600 { #expect(budget.waited(L2Budget.free, spared: false)) }
-        #expect(budget.waitForEnd == .milliseconds(300))
+        #expect(budget.waitForEnd(isLeased: false) == .milliseconds(300))
         clock.advance(by: .seconds(60))
-        #expect(budget.waitForEnd == .milliseconds(500))
+        #expect(budget.waitForEnd(isLeased: false) == .milliseconds(500))
     }
 
     @Test func fillsLeaveSomethingToReads() {
         let load = ReadLoad(time: time)
         let budget = L2Budget(.seconds(1), commons, load: load, time: time)
-        #expect(budget.waitForFill == .milliseconds(700))
-        budget.waitedForFill(.milliseconds(700), readers: load.readers)
-        #expect(budget.waitForFill == .zero)
-        #expect(budget.waitForEnd == .milliseconds(300))
+        #expect(budget.waitForFill(isLeased: false) == .milliseconds(700))
+        budget.waitedForFill(.milliseconds(700), readers: load.readers, isLeased: false)
+        #expect(budget.waitForFill(isLeased: false) == .zero)
+        #expect(budget.waitForEnd(isLeased: false) == .milliseconds(300))
     }
 
     @Test func readingAheadCostsNobodyTime() async {
@@ -193,5 +193,23 @@ import Testing
         #expect(abs(machine.factor - 3) < 0.1)
         for _ in 0..<200 { machine.note(wall: 900_000, core: 1_000_000) }
         #expect(machine.factor < 1.1)
+    }
+
+    /// What a pull and its daemon make of two processors is no crowd; 32 pulls are.
+    @Test func aCrowdOfOthersIsOne() {
+        for ready in 0...12 { #expect(MachineLoad.crowd(ready: ready, processors: 2) == 1) }
+        #expect(MachineLoad.crowd(ready: 40, processors: 2) == 15)
+        #expect(MachineLoad.crowd(ready: 4_000, processors: 2) == 32)
+        #expect(MachineLoad.crowd(ready: 40, processors: 64) == 1)
+    }
+
+    @Test func theMachineTellsHowManyAreReady() throws {
+        #expect(RunQueue.ready(in: "0.20 0.18 0.12 3/480 11206\n") == 3)
+        for line in ["", "0.20 0.18", "a b c d e", "0.20 0.18 0.12 /480 1"] {
+            #expect(RunQueue.ready(in: line) == nil)
+        }
+        let queue = try #require(RunQueue())
+        #expect(try #require(queue.ready()) >= 1)
+        #expect(queue.processors >= 1)
     }
 }

@@ -54,6 +54,34 @@ struct AdmissionQueueTests {
         #expect(admitted == nil)
     }
 
+    /// Clients that have not shown that they read get a quarter, and whoever has goes before them.
+    @Test func newClientsTakeAQuarter() throws {
+        var queue = AdmissionQueue(InFlightBudget(bytes: 100, requests: 10, largest: 10))
+        let first = queue.reserve(Reservation(bytes: 25, purpose: .firstResponse))
+        let second = queue.reserve(Reservation(bytes: 1, purpose: .firstResponse))
+        let known = queue.reserve(Reservation(bytes: 75, purpose: .response))
+        #expect(first && !second && known)
+        queue.enqueue(waiter(1, 10, .firstResponse))
+        queue.enqueue(waiter(2, 10, .response))
+        queue.release(Reservation(bytes: 25, purpose: .firstResponse))
+        let admitted = [queue.admitNext(), queue.admitNext(), queue.admitNext()]
+        #expect(admitted == [waiter(2, 10, .response), waiter(1, 10, .firstResponse), nil])
+    }
+
+    @Test func aForecastFollowsTheLine() {
+        let start = NIODeadline.uptimeNanoseconds(1 << 40)
+        var forecast = WaitForecast()
+        #expect(forecast.wait(behind: 1_000) == .zero)
+        for turn in 0...200 { forecast.turned(at: start + .milliseconds(10) * turn, others: true) }
+        #expect(forecast.wait(behind: 100) > .milliseconds(990))
+        #expect(forecast.wait(behind: 100) <= .seconds(1))
+        // A line that was empty for long was not slow.
+        forecast.turned(at: start + .seconds(3), others: false)
+        let before = forecast.wait(behind: 1)
+        forecast.turned(at: start + .seconds(1_000), others: true)
+        #expect(forecast.wait(behind: 1) == before)
+    }
+
     @Test func waiterThatLeavesMakesWay() throws {
         var queue = try fullQueue()
         queue.enqueue(waiter(1, 100, .response))
@@ -67,18 +95,18 @@ struct AdmissionQueueTests {
         #expect(!queue.hasWaiters)
     }
 
-    /// Random requests against a model of two plain arrays.
+    /// Random requests against a model of plain arrays.
     @Test func modelAgrees() {
         let seed = UInt64.random(in: 0...UInt64.max)
         var random = SeededGenerator(seed: seed)
         var queue = AdmissionQueue(InFlightBudget(bytes: 1_000, requests: 12, largest: 300))
         var held: [Reservation] = []
-        var lines: [[AdmissionQueue.Waiter]] = [[], []]
+        var lines: [[AdmissionQueue.Waiter]] = [[], [], []]
         var admitted = 0
         for number in 0..<4_000 {
             switch Int.random(in: 0..<8, using: &random) {
             case 0..<4:
-                let purpose = Bool.random(using: &random) ? InFlightBudget.Purpose.response : .requestBody
+                let purpose = InFlightBudget.Purpose.allCases.randomElement(using: &random) ?? .response
                 let wanted = Reservation(bytes: .random(in: 0...300, using: &random), purpose: purpose)
                 if queue.reserve(wanted) {
                     #expect(lines[purpose.rawValue].isEmpty, "overtaken: seed \(seed)")
@@ -97,7 +125,7 @@ struct AdmissionQueueTests {
                 queue.shrink(held[index].purpose, by: surplus)
                 held[index].bytes -= surplus
             default:
-                guard let waiter = (lines[0] + lines[1]).randomElement(using: &random) else { continue }
+                guard let waiter = lines.flatMap(\.self).randomElement(using: &random) else { continue }
                 queue.withdraw(waiter.connection)
                 lines[waiter.wanted.purpose.rawValue].removeAll { $0 == waiter }
             }

@@ -35,16 +35,31 @@ struct ConnectionAdmissionTests {
         var (admission, ids) = full([.idle, .idle, nil, .lingering])
         admission.protect(ids[0])
         admission.makeEvictable(ids[0], as: .idle, at: start)
-        #expect(decide(&admission) == .replace(ids[1]))
+        #expect(decide(&admission, after: 1) == .replace(ids[1]))
         admission.remove(ids[1])
-        #expect(decide(&admission) == .replace(ids[0]))
+        #expect(decide(&admission, after: 1) == .replace(ids[0]))
         admission.protect(ids[0])
         #expect(decide(&admission) == .replace(ids[3]))
     }
 
+    @Test func whoWasServedAMomentAgoStays() {
+        var (admission, _) = full([.idle, .idle, nil, nil])
+        #expect(decide(&admission) == .probeOnly)
+        #expect(admission.isCrowded)
+    }
+
+    @Test func slowClientsGiveWayBeforeIdleOnes() {
+        var (admission, ids) = full([.idle, nil, nil, nil])
+        admission.note(ids[2], isSlow: true, at: start)
+        admission.note(ids[0], isSlow: true, at: start)
+        #expect(admission.order.membership(of: ids[0]) == .idle)
+        #expect(decide(&admission, after: 1) == .replace(ids[2]))
+        admission.note(ids[2], isSlow: false, at: start)
+        #expect(decide(&admission, after: 1) == .replace(ids[0]))
+    }
+
     @Test func slowHeadsGiveWayBeforeIdleConnections() {
         var (admission, ids) = full([.idle, .unproven, nil, nil])
-        #expect(decide(&admission) == .replace(ids[0]))
         #expect(decide(&admission, after: 1) == .replace(ids[1]))
         // A head that comes in part is one, too, from when it began.
         admission.protect(ids[1])

@@ -33,7 +33,7 @@ struct ConnectionSimulation {
     var queue = AdmissionQueue(InFlightBudget(bytes: 1_500_000, requests: 6, largest: 600_000))
     var random: SeededGenerator
     var now = NIODeadline.uptimeNanoseconds(1 << 40)
-    private var lines: [[Int]] = [[], []]
+    private var lines: [[Int]] = [[], [], []]
     private let limits: ServerLimits
 
     init(seed: UInt64) {
@@ -249,7 +249,7 @@ struct ConnectionSimulation {
             guard reserve(.random(in: 0...limits.chunkBytes, using: &random), number) else { return nil }
             return respond(number, .ok, closing: false)
         case .get: guard reserve(600_000, number) else { return nil }
-        case .head, .missing, .giveUp: guard reserve(0, number) else { return nil }
+        case .head, .missing, .giveUp, .checkLease: guard reserve(0, number) else { return nil }
         case .put: break
         case .control:
             queue.reserveUnconditionally()

@@ -197,7 +197,7 @@ struct ServerLimitTests {
                 }
                 let answers = try await (put, get)
                 #expect(answers.0.status == 503)
-                #expect(answers.0.headers["retry-after"] == "1")
+                #expect((1...3).contains(answers.0.headers["retry-after"].flatMap { Int($0) } ?? 0))
                 #expect(answers.1.status == 503)
                 try await connection.send(rest)
                 #expect(try await connection.response()?.status == 201)
