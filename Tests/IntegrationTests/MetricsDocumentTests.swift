@@ -44,7 +44,8 @@ struct MetricsDocumentTests {
 
     private func ofAWorker() async throws -> Set<String> {
         let host = try await WorkerHost()
-        let worker = try await host.startWorker()
+        let daemon = try await Daemon(host.bench)
+        let worker = try await host.startWorker(["--l2", daemon.url])
         try await host.mount(try host.target("a"), ["--prefetch", "none"])
         try await host.compare(host.bench("targets/a"))
         let text = try await host.curl("/metrics").body
@@ -54,6 +55,7 @@ struct MetricsDocumentTests {
         try await host.unmount(host.bench("targets/a"))
         try await host.end()
         _ = worker
+        #expect(try await daemon.stop().status == 0)
         return families(text)
     }
 

@@ -153,7 +153,7 @@ struct ConnectionStateMachineTests {
             return
         }
         #expect(busy.status == .serviceUnavailable)
-        #expect(busy.retry)
+        #expect(busy.shed != nil)
 
         var working = asked()
         working.workStarted()
