@@ -80,26 +80,32 @@ public struct CacheServer: Service {
         }
         let tiers = ChunkTiers(
             memory: MemoryTier(capacity: configuration.memoryBytes), store: store, threads: threads)
+        let reports = DamageReports(tiers, threads: threads)
+        let scrubber = try await threads.runIfActive { [configuration, logger, now = time.now()] in
+            Scrubber(
+                tiers, directory: configuration.storeDirectory, rate: configuration.scrubBytesPerSecond, from: now,
+                logger: logger)
+        }
         let state = ServerState()
         let metrics = MetricsRegistry()
         let leases = LeaseBook(LeaseTable(limits: limits))
         let inspector = ServerInspector(
             configuration: configuration, state: state, access: access, tiers: tiers, leases: leases, metrics: metrics,
-            time: time,
+            repair: ServerInspector.Repair(reports: reports, scrubber: scrubber), time: time,
             droppedLogLines: droppedLogLines)
         let control = ControlPlane(inspector, logger: logger)
         let services = ConnectionGroup.Services(
-            limits: limits, tiers: tiers, leases: leases, control: control, state: state, access: access, time: time,
-            logger: logger)
+            limits: limits, tiers: tiers, reports: reports, scrubber: scrubber, leases: leases, control: control,
+            state: state, access: access, time: time, logger: logger)
         let groups = try await connectionGroups(on: group, services)
         for group in groups { metrics.register { try await group.snapshot() } }
         do {
             try await listen(at: address, on: group, groups, state, access)
         } catch {
-            try await close(store, groups)
+            try await close(store, scrubber, groups)
             throw error
         }
-        try await close(store, groups)
+        try await close(store, scrubber, groups)
     }
 
     /// Makes a connection group for each event loop, makes them known to one another, and has them sweep.

@@ -9,7 +9,7 @@ enum ConfigurationFile {
         "keyring",
         "l2-token-file", "l2-ca", "l2-cert", "l2-key", "listen", "store", "capacity", "memory", "threads",
         "connections", "tokens", "tls-cert", "tls-key", "tls-client-ca", "compression", "limit", "socket", "scratch",
-        "lease-time", "lease-wait", "prefetch", "record",
+        "lease-time", "lease-wait", "scrub-rate", "prefetch", "record",
     ]
     private static let maximumBytes = 1 << 20
 

@@ -36,6 +36,11 @@ struct ServerCommand: AsyncParsableCommand {
         name: .customLong("lease-wait"),
         help: ArgumentHelp("How long others may wait for a fill, at most (30s).", valueName: "time"))
     var leaseWait: String?
+    @Option(
+        name: .customLong("scrub-rate"),
+        help: ArgumentHelp(
+            "Bytes a second that are read and checked in the background, 0 for none (16MiB).", valueName: "size"))
+    var scrubRate: String?
     @OptionGroup var options: CommonOptions
 
     func run() async throws {
@@ -53,6 +58,8 @@ struct ServerCommand: AsyncParsableCommand {
         }
         configuration.memoryBytes = Int(
             try settings.size("memory", memory, default: UInt64(configuration.memoryBytes)))
+        configuration.scrubBytesPerSecond = Int(
+            try settings.size("scrub-rate", scrubRate, default: UInt64(configuration.scrubBytesPerSecond)))
         configuration.eventLoopThreads =
             try Self.count("threads", settings.value("threads", threads), upTo: 1024) ?? configuration.eventLoopThreads
         configuration.limits.connections =

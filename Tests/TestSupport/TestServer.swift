@@ -24,9 +24,10 @@ package struct TestServer: Sendable {
     ///   - memory: bytes of its memory tier.
     ///   - capacity: bytes of its store.
     ///   - security: whom it lets in.
+    ///   - scrub: bytes a second that its scrub reads.
     package static func run<Value>(
         in directory: String? = nil, memory: Int = 64 << 20, capacity: UInt64 = 1 << 30, threads: Int = 1,
-        limits: ServerLimits = ServerLimits(), security: ServerSecurity = ServerSecurity(),
+        limits: ServerLimits = ServerLimits(), security: ServerSecurity = ServerSecurity(), scrub: Int = 0,
         _ body: (TestServer) async throws -> Value
     ) async throws -> Value {
         let temporary = try directory == nil ? TemporaryDirectory() : nil
@@ -35,6 +36,7 @@ package struct TestServer: Sendable {
         var configuration = ServerConfiguration(
             storeDirectory: store, capacity: capacity, memoryBytes: memory, eventLoopThreads: threads, limits: limits)
         configuration.security = security
+        configuration.scrubBytesPerSecond = scrub
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let time = ManualClock()
         let server = CacheServer(configuration: configuration, time: time.serverTime, logger: .quiet) { port in

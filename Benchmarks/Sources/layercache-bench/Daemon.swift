@@ -3,11 +3,13 @@ import Foundation
 /// A server on a loopback port: ours, or a yardstick.
 struct Daemon {
     let port: Int
+    private let isSecured: Bool
     private let child: Child
 
     /// Starts `command`, which must listen on `port`, and waits until it does.
-    private init(_ command: [String], port: Int, _ workspace: Workspace) throws {
+    private init(_ command: [String], port: Int, isSecured: Bool = false, _ workspace: Workspace) throws {
         self.port = port
+        self.isSecured = isSecured
         child = try workspace.start(command)
         for _ in 0..<300 {
             if (try? Connection(port: port)) != nil { return }
@@ -20,24 +22,31 @@ struct Daemon {
 
     func stop() { _ = child.terminate() }
 
-    var url: String { "http://127.0.0.1:\(port)" }
+    var url: String { "http\(isSecured ? "s" : "")://127.0.0.1:\(port)" }
 
     /// One thread serves the network, as with the yardsticks.
-    static func layercache(_ workspace: Workspace, store: String, memory: String, threads: Int = 1) throws -> Daemon {
+    static func layercache(
+        _ workspace: Workspace, store: String, memory: String, threads: Int = 1,
+        tls: (certificate: String, key: String)? = nil
+    ) throws -> Daemon {
         let port = try freePort()
+        let security = tls.map { ["--tls-cert", $0.certificate, "--tls-key", $0.key] } ?? []
         return try Daemon(
             [
                 try workspace.requireBinary(), "server", "--listen", "127.0.0.1:\(port)", "--store", store,
                 "--capacity",
                 "4GiB", "--memory", memory, "--threads", "\(threads)", "--quiet",
-            ], port: port, workspace)
+            ] + security, port: port, isSecured: tls != nil, workspace)
     }
 
     /// One worker with sendfile and nothing written per request.
-    static func nginx(_ workspace: Workspace, root: String) throws -> Daemon? {
+    static func nginx(
+        _ workspace: Workspace, root: String, tls: (certificate: String, key: String)? = nil
+    ) throws -> Daemon? {
         guard let program = installed("nginx") else { return nil }
         let port = try freePort()
         let home = try workspace.freshDirectory("nginx")
+        let security = tls.map { "ssl_certificate \($0.certificate); ssl_certificate_key \($0.key);" } ?? ""
         let user = getuid() == 0 ? "user root;" : ""
         let configuration = """
             \(user) daemon off; worker_processes 1; pid \(home)/pid; error_log \(home)/error.log;
@@ -47,11 +56,11 @@ struct Daemon {
                 open_file_cache max=10000 inactive=60s; default_type application/octet-stream;
                 client_body_temp_path \(home)/body; proxy_temp_path \(home)/proxy; fastcgi_temp_path \(home)/fastcgi;
                 uwsgi_temp_path \(home)/uwsgi; scgi_temp_path \(home)/scgi;
-                server { listen 127.0.0.1:\(port); root \(root); }
+                server { listen 127.0.0.1:\(port)\(tls == nil ? "" : " ssl"); \(security) root \(root); }
             }
             """
         try configuration.write(toFile: "\(home)/nginx.conf", atomically: false, encoding: .utf8)
-        return try Daemon([program, "-p", home, "-c", "\(home)/nginx.conf"], port: port, workspace)
+        return try Daemon([program, "-p", home, "-c", "\(home)/nginx.conf"], port: port, isSecured: tls != nil, workspace)
     }
 
     /// In memory only: nothing is written to disk.

@@ -28,4 +28,16 @@ final class FillLease: Sendable {
 struct TierGap: Sendable {
     /// Of the one who fills for all; `nil` where others may fill it, too.
     var lease: FillLease?
+    /// What comes of telling the tier that its copy is damaged; `nil` where it had none.
+    var report: Task<DamageVerdict, Never>?
+}
+
+/// What a tier made of a report that its copy of a chunk is damaged.
+enum DamageVerdict: Sendable, Hashable {
+    /// It has no copy any more: a fill repairs it.
+    case dropped
+    /// Its copy is right, and needs no fill: the bytes were damaged on their way.
+    case sound
+    /// It did not say.
+    case unknown
 }

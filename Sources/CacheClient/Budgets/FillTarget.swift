@@ -5,8 +5,8 @@ internal import NIOCore
 protocol FillTarget: Sendable {
     /// Offers a sealed chunk. Returns once the tier has it, has refused it, or is late; throws only if the task is
     /// cancelled.
-    /// - Parameter lease: under which the chunk is brought; given up, unless the tier has settled it.
-    func put(_ id: ChunkID, _ sealed: ByteBuffer, _ lease: FillLease?) async throws
+    /// - Parameter gap: that the tier had. Its lease is given up, unless the tier has settled it.
+    func put(_ id: ChunkID, _ sealed: ByteBuffer, _ gap: TierGap?) async throws
 
     /// How long a reader may wait now until there is room for one more fill.
     var waitForFill: Duration { get }

@@ -288,8 +288,8 @@ final class L1Tier: Sendable {
 // MARK: - Fills
 
 extension L1Tier: FillTarget {
-    /// L1 gives no leases.
-    func put(_ id: ChunkID, _ sealed: ByteBuffer, _: FillLease?) async throws { _ = try await keep(id, sealed) }
+    /// L1 gives no leases, and has dropped what was damaged.
+    func put(_ id: ChunkID, _ sealed: ByteBuffer, _: TierGap?) async throws { _ = try await keep(id, sealed) }
 
     /// As ``put(_:_:_:)``; whether L1 has the chunk now.
     func keep(_ id: ChunkID, _ sealed: ByteBuffer) async throws -> Bool {

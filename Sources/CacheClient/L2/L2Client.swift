@@ -21,7 +21,7 @@ final class L2Client: Sendable {
         case unread(isAnswer: Bool)
     }
 
-    private struct Node: Sendable {
+    struct Node: Sendable {
         let connections: L2ConnectionPool
         let health = NIOLockedValueBox(L2Health())
         let fills: TierGuard
@@ -29,7 +29,7 @@ final class L2Client: Sendable {
     }
 
     /// What who reads the log is told of a daemon.
-    private struct Notice {
+    struct Notice {
         var lastError = "too slow"
         /// When it is told again that the daemon is left out.
         var next = Duration.zero
@@ -39,13 +39,13 @@ final class L2Client: Sendable {
         var isRefused = false
     }
 
-    private let nodes: [Node]
+    let nodes: [Node]
     let deadline: Duration
     /// The longest that a read waits for the fill of another worker.
     let longestWait: Duration
     private let load: ReadLoad
     let time: TimeSource
-    private let logger: Logger
+    let logger: Logger
     /// What reads and fills may lose to all daemons together.
     let budget: L2Budget
     /// An answer to a PUT says nothing in its body that matters.
@@ -156,7 +156,9 @@ final class L2Client: Sendable {
                 }
             } else {
                 switch outcome {
-                case .wrong, .failed: health.ended(succeeded: false, now: now)
+                case .failed: health.ended(succeeded: false, now: now)
+                // The verdict on it counts (``report(_:_:)``).
+                case .wrong: health.ended(succeeded: nil, now: now)
                 // An answer that came too late to be of use is none.
                 case .right, .miss: health.ended(succeeded: attempt.isBesideL3 ? nil : true, now: now)
                 case .unread: health.ended(succeeded: nil, now: now)
@@ -200,7 +202,7 @@ final class L2Client: Sendable {
             metadata: ["node": "\(node.connections.address)", "error": "\(error)"])
     }
 
-    private func note(_ error: any Error, _ id: ChunkID, _ node: Int, isFill: Bool = false) {
+    func note(_ error: any Error, _ id: ChunkID, _ node: Int, isFill: Bool = false) {
         let refusal = error is TLSRefusal || error is L2Refusal ? "\(error)" : nil
         let isNew = nodes[node].notice.withLockedValue { notice -> Bool in
             notice.isRefused = refusal != nil
@@ -243,7 +245,9 @@ final class L2Client: Sendable {
 
 extension L2Client: FillTarget {
     /// A daemon may refuse a chunk: one whose disk is full still serves what it has.
-    func put(_ id: ChunkID, _ sealed: ByteBuffer, _ lease: FillLease?) async throws {
+    func put(_ id: ChunkID, _ sealed: ByteBuffer, _ gap: TierGap?) async throws {
+        if await gap?.report?.value == .sound { return }
+        let lease = gap?.lease
         let index = node(of: id)
         let node = nodes[index]
         if node.fills.admit() == .no { return }

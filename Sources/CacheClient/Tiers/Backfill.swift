@@ -34,13 +34,13 @@ final class Backfill: Sendable {
     ) async {
         let l1 = fillsL1 ? l1 : nil
         let l2 = gap == nil ? nil : l2
-        let lease = gap?.lease
+        let isLeased = gap?.lease != nil
         let users = Users(sealed, (l1 == nil ? 0 : 1) + (l2 == nil ? 0 : 1), buffers)
         load.began(isAhead: isAhead)
         defer { load.ended(isAhead: isAhead) }
-        if lease != nil { await l2?.start(id, sealed, lease, done: users.leave) }
+        if isLeased { await l2?.start(id, sealed, gap, done: users.leave) }
         await l1?.start(id, sealed, nil, done: users.leave)
-        if lease == nil { await l2?.start(id, sealed, nil, done: users.leave) }
+        if !isLeased { await l2?.start(id, sealed, gap, done: users.leave) }
     }
 
     /// Waits for the fills that are under way, each bounded by its tier's deadline.

@@ -77,6 +77,7 @@ struct LowerTiers: Sendable {
         } catch let error as CacheError where error.code == .corrupt {
             l2.judge(attempt, .wrong, after: duration)
             counter.repaired(.l2)
+            _ = l2.report(id, attempt)
             return nil
         }
     }
@@ -149,7 +150,7 @@ struct LowerTiers: Sendable {
                             }
                             l2.judge(attempt, .wrong, after: duration)
                             counter.repaired(.l2)
-                            gap = TierGap()
+                            gap = TierGap(report: l2.report(id, attempt))
                         case .miss(let dropped):
                             l2.judge(attempt, .miss, after: duration)
                             if dropped { counter.repaired(.l2) }

@@ -32,17 +32,17 @@ final class TierBackfill: Sendable {
 
     /// Starts a fill. Waits for room within the tier's budget, and drops the fill when that is used up.
     /// - Parameters:
-    ///   - lease: for which others wait: such a fill goes before those that have none.
+    ///   - gap: with a lease others wait for the fill: such a one goes before those that have none.
     ///   - done: is called once the memory of the chunk is not needed here any more.
     func start(
-        _ id: ChunkID, _ sealed: ByteBuffer, _ lease: FillLease?, done: @escaping @Sendable () -> Void
+        _ id: ChunkID, _ sealed: ByteBuffer, _ gap: TierGap?, done: @escaping @Sendable () -> Void
     ) async {
         let weight = sealed.storageCapacity
-        if limit.acquireNow(weight: weight) { return put(id, sealed, lease, weight: weight, done) }
+        if limit.acquireNow(weight: weight) { return put(id, sealed, gap, weight: weight, done) }
         let waitedBefore = load.waited
-        let hasRoom = await waitForRoom(weight, goesFirst: lease != nil)
+        let hasRoom = await waitForRoom(weight, goesFirst: gap?.lease != nil)
         if hasRoom {
-            put(id, sealed, lease, weight: weight, done)
+            put(id, sealed, gap, weight: weight, done)
         } else {
             dropped.add(1, ordering: .relaxed)
             done()
@@ -58,14 +58,14 @@ final class TierBackfill: Sendable {
     }
 
     private func put(
-        _ id: ChunkID, _ sealed: ByteBuffer, _ lease: FillLease?, weight: Int, _ done: @escaping @Sendable () -> Void
+        _ id: ChunkID, _ sealed: ByteBuffer, _ gap: TierGap?, weight: Int, _ done: @escaping @Sendable () -> Void
     ) {
         state.withLockedValue { state in
             state.nextNumber += 1
             let number = state.nextNumber
             state.running[number] = Task {
                 // Throws only if it is cancelled: then the fill is dropped, and no reader waits for it.
-                try? await self.tier.put(id, sealed, lease)
+                try? await self.tier.put(id, sealed, gap)
                 if Task.isCancelled { self.dropped.add(1, ordering: .relaxed) }
                 self.limit.release(weight: weight)
                 done()

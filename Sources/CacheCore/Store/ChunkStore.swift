@@ -105,7 +105,7 @@ public final class ChunkStore: Sendable {
     }
 
     /// The files; `nil` while they are being opened again.
-    private func session() throws -> StoreSession? {
+    func session() throws -> StoreSession? {
         try phase.withLockedValue { phase in
             switch phase {
             case .open(let session): return session
@@ -133,14 +133,24 @@ public final class ChunkStore: Sendable {
     /// - Throws: `.corrupt` for the first caller that meets damaged bytes. The chunk is being dropped then, and later
     ///   reads find nothing.
     public func read(_ id: ChunkID, touch: Bool = true) throws -> ByteBuffer? {
-        let copy = try withSealedPieces(id, touch: touch) { pieces in
-            var buffer = ByteBufferAllocator().buffer(capacity: pieces.reduce(0) { $0 + $1.count })
+        guard let copy = try readUnverified(id, touch: touch) else { return nil }
+        guard copy.withUnsafeReadableBytes({ ChunkID(ofSealed: $0) }) == id else { return try damaged(id) }
+        return copy
+    }
+
+    /// The same, but **not verified**: for those who pass the bytes on to who checks them.
+    ///
+    /// - Parameter buffers: where the memory of the copy comes from; `nil` for a buffer of its own.
+    /// - Throws: as ``withSealedPieces(_:touch:_:)``.
+    package func readUnverified(
+        _ id: ChunkID, touch: Bool = true, into buffers: BufferPool? = nil
+    ) throws -> ByteBuffer? {
+        try withSealedPieces(id, touch: touch) { pieces in
+            var buffer =
+                buffers?.take() ?? ByteBufferAllocator().buffer(capacity: pieces.reduce(0) { $0 + $1.count })
             for piece in pieces { buffer.writeBytes(piece) }
             return buffer
         }
-        guard let copy else { return nil }
-        guard copy.withUnsafeReadableBytes({ ChunkID(ofSealed: $0) }) == id else { return try damaged(id) }
-        return copy
     }
 
     /// Calls `body` with the sealed bytes of a chunk where they lie in LMDB's map; `nil` if it is not here.

@@ -12,8 +12,8 @@ extension ConnectionGroup {
         var settled: EventLoopPromise<Void>?
         var settleDeadline = NIODeadline.distantFuture
         var isStopping = false
-        /// Whether its sweeps look after tokens and certificates, too: those of one group do.
-        var watchesAccess = false
+        /// Whether its sweeps look after what is one for all groups, too: tokens, certificates and the scrub.
+        var isFirst = false
     }
 
     /// Begins to sweep.
@@ -22,7 +22,7 @@ extension ConnectionGroup {
     ///   - isFirst: whether it is the one that looks after what is one for all.
     func start(beside others: [Neighbour], isFirst: Bool) {
         neighbours.others = others
-        lifetime.watchesAccess = isFirst
+        lifetime.isFirst = isFirst
         let tick = services.time.tick ?? limits.tick
         let group = NIOLoopBound(self, eventLoop: eventLoop)
         lifetime.sweeper = eventLoop.scheduleRepeatedTask(initialDelay: tick, delay: tick) { _ in group.value.sweep() }
@@ -31,7 +31,10 @@ extension ConnectionGroup {
     private func sweep() {
         let now = self.now
         updateDate()
-        if lifetime.watchesAccess { services.access.look() }
+        if lifetime.isFirst {
+            services.access.look()
+            services.scrubber.tick(at: now)
+        }
         let isOver = lifetime.stopDeadline <= now
         for connection in Array(connections.values) {
             connection.noteProgress(now)
@@ -42,6 +45,7 @@ extension ConnectionGroup {
         expireStalled(now)
         expireLeases(now)
         logStoreFailures()
+        logPlainRequests(now)
         if lifetime.settleDeadline <= now, let late = lifetime.settled.take() {
             logger.warning(
                 "ending while the store still works", metadata: ["requests": "\(queue.budget.requests)"])

@@ -14,6 +14,8 @@ final class ConnectionGroup {
     struct Services: Sendable {
         let limits: ServerLimits
         let tiers: ChunkTiers
+        let reports: DamageReports
+        let scrubber: Scrubber
         let leases: LeaseBook
         let control: any ControlResponder
         let state: ServerState
@@ -37,6 +39,7 @@ final class ConnectionGroup {
     /// Connections that wait for a chunk which is being read from the store.
     private var reads: [ChunkID: [ConnectionHandler]] = [:]
     private var storeFailures = StoreFailures()
+    private var plainRequests = PlainRequests()
 
     /// - Parameter share: how many groups there are; each gets an even part of the in-flight budget.
     init(on eventLoop: any EventLoop, share: Int, services: Services) {
@@ -76,7 +79,7 @@ final class ConnectionGroup {
             switch request.operation {
             case .get: metrics.getSeconds.record(nanoseconds: nanoseconds)
             case .put: metrics.putSeconds.record(nanoseconds: nanoseconds)
-            case .head, .missing, .giveUp, .control, .refuse: break
+            case .head, .missing, .damaged, .giveUp, .control, .refuse: break
             }
         }
         if let reservation = request.reservation { release(reservation) }
@@ -155,6 +158,26 @@ final class ConnectionGroup {
             "the store failed",
             metadata: ["requests": "\(storeFailures.count)", "error": "\(storeFailures.first)"])
         storeFailures = StoreFailures()
+    }
+
+    /// Clients that speak plain HTTP where TLS is spoken: an operator gets one line a minute, however many there are.
+    private struct PlainRequests {
+        var count = 0
+        var first = ""
+        var nextLine = NIODeadline.uptimeNanoseconds(0)
+    }
+
+    func plainRequestCame(from address: SocketAddress?) {
+        if plainRequests.count == 0 { plainRequests.first = address?.ipAddress ?? "an unknown address" }
+        plainRequests.count += 1
+    }
+
+    func logPlainRequests(_ now: NIODeadline) {
+        guard plainRequests.count > 0, plainRequests.nextLine <= now else { return }
+        logger.warning(
+            "a client speaks plain HTTP to this port, which serves TLS alone: give it https:// instead of http://",
+            metadata: ["requests": "\(plainRequests.count)", "client": "\(plainRequests.first)"])
+        plainRequests = PlainRequests(nextLine: now + .minutes(1))
     }
 
     func updateDate() { date = HTTPDate.now() }

@@ -1,3 +1,5 @@
+internal import CacheBase
+internal import CacheCrypto
 internal import CacheFiles
 
 /// Has the kernel read all pages of a chunk at once, before the first of them is touched.
@@ -25,21 +27,50 @@ struct ColdPages {
     /// Asks for the pages of a chunk's pieces; does not wait for them. One system call for 128 KiB of pages that are
     /// neighbours: a few microseconds for a chunk that is in the page cache.
     func request(_ pieces: [UnsafeRawBufferPointer]) {
-        var run = 0..<0
-        for piece in pieces {
-            guard let pages = pages(of: piece) else { continue }
-            if pages.lowerBound == run.upperBound, pages.upperBound - run.lowerBound <= Self.requestBytes {
-                run = run.lowerBound..<pages.upperBound
-            } else {
-                request(run)
-                run = pages
-            }
-        }
-        request(run)
+        for run in runs(pieces) { data.willNeed(run) }
     }
 
-    private func request(_ run: Range<Int>) {
-        if !run.isEmpty { data.willNeed(run) }
+    /// The pages of the pieces, as ranges of the file of at most ``requestBytes``.
+    private func runs(_ pieces: [UnsafeRawBufferPointer]) -> [Range<Int>] {
+        var runs: [Range<Int>] = []
+        for piece in pieces {
+            guard let pages = pages(of: piece) else { continue }
+            if let run = runs.last, pages.lowerBound == run.upperBound,
+                pages.upperBound - run.lowerBound <= Self.requestBytes
+            {
+                runs[runs.count - 1] = run.lowerBound..<pages.upperBound
+            } else {
+                runs.append(pages)
+            }
+        }
+        return runs
+    }
+
+    /// The hash of a chunk's pieces, read past the map, so that they count as no memory of this process, and leaving
+    /// the page cache as it was: what nobody had read lately goes out again. `nil` if the disk does not give them.
+    func hash(_ pieces: [UnsafeRawBufferPointer]) -> SHA256Digest? {
+        let cold = runs(pieces).filter { !MappedMemory.isCached(mapAddress + UInt($0.lowerBound)) }
+        for run in cold { data.willNeed(run) }
+        defer { for run in cold { data.willNotNeed(run) } }
+        let space = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: pieces.reduce(0) { max($0, $1.count) }, alignment: 64)
+        defer { space.deallocate() }
+        var hash = SHA256Stream()
+        for piece in pieces {
+            guard let pages = pages(of: piece) else {
+                hash.update(piece)
+                continue
+            }
+            let part = UnsafeMutableRawBufferPointer(rebasing: space[..<piece.count])
+            let start = pages.lowerBound + StoreLayout.overflowHeaderBytes
+            do throws(Errno) {
+                guard try data.readAll(into: part, at: start) == part.count else { return nil }
+            } catch {
+                return nil
+            }
+            hash.update(UnsafeRawBufferPointer(part))
+        }
+        return hash.finish()
     }
 
     /// Where in the file the pages of an extent are; `nil` for a tail, which lies in a page that was just read.
