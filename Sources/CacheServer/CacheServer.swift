@@ -47,8 +47,10 @@ public struct CacheServer: Service {
     public func run() async throws {
         try configuration.validate()
         Allocator.limitArenas()
+        PieceMemory.keepIdle(areas: 8)
         var limits = configuration.limits
         limits.connections = FileDescriptors.provide(for: limits, logger: logger)
+        limits.leaveConnectionsToFillers()
         let threads = NIOThreadPool(numberOfThreads: configuration.storeThreads)
         threads.start()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopThreads)

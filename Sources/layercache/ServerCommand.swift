@@ -25,7 +25,7 @@ struct ServerCommand: AsyncParsableCommand {
     var memory: String?
     @Option(help: ArgumentHelp("Threads that serve the network (1).", valueName: "count"))
     var threads: String?
-    @Option(help: ArgumentHelp("Most connections at a time (1000).", valueName: "count"))
+    @Option(help: ArgumentHelp("Most connections at a time (1000; with TLS 384).", valueName: "count"))
     var connections: String?
     @OptionGroup var security: ServerSecurityOptions
     @Option(
@@ -62,10 +62,11 @@ struct ServerCommand: AsyncParsableCommand {
             try settings.size("scrub-rate", scrubRate, default: UInt64(configuration.scrubBytesPerSecond)))
         configuration.eventLoopThreads =
             try Self.count("threads", settings.value("threads", threads), upTo: 1024) ?? configuration.eventLoopThreads
+        configuration.security = try security.security(settings)
+        let isSecured = configuration.security.certificateFile != nil
         configuration.limits.connections =
             try Self.count("connections", settings.value("connections", connections), upTo: 1_000_000)
-            ?? configuration.limits.connections
-        configuration.security = try security.security(settings)
+            ?? (isSecured ? configuration.limits.securedConnections : configuration.limits.connections)
         let limits = configuration.limits
         configuration.limits.leaseTime = try settings.duration("lease-time", leaseTime) ?? limits.leaseTime
         configuration.limits.leaseWait = try settings.duration("lease-wait", leaseWait) ?? limits.leaseWait

@@ -1,6 +1,7 @@
 internal import CacheCore
 internal import Logging
 internal import NIOConcurrencyHelpers
+internal import NIOCore
 internal import NIOHTTP1
 
 /// Reports of damaged bytes.
@@ -21,7 +22,10 @@ extension L2Client {
         let node = nodes[index]
         // A host that may not fill may not report either.
         if node.fills.admit() == .no { return .unknown }
-        let request = L2Request(method: .POST, path: "/v1/chunks/\(id.hex)/damaged", isUrgent: true, limit: Self.lineBytes)
+        // A POST that says nothing of its length is taken for one with a body.
+        let request = L2Request(
+            method: .POST, path: "/v1/chunks/\(id.hex)/damaged", body: ByteBuffer(), isUrgent: true,
+            limit: Self.lineBytes)
         let end = try? await node.fills.call {
             try await node.connections.exchange(request, for: .fill, within: deadline).head.status
         }

@@ -140,14 +140,13 @@ public final class ChunkStore: Sendable {
 
     /// The same, but **not verified**: for those who pass the bytes on to who checks them.
     ///
-    /// - Parameter buffers: where the memory of the copy comes from; `nil` for a buffer of its own.
+    /// - Parameter allocator: where the memory of the copy comes from.
     /// - Throws: as ``withSealedPieces(_:touch:_:)``.
     package func readUnverified(
-        _ id: ChunkID, touch: Bool = true, into buffers: BufferPool? = nil
+        _ id: ChunkID, touch: Bool = true, allocator: ByteBufferAllocator = ByteBufferAllocator()
     ) throws -> ByteBuffer? {
         try withSealedPieces(id, touch: touch) { pieces in
-            var buffer =
-                buffers?.take() ?? ByteBufferAllocator().buffer(capacity: pieces.reduce(0) { $0 + $1.count })
+            var buffer = allocator.buffer(capacity: pieces.reduce(0) { $0 + $1.count })
             for piece in pieces { buffer.writeBytes(piece) }
             return buffer
         }

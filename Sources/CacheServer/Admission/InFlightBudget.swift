@@ -22,13 +22,17 @@ struct InFlightBudget {
     let maximumBytes: Int
     let maximumRequests: Int
     private let maximumBodyBytes: Int
+    private let largest: Int
     private(set) var bytes = 0
     private(set) var requests = 0
     private var bodyBytes = 0
+    /// Bytes that open connections hold themselves.
+    private var connectionBytes = 0
 
     /// - Parameter largest: the most bytes that one request reserves. One such body always fits, even where half of
     ///   `bytes` is less.
     init(bytes: Int, requests: Int, largest: Int) {
+        self.largest = largest
         maximumBytes = max(bytes, largest)
         maximumRequests = requests
         maximumBodyBytes = max(maximumBytes / 2, largest)
@@ -36,7 +40,7 @@ struct InFlightBudget {
 
     /// Reserves for one request; false, with nothing changed, if too little is left.
     mutating func reserve(_ wanted: Reservation) -> Bool {
-        guard requests < maximumRequests, bytes + wanted.bytes <= maximumBytes else { return false }
+        guard requests < maximumRequests, bytes + wanted.bytes <= leftByConnections else { return false }
         if wanted.purpose == .requestBody {
             guard bodyBytes + wanted.bytes <= maximumBodyBytes else { return false }
             bodyBytes += wanted.bytes
@@ -44,6 +48,18 @@ struct InFlightBudget {
         requests += 1
         bytes += wanted.bytes
         return true
+    }
+
+    /// Connections leave a quarter to requests, and never less than one body.
+    private var leftByConnections: Int {
+        max(maximumBytes - min(connectionBytes, maximumBytes / 4 * 3), largest)
+    }
+
+    /// Counts what connections hold, open or idle.
+    /// - Parameter bytes: less than zero for those that have ended.
+    mutating func connectionsHold(_ bytes: Int) {
+        connectionBytes += bytes
+        assert(connectionBytes >= 0)
     }
 
     /// Counts a request that takes no bytes and never waits: health and metrics matter most when the budget is spent.

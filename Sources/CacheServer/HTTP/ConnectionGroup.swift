@@ -115,6 +115,13 @@ final class ConnectionGroup {
         grant()
     }
 
+    /// Counts what a connection holds itself for as long as it is open: there is less for requests then.
+    func hold(_ bytes: Int) {
+        if bytes == 0 { return }
+        queue.connectionsHold(bytes)
+        if bytes < 0 { grant() }
+    }
+
     func release(_ reservation: InFlightBudget.Reservation) {
         queue.release(reservation)
         grant()

@@ -28,6 +28,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         sending = tls.map(SecuredSending.init)
     }
 
+    /// Bytes that the connection takes beside those of its request.
+    var heldBytes: Int { sending == nil ? 0 : ServerLimits.securedConnectionBytes }
+
     // MARK: Channel events
 
     func handlerAdded(context: ChannelHandlerContext) {

@@ -1,6 +1,7 @@
 internal import CacheBase
 internal import CacheChunks
 internal import CacheCrypto
+internal import CacheFiles
 internal import CacheStore
 internal import NIOCore
 internal import NIOPosix
@@ -59,7 +60,7 @@ final class ChunkTiers: Sendable {
         working(on: eventLoop) { [self] in
             do {
                 let dropped = drops.load(ordering: .sequentiallyConsistent)
-                guard let chunk = try store.readUnverified(id, touch: true) else { return .miss }
+                guard let chunk = try store.readUnverified(id, allocator: PieceMemory.allocator) else { return .miss }
                 memory.insert(id, chunk, isVerified: false)
                 if drops.load(ordering: .sequentiallyConsistent) != dropped { memory.forget(id) }
                 return .chunk(chunk)

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import CacheStore
+@testable import store_exerciser
 
 /// Looking after a store changes nothing but what is damaged.
 @Suite struct ExaminingTests {

@@ -45,7 +45,9 @@ struct DamageReportTests {
     /// A client of an earlier version reports nothing, and puts what it has from L3.
     @Test func rightBytesTakeThePlaceOfDamagedOnesInMemory() async throws {
         let directory = try TemporaryDirectory()
-        try await TestServer.run(in: directory.path, memory: 0) { #expect(try await $0.put(chunk).status == 201) }
+        try await TestServer.run(in: directory.path, memory: 0) { server async throws in
+            #expect(try await server.put(chunk).status == 201)
+        }
         try StoreDamage.flip(chunk, in: directory.path)
         try await TestServer.run(in: directory.path) { server async throws in
             #expect(try await server.get(chunk).body != chunk.bytes)

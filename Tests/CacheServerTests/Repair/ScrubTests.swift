@@ -45,7 +45,7 @@ struct ScrubTests {
 
     /// Damaged bytes that were read into memory, with a store that is damaged still, and with one that is right again.
     @Test(arguments: [false, true]) func damageInMemoryIsFound(isStoreRight: Bool) async throws {
-        try await run(rate: 0) { #expect(try await $0.put(chunks[0]).status == 201) }
+        try await run(rate: 0) { server async throws in #expect(try await server.put(chunks[0]).status == 201) }
         let place = try StoreDamage.flip(chunks[0], in: directory.path)
         try await run(rate: 1 << 20, memory: 64 << 20) { server async throws in
             #expect(try await server.get(chunks[0]).body != chunks[0].bytes)
