@@ -139,9 +139,13 @@ struct TLSTests {
         func lines() throws -> Int {
             try daemon.process.text(daemon.process.errorPath).split(separator: "\n").count { $0.contains("https://") }
         }
-        try await bench.shell("for i in 1 2 3; do curl -s -m 60 http://\(daemon.address)/readyz && exit 1; done; true")
+        func ask(_ options: String) async throws {
+            let url = "http://\(daemon.address)/x"
+            try await bench.shell("for i in 1 2 3; do curl -s -m 60 \(options) \(url) && exit 1; done; true")
+        }
+        try await ask("-I")
         try await eventually("a line about plain HTTP") { try lines() == 1 }
-        try await bench.shell("for i in 1 2 3; do curl -s -m 60 -T ca.crt http://\(daemon.address)/x && exit 1; done; true")
+        try await ask("-T ca.crt")
         #expect(try await client(daemon, "-CAfile \(pki.certificate("ca"))").isWell)
         #expect(try await daemon.stop().status == 0)
         #expect(try lines() == 1)

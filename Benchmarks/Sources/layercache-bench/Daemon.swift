@@ -60,7 +60,8 @@ struct Daemon {
             }
             """
         try configuration.write(toFile: "\(home)/nginx.conf", atomically: false, encoding: .utf8)
-        return try Daemon([program, "-p", home, "-c", "\(home)/nginx.conf"], port: port, isSecured: tls != nil, workspace)
+        return try Daemon(
+            [program, "-p", home, "-c", "\(home)/nginx.conf"], port: port, isSecured: tls != nil, workspace)
     }
 
     /// In memory only: nothing is written to disk.

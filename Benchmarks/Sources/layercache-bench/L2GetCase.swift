@@ -28,7 +28,9 @@ func runL2Get(_ context: Context) throws -> CaseResult {
     let rounds = workspace.quick ? 1 : 7
     var redis: [Double] = []
     for round in 0..<rounds {
-        for index in round % 2 == 0 ? Array(all.indices) : all.indices.reversed() { try all[index].run(wrk, seconds: seconds) }
+        for index in round % 2 == 0 ? Array(all.indices) : all.indices.reversed() {
+            try all[index].run(wrk, seconds: seconds)
+        }
         if let rate = try plain.redisRate(requests: workspace.quick ? 4_000 : 12_000) { redis.append(rate) }
     }
     let groups = Dictionary(grouping: all) { $0.url.hasPrefix("https") }
@@ -96,7 +98,8 @@ private struct Certificate {
         file = "\(home)/cert.pem"
         key = "\(home)/key.pem"
         try workspace.run([
-            openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+            "2",
             "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", file,
         ])
     }

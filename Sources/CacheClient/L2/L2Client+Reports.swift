@@ -6,8 +6,8 @@ internal import NIOHTTP1
 
 /// Reports of damaged bytes.
 extension L2Client {
-    /// Tells the daemon that it has sent bytes which are not what their name says, beside the reader, who goes to L3. The
-    /// daemon looks at its own copy; what it says decides whether it counts as ill, and whether it is filled.
+    /// Tells the daemon that it has sent bytes which are not what their name says, beside the reader, who goes to L3.
+    /// The daemon looks at its own copy; what it says decides whether it counts as ill, and whether it is filled.
     func report(_ id: ChunkID, _ attempt: L2Attempt) -> Task<DamageVerdict, Never> {
         Task { [self] in
             let verdict = await verdict(on: id, of: attempt.node)

@@ -5,8 +5,8 @@ internal import NIOCore
 /// Every bound that the daemon keeps towards its clients, and what a client that goes beyond it sees.
 ///
 /// The defaults hold the daemon's memory within `--memory` + 100 MiB: what is not the memory tier is bounded by
-/// ``bytesInFlight`` and by ``connections`` times the few KiB that an idle connection costs. With TLS it costs more, and
-/// so it should be ``securedConnections`` at most.
+/// ``bytesInFlight`` and by ``connections`` times the few KiB that an idle connection costs. With TLS it costs more:
+/// ``securedConnections`` are the most that fit.
 public struct ServerLimits: Sendable, Hashable {
     /// Bytes of one header field, of the request line, and of all of them together. Beyond: 431, and the connection
     /// ends.

@@ -38,8 +38,7 @@ final class ConnectionGroup {
     private var isGranting = false
     /// Connections that wait for a chunk which is being read from the store.
     private var reads: [ChunkID: [ConnectionHandler]] = [:]
-    private var storeFailures = StoreFailures()
-    private var plainRequests = PlainRequests()
+    private var notices = Notices()
 
     /// - Parameter share: how many groups there are; each gets an even part of the in-flight budget.
     init(on eventLoop: any EventLoop, share: Int, services: Services) {
@@ -148,43 +147,40 @@ final class ConnectionGroup {
         }
     }
 
-    /// Failures of the store since the last sweep: an operator gets one line a tick, however many there are.
-    private struct StoreFailures {
-        var count = 0
-        var first = ""
+    /// What an operator is to be told, however often it happens.
+    private struct Notices {
+        /// Failures of the store since the last sweep: one line a tick.
+        var failures = (count: 0, first: "")
+        /// Clients that speak plain HTTP where TLS is spoken: one line a minute.
+        var plainRequests = (count: 0, first: "")
+        var nextPlainLine = NIODeadline.uptimeNanoseconds(0)
     }
 
     func report(_ error: any Error) {
-        if storeFailures.count == 0 { storeFailures.first = "\(error)" }
-        storeFailures.count += 1
+        if notices.failures.count == 0 { notices.failures.first = "\(error)" }
+        notices.failures.count += 1
     }
 
     func logStoreFailures() {
-        guard storeFailures.count > 0 else { return }
-        logger.warning(
-            "the store failed",
-            metadata: ["requests": "\(storeFailures.count)", "error": "\(storeFailures.first)"])
-        storeFailures = StoreFailures()
-    }
-
-    /// Clients that speak plain HTTP where TLS is spoken: an operator gets one line a minute, however many there are.
-    private struct PlainRequests {
-        var count = 0
-        var first = ""
-        var nextLine = NIODeadline.uptimeNanoseconds(0)
+        let (count, first) = notices.failures
+        guard count > 0 else { return }
+        logger.warning("the store failed", metadata: ["requests": "\(count)", "error": "\(first)"])
+        notices.failures = (0, "")
     }
 
     func plainRequestCame(from address: SocketAddress?) {
-        if plainRequests.count == 0 { plainRequests.first = address?.ipAddress ?? "an unknown address" }
-        plainRequests.count += 1
+        if notices.plainRequests.count == 0 { notices.plainRequests.first = address?.ipAddress ?? "unknown" }
+        notices.plainRequests.count += 1
     }
 
     func logPlainRequests(_ now: NIODeadline) {
-        guard plainRequests.count > 0, plainRequests.nextLine <= now else { return }
+        let (count, first) = notices.plainRequests
+        guard count > 0, notices.nextPlainLine <= now else { return }
         logger.warning(
             "a client speaks plain HTTP to this port, which serves TLS alone: give it https:// instead of http://",
-            metadata: ["requests": "\(plainRequests.count)", "client": "\(plainRequests.first)"])
-        plainRequests = PlainRequests(nextLine: now + .minutes(1))
+            metadata: ["requests": "\(count)", "client": "\(first)"])
+        notices.plainRequests = (0, "")
+        notices.nextPlainLine = now + .minutes(1)
     }
 
     func updateDate() { date = HTTPDate.now() }

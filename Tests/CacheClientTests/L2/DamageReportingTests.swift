@@ -68,7 +68,9 @@ import Testing
         }
         var security = ServerSecurity()
         security.tokensFile = list
-        try await TestServer.run(in: fixture("l2"), memory: 0, capacity: 256 << 20, security: security) { server async throws in
+        try await TestServer.run(
+            in: fixture("l2"), memory: 0, capacity: 256 << 20, security: security
+        ) { server async throws in
             for (scope, dropped) in [(AccessScope.read, 0), (.read, 0), (.write, 6)] {
                 var access = L2Security()
                 access.tokenFile = tokens[scope]
