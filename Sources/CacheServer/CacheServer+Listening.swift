@@ -145,7 +145,8 @@ extension CacheServer {
     }
 
     /// Closes the store, which also ends what requests of connections that are gone still do there.
-    func close(_ store: ChunkStore, _ groups: [NIOLoopBound<ConnectionGroup>]) async throws {
+    func close(_ store: ChunkStore, _ scrubber: Scrubber, _ groups: [NIOLoopBound<ConnectionGroup>]) async throws {
+        await scrubber.stop()
         await store.close()
         let time = configuration.limits.timeouts.drain
         for group in groups {

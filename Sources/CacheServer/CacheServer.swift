@@ -58,8 +58,10 @@ public struct CacheServer: Service {
     public func run() async throws {
         try configuration.validate()
         Allocator.limitArenas()
+        PieceMemory.keepIdle(areas: 8)
         var limits = configuration.limits
         limits.connections = FileDescriptors.provide(for: limits, logger: logger)
+        limits.leaveConnectionsToFillers()
         let threads = NIOThreadPool(numberOfThreads: configuration.storeThreads)
         threads.start()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopThreads)
@@ -91,17 +93,23 @@ public struct CacheServer: Service {
         }
         let tiers = ChunkTiers(
             memory: MemoryTier(capacity: configuration.memoryBytes), store: store, threads: threads)
+        let reports = DamageReports(tiers, threads: threads)
+        let scrubber = try await threads.runIfActive { [configuration, logger, now = time.now()] in
+            Scrubber(
+                tiers, directory: configuration.storeDirectory, rate: configuration.scrubBytesPerSecond, from: now,
+                logger: logger)
+        }
         let state = ServerState()
         let metrics = MetricsRegistry()
         let leases = LeaseBook(LeaseTable(limits: limits))
         let inspector = ServerInspector(
             live: live, state: state, access: access, tiers: tiers, leases: leases, metrics: metrics,
-            time: time,
+            repair: ServerInspector.Repair(reports: reports, scrubber: scrubber), time: time,
             droppedLogLines: droppedLogLines)
         let control = ControlPlane(inspector, logger: logger)
         let services = ConnectionGroup.Services(
-            limits: limits, tiers: tiers, leases: leases, control: control, state: state, access: access, time: time,
-            logger: logger)
+            limits: limits, tiers: tiers, reports: reports, scrubber: scrubber, leases: leases, control: control,
+            state: state, access: access, time: time, logger: logger)
         let groups = try await connectionGroups(on: group, services)
         for group in groups { metrics.register { try await group.snapshot() } }
         live.subscribe { [logger] configuration in
@@ -114,10 +122,10 @@ public struct CacheServer: Service {
         do {
             try await listen(at: address, on: group, groups, state, access)
         } catch {
-            try await close(store, groups)
+            try await close(store, scrubber, groups)
             throw error
         }
-        try await close(store, groups)
+        try await close(store, scrubber, groups)
     }
 
     /// Makes a connection group for each event loop, makes them known to one another, and has them sweep.

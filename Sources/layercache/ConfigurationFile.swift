@@ -10,7 +10,7 @@ enum ConfigurationFile {
         "keyring",
         "l2-token-file", "l2-ca", "l2-cert", "l2-key", "listen", "store", "capacity", "memory", "threads",
         "connections", "tokens", "tls-cert", "tls-key", "tls-client-ca", "compression", "limit", "socket", "scratch",
-        "lease-time", "lease-wait", "prefetch", "record", "log-level", "shutdown-delay", "ring",
+        "lease-time", "lease-wait", "scrub-rate", "prefetch", "record", "log-level", "shutdown-delay", "ring",
     ]
     private static let maximumBytes = 1 << 20
 

@@ -26,10 +26,15 @@ struct ServerCommand: AsyncParsableCommand {
     var memory: String?
     @Option(help: ArgumentHelp("Threads that serve the network (1).", valueName: "count"))
     var threads: String?
-    @Option(help: ArgumentHelp("Most connections at a time (1000).", valueName: "count"))
+    @Option(help: ArgumentHelp("Most connections at a time (1000; with TLS 384).", valueName: "count"))
     var connections: String?
     @OptionGroup var security: ServerSecurityOptions
     @OptionGroup var times: ServerTimeOptions
+    @Option(
+        name: .customLong("scrub-rate"),
+        help: ArgumentHelp(
+            "Bytes a second that are read and checked in the background, 0 for none (16MiB).", valueName: "size"))
+    var scrubRate: String?
     @Option(
         help: ArgumentHelp(
             "URLs of all daemons of the zone, with commas: the page at / links to them.", valueName: "url"))
@@ -103,12 +108,15 @@ struct ServerCommand: AsyncParsableCommand {
         }
         configuration.memoryBytes = Int(
             try settings.size("memory", memory, default: UInt64(configuration.memoryBytes)))
+        configuration.scrubBytesPerSecond = Int(
+            try settings.size("scrub-rate", scrubRate, default: UInt64(configuration.scrubBytesPerSecond)))
         configuration.eventLoopThreads =
             try Self.count("threads", settings.value("threads", threads), upTo: 1024) ?? configuration.eventLoopThreads
+        configuration.security = try security.security(settings)
+        let isSecured = configuration.security.certificateFile != nil
         configuration.limits.connections =
             try Self.count("connections", settings.value("connections", connections), upTo: 1_000_000)
-            ?? configuration.limits.connections
-        configuration.security = try security.security(settings)
+            ?? (isSecured ? configuration.limits.securedConnections : configuration.limits.connections)
         try times.apply(to: &configuration, settings)
         configuration.ring = try Self.ring(settings.value("ring", ring) ?? "")
         return configuration

@@ -22,49 +22,6 @@ struct ServerLifecycleTests {
         }
     }
 
-    @Test func damagedChunkIsAnnouncedAndRepaired() async throws {
-        let directory = try TemporaryDirectory()
-        let chunk = TestChunk(seed: 1, length: 200_000)
-        let sound = TestChunk(seed: 2, length: 200_000)
-        try await TestServer.run(in: directory.path) { server async throws in
-            #expect(try await server.put(chunk).status == 201)
-            #expect(try await server.put(sound).status == 201)
-        }
-        #expect(try flipBytes(of: chunk, in: directory.path) > 0)
-        try await TestServer.run(in: directory.path) { server async throws in
-            let damaged = try await server.get(chunk)
-            #expect(damaged.status == 404)
-            #expect(damaged.headers["layercache-repair"] == "1")
-            #expect(try await server.get(sound).body == sound.bytes)
-            #expect(try await server.put(chunk).status == 201)
-            #expect(try await server.get(chunk).body == chunk.bytes)
-            #expect(try await server.statistics().repairs == 1)
-        }
-        try await TestServer.run(in: directory.path) { server async throws in
-            #expect(try await server.get(chunk).body == chunk.bytes)
-        }
-    }
-
-    /// Flips one byte in the middle of a chunk wherever it lies in the files of a store.
-    private func flipBytes(of chunk: TestChunk, in directory: String) throws -> Int {
-        let needle = Data(chunk.bytes.getBytes(at: 1_000, length: 64) ?? [])
-        var found = 0
-        let files = try #require(FileManager.default.enumerator(atPath: directory))
-        for case let name as String in files {
-            let path = directory + "/" + name
-            guard var content = FileManager.default.contents(atPath: path), let range = content.range(of: needle) else {
-                continue
-            }
-            content[range.lowerBound] ^= 0x10
-            let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-            try file.seek(toOffset: UInt64(range.lowerBound))
-            try file.write(contentsOf: content[range.lowerBound..<range.lowerBound + 1])
-            try file.close()
-            found += 1
-        }
-        return found
-    }
-
     @Test func requestUnderWayIsFinishedBeforeTheEnd() async throws {
         let directory = try TemporaryDirectory()
         let chunk = TestChunk(seed: 1)

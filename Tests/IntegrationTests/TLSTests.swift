@@ -133,6 +133,24 @@ struct TLSTests {
         #expect(outcome.errorLines.count { $0.contains("new certificates are in use") } == 1, "\(outcome.error)")
     }
 
+    /// Who forgot the `s` of `https` is told of in one line, however often it tries.
+    @Test func plainRequestsAreOneLine() async throws {
+        let daemon = try await Daemon(bench, options: serverOptions())
+        func lines() throws -> Int {
+            try daemon.process.text(daemon.process.errorPath).split(separator: "\n").count { $0.contains("https://") }
+        }
+        func ask(_ options: String) async throws {
+            let url = "http://\(daemon.address)/x"
+            try await bench.shell("for i in 1 2 3; do curl -s -m 60 \(options) \(url) && exit 1; done; true")
+        }
+        try await ask("-I")
+        try await eventually("a line about plain HTTP") { try lines() == 1 }
+        try await ask("-T ca.crt")
+        #expect(try await client(daemon, "-CAfile \(pki.certificate("ca"))").isWell)
+        #expect(try await daemon.stop().status == 0)
+        #expect(try lines() == 1)
+    }
+
     @Test func filesThatCannotServeAreNamed() async throws {
         try await pki.leaf("other-server")
         try await bench.shell(

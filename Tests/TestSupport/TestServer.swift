@@ -24,11 +24,12 @@ package struct TestServer: Sendable {
     ///   - memory: bytes of its memory tier.
     ///   - capacity: bytes of its store.
     ///   - security: whom it lets in.
+    ///   - scrub: bytes a second that its scrub reads.
     ///   - host: the address of the loopback interface that it listens on; `port`: 0 for a free one.
     package static func run<Value>(
         in directory: String? = nil, memory: Int = 64 << 20, capacity: UInt64 = 1 << 30, threads: Int = 1,
         limits: ServerLimits = ServerLimits(), security: ServerSecurity = ServerSecurity(),
-        host: String = "127.0.0.1", port: Int = 0,
+        scrub: Int = 0, host: String = "127.0.0.1", port: Int = 0,
         _ body: (TestServer) async throws -> Value
     ) async throws -> Value {
         let temporary = try directory == nil ? TemporaryDirectory() : nil
@@ -38,6 +39,7 @@ package struct TestServer: Sendable {
             host: host, port: port, storeDirectory: store, capacity: capacity, memoryBytes: memory,
             eventLoopThreads: threads, limits: limits)
         configuration.security = security
+        configuration.scrubBytesPerSecond = scrub
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let time = ManualClock()
         let server = CacheServer(configuration: configuration, time: time.serverTime, logger: .quiet) { port in

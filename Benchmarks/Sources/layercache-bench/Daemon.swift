@@ -4,12 +4,16 @@ import Foundation
 struct Daemon {
     let port: Int
     private let host: String
+    private let isSecured: Bool
     private let child: Child
 
     /// Starts `command`, which must listen on `port`, and waits until it does.
-    private init(_ command: [String], host: String = "127.0.0.1", port: Int, _ workspace: Workspace) throws {
+    private init(
+        _ command: [String], host: String = "127.0.0.1", port: Int, isSecured: Bool = false, _ workspace: Workspace
+    ) throws {
         self.host = host
         self.port = port
+        self.isSecured = isSecured
         child = try workspace.start(command)
         for _ in 0..<300 {
             if (try? Connection(host: host, port: port)) != nil { return }
@@ -30,7 +34,7 @@ struct Daemon {
 
     func signal(_ number: Int32) { kill(child.pid, number) }
 
-    var url: String { "http://\(host):\(port)" }
+    var url: String { "http\(isSecured ? "s" : "")://\(host):\(port)" }
 
     /// One thread serves the network, as with the yardsticks.
     /// - Parameters:
@@ -38,22 +42,26 @@ struct Daemon {
     ///   - port: by default one that is free.
     static func layercache(
         _ workspace: Workspace, store: String, memory: String, threads: Int = 1, host: String = "127.0.0.1",
-        port: Int? = nil, options: [String] = []
+        port: Int? = nil, tls: (certificate: String, key: String)? = nil, options: [String] = []
     ) throws -> Daemon {
         let port = try port ?? freePort()
+        let security = tls.map { ["--tls-cert", $0.certificate, "--tls-key", $0.key] } ?? []
         return try Daemon(
             [
                 try workspace.requireBinary(), "server", "--listen", "\(host):\(port)", "--store", store,
                 "--capacity",
                 "4GiB", "--memory", memory, "--threads", "\(threads)", "--quiet",
-            ] + options, host: host, port: port, workspace)
+            ] + security + options, host: host, port: port, isSecured: tls != nil, workspace)
     }
 
     /// One worker with sendfile and nothing written per request.
-    static func nginx(_ workspace: Workspace, root: String) throws -> Daemon? {
+    static func nginx(
+        _ workspace: Workspace, root: String, tls: (certificate: String, key: String)? = nil
+    ) throws -> Daemon? {
         guard let program = installed("nginx") else { return nil }
         let port = try freePort()
         let home = try workspace.freshDirectory("nginx")
+        let security = tls.map { "ssl_certificate \($0.certificate); ssl_certificate_key \($0.key);" } ?? ""
         let user = getuid() == 0 ? "user root;" : ""
         let configuration = """
             \(user) daemon off; worker_processes 1; pid \(home)/pid; error_log \(home)/error.log;
@@ -63,11 +71,12 @@ struct Daemon {
                 open_file_cache max=10000 inactive=60s; default_type application/octet-stream;
                 client_body_temp_path \(home)/body; proxy_temp_path \(home)/proxy; fastcgi_temp_path \(home)/fastcgi;
                 uwsgi_temp_path \(home)/uwsgi; scgi_temp_path \(home)/scgi;
-                server { listen 127.0.0.1:\(port); root \(root); }
+                server { listen 127.0.0.1:\(port)\(tls == nil ? "" : " ssl"); \(security) root \(root); }
             }
             """
         try configuration.write(toFile: "\(home)/nginx.conf", atomically: false, encoding: .utf8)
-        return try Daemon([program, "-p", home, "-c", "\(home)/nginx.conf"], port: port, workspace)
+        return try Daemon(
+            [program, "-p", home, "-c", "\(home)/nginx.conf"], port: port, isSecured: tls != nil, workspace)
     }
 
     /// In memory only: nothing is written to disk.

@@ -50,6 +50,13 @@ package enum TLSEvent {
         if case .handshakeFailed? = error as? NIOSSLError { true } else { false }
     }
 
+    /// Whether an error says that a client began with a request of plain HTTP.
+    package static func isPlainRequest(_ error: any Error) -> Bool {
+        guard case .handshakeFailed(let reason)? = error as? NIOSSLError else { return false }
+        // BoringSSL has a number for it, of which swift-nio-ssl passes on the text alone.
+        return "\(reason)".contains("HTTP_REQUEST")
+    }
+
     /// Whether an error says no more than that the other end left without a goodbye: who counts the bytes of a message
     /// knows by itself whether it is whole.
     package static func isAbruptEnd(_ error: any Error) -> Bool {

@@ -30,4 +30,16 @@ struct TierGap: Sendable {
     var lease: FillLease?
     /// Which of the tier's daemons has none; `nil` for the one where it would be looked for.
     var place: Int?
+    /// What comes of telling the tier that its copy is damaged; `nil` where it had none.
+    var report: Task<DamageVerdict, Never>?
+}
+
+/// What a tier made of a report that its copy of a chunk is damaged.
+enum DamageVerdict: Sendable, Hashable {
+    /// It has no copy any more: a fill repairs it.
+    case dropped
+    /// Its copy is right, and needs no fill: the bytes were damaged on their way.
+    case sound
+    /// It did not say.
+    case unknown
 }

@@ -288,10 +288,13 @@ final class L1Tier: Sendable {
     /// Reads a chunk into memory of this thread's opener, and opens it there. Blocks.
     private static func read(_ ref: ChunkRef, _ store: ChunkStore, _ buffers: BufferPool?) throws -> TierAnswer {
         let opener = ChunkOpener.current
-        return try answer(ref, store) {
-            guard let count = try store.readUnverified(ref.id, touch: true, into: opener.intake) else { return nil }
-            let sealed = UnsafeRawBufferPointer(rebasing: opener.intake[..<count])
-            return try PlainBuffer.make(ref, from: buffers) { try opener.open(ref, sealed: sealed, into: $0) }
+        switch try take(ref, from: store, into: opener.intake) {
+        case .failure(let miss): return miss.answer
+        case .success(let count):
+            return try answer(ref, store) {
+                let sealed = UnsafeRawBufferPointer(rebasing: opener.intake[..<count])
+                return try PlainBuffer.make(ref, from: buffers) { try opener.open(ref, sealed: sealed, into: $0) }
+            }
         }
     }
 
@@ -300,16 +303,12 @@ final class L1Tier: Sendable {
         _ first: ChunkRef, _ second: ChunkRef, _ store: ChunkStore, _ done: (_ isSecond: Bool, TierAnswer) -> Void
     ) throws {
         let opener = ChunkOpener.current
-        let here = try [(false, first, opener.intake), (true, second, opener.secondIntake)].compactMap { part in
-            let (isSecond, ref, intake) = part
-            var count: Int?
-            let missing = try answer(ref, store) {
-                count = try store.readUnverified(ref.id, touch: true, into: intake)
-                return nil
+        var here: [(isSecond: Bool, ref: ChunkRef, count: Int)] = []
+        for (isSecond, ref, intake) in [(false, first, opener.intake), (true, second, opener.secondIntake)] {
+            switch try take(ref, from: store, into: intake) {
+            case .failure(let miss): done(isSecond, miss.answer)
+            case .success(let count): here.append((isSecond, ref, count))
             }
-            if let count { return (isSecond: isSecond, ref: ref, count: count) }
-            done(isSecond, missing)
-            return nil
         }
         let texts: [Result<ChunkOpener.Decrypted, CacheError>]
         if here.count == 2 {
@@ -327,12 +326,30 @@ final class L1Tier: Sendable {
         }
     }
 
-    /// What `open` makes of a chunk, as an answer.
+    /// That the store has no copy, or has none any more.
+    private struct Miss: Error {
+        let isDropped: Bool
+        var answer: TierAnswer { .miss(dropped: isDropped) }
+    }
+
+    /// The bytes of a chunk as they are stored; how many there are.
+    private static func take(
+        _ ref: ChunkRef, from store: ChunkStore, into memory: UnsafeMutableRawBufferPointer
+    ) throws -> Result<Int, Miss> {
+        do {
+            let count = try store.readUnverified(ref.id, touch: true, into: memory)
+            return count.map { .success($0) } ?? .failure(Miss(isDropped: false))
+        } catch let error as CacheError where error.code == .corrupt {
+            return .failure(Miss(isDropped: true))
+        }
+    }
+
+    /// What `open` makes of the bytes that were stored, as an answer.
     private static func answer(
-        _ ref: ChunkRef, _ store: ChunkStore, _ open: () throws -> ByteBuffer?
+        _ ref: ChunkRef, _ store: ChunkStore, _ open: () throws -> ByteBuffer
     ) throws -> TierAnswer {
         do {
-            return try open().map { .hit($0) } ?? .miss(dropped: false)
+            return .hit(try open())
         } catch let error as CacheError where error.code == .corrupt {
             return .miss(dropped: try drops(ref.id, store))
         }
@@ -354,7 +371,7 @@ final class L1Tier: Sendable {
 // MARK: - Fills
 
 extension L1Tier: FillTarget {
-    /// L1 gives no leases.
+    /// L1 gives no leases, and has dropped what was damaged.
     func put(_ id: ChunkID, _ sealed: ByteBuffer, _: TierGap) async throws { _ = try await keep(id, sealed) }
 
     /// As ``put(_:_:_:)``; whether L1 has the chunk now.

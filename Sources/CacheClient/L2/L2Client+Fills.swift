@@ -6,6 +6,7 @@ internal import NIOHTTP1
 extension L2Client: FillTarget {
     /// A daemon may refuse a chunk: one whose disk is full still serves what it has.
     func put(_ id: ChunkID, _ sealed: ByteBuffer, _ gap: TierGap) async throws {
+        if await gap.report?.value == .sound { return }
         guard let node = gap.place.flatMap({ members.node($0) }) ?? filled(id) else { return }
         _ = try await put(id, sealed, into: node, gap.lease)
     }

@@ -120,7 +120,9 @@ final class L2Client: Sendable {
                 }
             } else {
                 switch outcome {
-                case .wrong, .failed: state.health.ended(succeeded: false, now: now)
+                case .failed: state.health.ended(succeeded: false, now: now)
+                // The verdict on it counts (``report(_:_:)``).
+                case .wrong: state.health.ended(succeeded: nil, now: now)
                 case .shed(let pause):
                     state.health.ended(succeeded: nil, now: now)
                     state.health.shed(for: pause, jitter: jitter, now: now)

@@ -141,10 +141,19 @@ struct L2Health: Sendable {
         case true:
             state = .trusted(failures: 0)
             sheds = 0
-        case false where failures + 1 >= Self.failures: takeRest(now)
-        case false: state = .trusted(failures: failures + 1)
+        case false: failed(failures + 1, now)
         case nil: break
         }
+    }
+
+    /// It has sent wrong bytes, and did not own up to them.
+    mutating func wasWrong(now: Duration) {
+        guard case .trusted(let failures) = state else { return }
+        failed(failures + 1, now)
+    }
+
+    private mutating func failed(_ inARow: Int, _ now: Duration) {
+        if inARow >= Self.failures { takeRest(now) } else { state = .trusted(failures: inARow) }
     }
 
     /// Its readers have lost as much time to it as the budget allows.

@@ -87,6 +87,7 @@ struct LowerTiers: Sendable {
         } catch let error as CacheError where error.code == .corrupt {
             l2.judge(attempt, .wrong, after: duration)
             wanted.counter.repaired(.l2)
+            _ = l2.report(wanted.id, attempt)
             return nil
         }
     }

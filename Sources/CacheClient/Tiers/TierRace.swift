@@ -191,12 +191,12 @@ struct TierRace: Sendable {
             }
             l2.judge(attempt, .wrong, after: answer.after)
             wanted.counter.repaired(.l2)
-            lacks(attempt, role, nil)
+            lacks(attempt, role, report: l2.report(wanted.id, attempt))
         case .miss(let dropped):
             if role != .probe { compareProbes() }
             l2.judge(attempt, .miss, after: answer.after)
             if dropped { wanted.counter.repaired(.l2) }
-            lacks(attempt, role, answer.lease)
+            lacks(attempt, role, lease: answer.lease)
             // What has come lately may not have yet what it is to have.
             if role == .main, reading == nil, l2.isWarmingUp(attempt.node),
                 let next = l2.next(wanted.id, besides: asked)
@@ -213,15 +213,17 @@ struct TierRace: Sendable {
     }
 
     /// A daemon has no right copy.
-    private mutating func lacks(_ attempt: L2Attempt, _ role: Role, _ lease: FillLease?) {
+    private mutating func lacks(
+        _ attempt: L2Attempt, _ role: Role, lease: FillLease? = nil, report: Task<DamageVerdict, Never>? = nil
+    ) {
         if role == .second {
             // Where the first says nothing, the second one is filled.
-            if !isMissed { gap = TierGap(place: attempt.node.number) }
+            if !isMissed { gap = TierGap(report: report, place: attempt.node.number) }
             return
         }
         guard role == .main || awaited == nil else { return }
         isMissed = true
-        gap = TierGap(lease: lease, place: attempt.node.number)
+        gap = TierGap(lease: lease, report: report, place: attempt.node.number)
     }
 
     /// After an answer that was of no use: the read waits for what is under way still, or for L3.

@@ -27,31 +27,33 @@ public struct SHA256Digest: Hashable, Sendable {
 
     /// Parses 64 hexadecimal digits in lower case; `nil` for anything else.
     public init?(hex: some StringProtocol) {
-        let digits = hex.utf8
-        guard digits.count == 2 * Self.byteCount else { return nil }
+        // Nearly all text is UTF-8 in one place, where digits cost a nanosecond each.
+        let digest = hex.utf8.withContiguousStorageIfAvailable { Self.parse($0) }
+        guard let digest = digest ?? Array(hex.utf8).withUnsafeBufferPointer({ Self.parse($0) }) else { return nil }
+        self = digest
+    }
+
+    private static func parse(_ digits: UnsafeBufferPointer<UInt8>) -> SHA256Digest? {
+        guard digits.count == 2 * byteCount else { return nil }
         var value = SHA256Digest.zero
-        let valid = withUnsafeMutableBytes(of: &value) { bytes in
-            var index = 0
-            var high: UInt8?
-            for digit in digits {
-                let nibble: UInt8
-                switch digit {
-                case UInt8(ascii: "0")...UInt8(ascii: "9"): nibble = digit - UInt8(ascii: "0")
-                case UInt8(ascii: "a")...UInt8(ascii: "f"): nibble = digit - UInt8(ascii: "a") + 10
-                default: return false
+        let isValid = withUnsafeMutableBytes(of: &value) { bytes in
+            for index in 0..<byteCount {
+                guard let high = nibble(digits[2 * index]), let low = nibble(digits[2 * index + 1]) else {
+                    return false
                 }
-                if let upper = high {
-                    bytes[index] = upper << 4 | nibble
-                    index += 1
-                    high = nil
-                } else {
-                    high = nibble
-                }
+                bytes[index] = high << 4 | low
             }
             return true
         }
-        guard valid else { return nil }
-        self = value
+        return isValid ? value : nil
+    }
+
+    private static func nibble(_ digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+        default: nil
+        }
     }
 
     /// Hashes `bytes` in one call: about 1.9 GB/s a core with SHA-NI; blocks, allocates nothing.

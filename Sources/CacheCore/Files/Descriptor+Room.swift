@@ -24,4 +24,9 @@ extension Descriptor {
     package func willNeed(_ range: Range<Int>) {
         posix_fadvise(rawValue, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_WILLNEED)
     }
+
+    /// Lets the kernel take a range out of the page cache, where nobody has it mapped or changed. A hint, too.
+    package func willNotNeed(_ range: Range<Int>) {
+        posix_fadvise(rawValue, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_DONTNEED)
+    }
 }

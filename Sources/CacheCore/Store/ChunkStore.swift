@@ -105,7 +105,7 @@ public final class ChunkStore: Sendable {
     }
 
     /// The files; `nil` while they are being opened again.
-    private func session() throws -> StoreSession? {
+    func session() throws -> StoreSession? {
         try phase.withLockedValue { phase in
             switch phase {
             case .open(let session): return session
@@ -133,8 +133,20 @@ public final class ChunkStore: Sendable {
     /// - Throws: `.corrupt` for the first caller that meets damaged bytes. The chunk is being dropped then, and later
     ///   reads find nothing.
     public func read(_ id: ChunkID, touch: Bool = true) throws -> ByteBuffer? {
-        let copy = try withSealed(id, touch: touch) { sealed throws(SealedExtents.Unreadable) in
-            var buffer = ByteBufferAllocator().buffer(capacity: sealed.byteCount)
+        guard let copy = try readUnverified(id, touch: touch) else { return nil }
+        guard copy.withUnsafeReadableBytes({ ChunkID(ofSealed: $0) }) == id else { return try damaged(id) }
+        return copy
+    }
+
+    /// The same, but **not verified**: for those who pass the bytes on to who checks them.
+    ///
+    /// - Parameter allocator: where the memory of the copy comes from.
+    /// - Throws: as ``readUnverified(_:touch:into:)``.
+    package func readUnverified(
+        _ id: ChunkID, touch: Bool = true, allocator: ByteBufferAllocator = ByteBufferAllocator()
+    ) throws -> ByteBuffer? {
+        try withSealed(id, touch: touch) { sealed throws(SealedExtents.Unreadable) in
+            var buffer = allocator.buffer(capacity: sealed.byteCount)
             try buffer.writeWithUnsafeMutableBytes(
                 minimumWritableBytes: sealed.byteCount
             ) { room throws(SealedExtents.Unreadable) in
@@ -143,9 +155,6 @@ public final class ChunkStore: Sendable {
             }
             return buffer
         }
-        guard let copy else { return nil }
-        guard copy.withUnsafeReadableBytes({ ChunkID(ofSealed: $0) }) == id else { return try damaged(id) }
-        return copy
     }
 
     /// Copies the sealed bytes of a chunk to the beginning of `memory`; `nil` if it is not here.

@@ -90,6 +90,7 @@ final class StoreSession: Sendable {
     func withSealed<R>(
         _ id: ChunkID, touch: Bool, _ body: (SealedExtents) throws(SealedExtents.Unreadable) -> R
     ) throws -> R? {
+        if writer.isDropping(id) { return nil }
         let found = try reading { transaction -> R? in
             guard let pieces = try self.pieces(id, transaction) else { return nil }
             do {
@@ -106,6 +107,30 @@ final class StoreSession: Sendable {
     /// See ``ChunkStore/length(of:)``.
     func length(of id: ChunkID) throws -> Int? {
         try reading { transaction in try self.pieces(id, transaction)?.reduce(0) { $0 + $1.count } } ?? nil
+    }
+
+    /// See ``ChunkStore/examine(_:)``.
+    func examine(_ id: ChunkID) throws -> StoredChunk {
+        do {
+            let found = try withSealed(id, touch: false) { sealed throws(SealedExtents.Unreadable) in
+                (hash: try sealed.hash(), bytes: sealed.byteCount)
+            }
+            guard let found else { return .absent }
+            if found.hash == id.digest { return .sound(bytes: found.bytes) }
+            return try damaged(id) ?? .absent
+        } catch let error as CacheError where error.code == .corrupt {
+            return .dropped
+        }
+    }
+
+    /// See ``ChunkStore/ids(after:)``.
+    func ids(after id: ChunkID) throws -> [ChunkID] {
+        let ids = try reading { transaction in
+            try id.digest.withUnsafeBytes { key in
+                try transaction.keys(.chunks, after: key).compactMap { SHA256Digest(bytes: $0).map(ChunkID.init) }
+            }
+        }
+        return ids ?? []
     }
 
     /// Queues the removal of a chunk whose bytes turned out not to match its name, and counts it once.

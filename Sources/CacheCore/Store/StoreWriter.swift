@@ -80,6 +80,9 @@ final class StoreWriter: Sendable {
         return true
     }
 
+    /// Whether a chunk was found damaged and is on its way out.
+    func isDropping(_ id: ChunkID) -> Bool { queue.isDropping(id) }
+
     /// Commits what waits, keeps the reads that were counted, closes the environment. The first call does it, others
     /// return.
     func close(_ reads: ReadPool, _ done: @escaping @Sendable () -> Void) {

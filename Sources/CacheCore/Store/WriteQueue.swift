@@ -113,6 +113,10 @@ final class WriteQueue: Sendable {
         }
     }
 
+    func isDropping(_ id: ChunkID) -> Bool {
+        state.withLockedValue { !$0.dropping.isEmpty && $0.dropping.contains(id) }
+    }
+
     /// Ends a claim: the chunk is dropped, or is not to be.
     func endDrop(of id: ChunkID) {
         _ = state.withLockedValue { $0.dropping.remove(id) }

@@ -62,6 +62,8 @@ struct AdmissionQueue {
         for line in lines.indices { lines[line].removeAll { $0.connection == connection } }
     }
 
+    mutating func connectionsHold(_ bytes: Int) { budget.connectionsHold(bytes) }
+
     mutating func reserveUnconditionally() { budget.reserveUnconditionally() }
 
     mutating func shrink(_ purpose: InFlightBudget.Purpose, by surplus: Int) { budget.shrink(purpose, by: surplus) }

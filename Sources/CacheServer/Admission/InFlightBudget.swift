@@ -25,13 +25,17 @@ struct InFlightBudget {
     let maximumRequests: Int
     /// The most bytes, and how many are reserved, by purpose.
     private let maximum: [Int]
+    private let largest: Int
     private var reserved = Purpose.allCases.map { _ in 0 }
     private(set) var bytes = 0
     private(set) var requests = 0
+    /// Bytes that open connections hold themselves.
+    private var connectionBytes = 0
 
     /// - Parameter largest: the most bytes that one request reserves. One such always fits, even where its part of
     ///   `bytes` is less.
     init(bytes: Int, requests: Int, largest: Int) {
+        self.largest = largest
         maximumBytes = max(bytes, largest)
         maximumRequests = requests
         maximum = [maximumBytes, max(maximumBytes / 2, largest), max(maximumBytes / 4, largest)]
@@ -39,13 +43,25 @@ struct InFlightBudget {
 
     /// Reserves for one request; false, with nothing changed, if too little is left.
     mutating func reserve(_ wanted: Reservation) -> Bool {
-        guard requests < maximumRequests, bytes + wanted.bytes <= maximumBytes else { return false }
+        guard requests < maximumRequests, bytes + wanted.bytes <= leftByConnections else { return false }
         let purpose = wanted.purpose.rawValue
         guard reserved[purpose] + wanted.bytes <= maximum[purpose] else { return false }
         reserved[purpose] += wanted.bytes
         requests += 1
         bytes += wanted.bytes
         return true
+    }
+
+    /// Connections leave a quarter to requests, and never less than one body.
+    private var leftByConnections: Int {
+        max(maximumBytes - min(connectionBytes, maximumBytes / 4 * 3), largest)
+    }
+
+    /// Counts what connections hold, open or idle.
+    /// - Parameter bytes: less than zero for those that have ended.
+    mutating func connectionsHold(_ bytes: Int) {
+        connectionBytes += bytes
+        assert(connectionBytes >= 0)
     }
 
     /// Counts a request that takes no bytes and never waits: health and metrics matter most when the budget is spent.

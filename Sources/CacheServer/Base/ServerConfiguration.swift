@@ -12,6 +12,8 @@ public struct ServerConfiguration: Sendable, Hashable {
     public var capacity: UInt64
     /// Bytes of chunks that are kept in memory above the store; 0 keeps none.
     public var memoryBytes: Int
+    /// Bytes a second that the scrub reads and checks while nothing else is to be done; 0 for no scrub.
+    public var scrubBytesPerSecond = 16 * 1024 * 1024
     /// Threads that serve the network. One moves several GB/s; more help once it is busy.
     public var eventLoopThreads: Int
     /// Threads that read the store and hash what is put. Each may wait for a disk.
@@ -50,6 +52,7 @@ extension ServerConfiguration {
         }
         try check((0...65_535).contains(port), "port \(port) is not in 0...65535")
         try check(memoryBytes >= 0, "memory of \(memoryBytes) bytes is negative")
+        try check(scrubBytesPerSecond >= 0, "a scrub of \(scrubBytesPerSecond) bytes a second is negative")
         try check((1...1_024).contains(eventLoopThreads), "\(eventLoopThreads) event loop threads are not in 1...1024")
         try check((1...1_024).contains(storeThreads), "\(storeThreads) store threads are not in 1...1024")
         let counts = [

@@ -5,7 +5,8 @@ internal import NIOCore
 /// Every bound that the daemon keeps towards its clients, and what a client that goes beyond it sees.
 ///
 /// The defaults hold the daemon's memory within `--memory` + 100 MiB: what is not the memory tier is bounded by
-/// ``bytesInFlight`` and by ``connections`` times the few KiB that an idle connection costs.
+/// ``bytesInFlight`` and by ``connections`` times the few KiB that an idle connection costs. With TLS it costs more:
+/// ``securedConnections`` are the most that fit.
 public struct ServerLimits: Sendable, Hashable {
     /// Bytes of one header field, of the request line, and of all of them together. Beyond: 431, and the connection
     /// ends.
@@ -56,6 +57,19 @@ extension ServerLimits {
     /// Probe-only connections beyond ``connections``, which may ask about the daemon: probes must work when nothing
     /// else does.
     var probeConnections: Int { max(connections / 8, 16) }
+
+    /// What a connection with TLS keeps once a chunk has gone each way on it, in bytes; it counts as in flight. One
+    /// without takes a few KiB.
+    static let securedConnectionBytes = 128 * 1024
+
+    /// So many connections with TLS leave a quarter of ``bytesInFlight`` to requests: beyond them the daemon's memory
+    /// is more than `--memory` + 100 MiB.
+    public var securedConnections: Int { max(bytesInFlight / 4 * 3 / Self.securedConnectionBytes, 16) }
+
+    /// Who stands in line holds a connection: a quarter of them is left for those who fill.
+    mutating func leaveConnectionsToFillers() {
+        leaseWaiters.total = min(leaseWaiters.total, max(connections / 4 * 3, 1))
+    }
 
     /// The most bytes that one request can ever hold: with a smaller budget in flight it would wait for ever.
     var largestBody: Int { max(chunkBytes, ChunkLimits.sealedBytes, missingIDs * SHA256Digest.byteCount) }

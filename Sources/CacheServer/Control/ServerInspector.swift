@@ -18,11 +18,20 @@ final class ServerInspector: Sendable {
     private let started: NIODeadline
     private let droppedLogLines: @Sendable () -> Int
     private let metrics: MetricsRegistry
+    private let repair: Repair
+
+    /// Who finds damage, besides reads.
+    struct Repair {
+        let reports: DamageReports
+        let scrubber: Scrubber
+    }
 
     init(
         live: LiveConfiguration, state: ServerState, access: ServerAccess, tiers: ChunkTiers,
-        leases: LeaseBook, metrics: MetricsRegistry, time: ServerTime, droppedLogLines: @escaping @Sendable () -> Int
+        leases: LeaseBook, metrics: MetricsRegistry, repair: Repair, time: ServerTime,
+        droppedLogLines: @escaping @Sendable () -> Int
     ) {
+        self.repair = repair
         self.access = access
         self.time = time
         started = time.now()
@@ -42,6 +51,8 @@ final class ServerInspector: Sendable {
         let memory = tiers.memory.usage
         let disk = tiers.store.statistics
         let leases = leases.withLockedValue { $0.usage }
+        let reports = repair.reports.counts
+        let scrub = repair.scrubber.progress
         return ServerStatistics(
             uptimeSeconds: Double((time.now() - started).nanoseconds) / 1e9,
             memory: .init(
@@ -51,7 +62,13 @@ final class ServerInspector: Sendable {
             disk: .init(
                 chunks: Int(disk.chunks), bytes: Int(disk.bytesUsed), capacity: Int(clamping: disk.capacity),
                 hits: counted.reads.diskHits, evictions: Int(disk.evictions)),
-            misses: counted.reads.misses, repairs: counted.reads.damaged,
+            misses: counted.reads.misses, repairs: counted.reads.damaged + reports.dropped + scrub.damaged,
+            reports: .init(
+                received: reports.received, dropped: reports.dropped, sound: reports.sound, refused: reports.refused),
+            scrub: .init(
+                rate: configuration.scrubBytesPerSecond, bytes: scrub.bytes, chunks: scrub.chunks,
+                damaged: scrub.damaged, passes: scrub.passes, position: scrub.place.share,
+                lastPass: scrub.place.lastPass),
             puts: .init(
                 stored: counted.puts.stored, alreadyPresent: counted.puts.alreadyPresent,
                 refused: counted.puts.refused),
@@ -86,8 +103,7 @@ final class ServerInspector: Sendable {
             "layercache_chunk_hits_total", "Chunks asked for and found, by tier.", label: "tier",
             [("memory", counted.reads.memoryHits), ("disk", counted.reads.diskHits)])
         out.counter("layercache_chunk_misses_total", "Chunks asked for and found in no tier.", counted.reads.misses)
-        out.counter(
-            "layercache_chunk_repairs_total", "Damaged chunks found, dropped and announced.", counted.reads.damaged)
+        out.repairs(statistics, byReads: counted.reads.damaged)
         out.counter(
             "layercache_chunk_puts_total", "Chunks put, by outcome.", label: "outcome",
             [

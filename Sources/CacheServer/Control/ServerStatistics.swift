@@ -40,6 +40,33 @@ public struct ServerStatistics: Codable, Sendable, Hashable {
         public var refused: Int
     }
 
+    /// Reports of damaged bytes by clients, and what looking found.
+    public struct Reports: Codable, Sendable, Hashable {
+        public var received: Int
+        /// Looks that found a damaged copy, and dropped it.
+        public var dropped: Int
+        /// Looks that found the right bytes.
+        public var sound: Int
+        /// Reports that nobody looked at, because there were too many.
+        public var refused: Int
+    }
+
+    /// What the scrub did since the daemon started, and where it is.
+    public struct Scrub: Codable, Sendable, Hashable {
+        /// Bytes a second that it may read; 0 for no scrub.
+        public var rate: Int
+        public var bytes: Int
+        public var chunks: Int
+        /// Chunks that were damaged, and dropped.
+        public var damaged: Int
+        /// Passes through all chunks that were completed.
+        public var passes: Int
+        /// The part of the present pass that is done, from 0 to 1.
+        public var position: Double
+        /// When the last pass was complete, in seconds since 1970; 0 for never. Outlives restarts.
+        public var lastPass: UInt64
+    }
+
     /// Connections that are open now, and counts since the start.
     public struct Connections: Codable, Sendable, Hashable {
         public var open: Int
@@ -56,8 +83,10 @@ public struct ServerStatistics: Codable, Sendable, Hashable {
     public var disk: Tier
     /// Chunks that were asked for and found in no tier.
     public var misses: Int
-    /// Damaged chunks that were found, dropped and announced to the client as a repair.
+    /// Damaged chunks that were found and dropped: by reads, reports of clients and the scrub.
     public var repairs: Int
+    public var reports: Reports
+    public var scrub: Scrub
     public var puts: Puts
     public var leases: Leases
     /// Responses of all kinds.

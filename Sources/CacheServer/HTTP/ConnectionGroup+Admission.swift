@@ -50,6 +50,7 @@ extension ConnectionGroup {
         connection.id = id
         connections[id] = connection
         metrics.connections.accepted += 1
+        hold(connection.heldBytes)
         services.state.openConnections.wrappingAdd(1, ordering: .relaxed)
     }
 
@@ -94,6 +95,7 @@ extension ConnectionGroup {
         connection.id = nil
         connections[id] = nil
         admission.remove(id)
+        hold(-connection.heldBytes)
         countEvictable()
         services.state.openConnections.wrappingSubtract(1, ordering: .relaxed)
         if connection.machine.isProbeOnly {

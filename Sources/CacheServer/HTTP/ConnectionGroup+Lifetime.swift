@@ -12,7 +12,7 @@ extension ConnectionGroup {
         var settled: EventLoopPromise<Void>?
         var settleDeadline = NIODeadline.distantFuture
         var isStopping = false
-        /// Whether its sweeps look after what is one for all, too: tokens, certificates, leases.
+        /// Whether its sweeps look after what is one for all, too: tokens, certificates, leases, the scrub.
         var isFirst = false
     }
 
@@ -31,7 +31,10 @@ extension ConnectionGroup {
     private func sweep() {
         let now = self.now
         updateDate()
-        if lifetime.isFirst { services.access.look() }
+        if lifetime.isFirst {
+            services.access.look()
+            services.scrubber.tick(at: now)
+        }
         let isOver = lifetime.stopDeadline <= now
         for connection in Array(connections.values) {
             connection.noteProgress(now)
@@ -43,6 +46,7 @@ extension ConnectionGroup {
         expireStalled(now)
         if lifetime.isFirst { expireLeases(now) }
         logStoreFailures()
+        logPlainRequests(now)
         if lifetime.settleDeadline <= now, let late = lifetime.settled.take() {
             logger.warning(
                 "ending while the store still works", metadata: ["requests": "\(queue.budget.requests)"])

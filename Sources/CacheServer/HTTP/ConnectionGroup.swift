@@ -14,6 +14,8 @@ final class ConnectionGroup {
     struct Services: Sendable {
         var limits: ServerLimits
         let tiers: ChunkTiers
+        let reports: DamageReports
+        let scrubber: Scrubber
         let leases: LeaseBook
         let control: any ControlResponder
         let state: ServerState
@@ -36,7 +38,7 @@ final class ConnectionGroup {
     let newcomers: NewcomerTurns
     /// Connections that wait for a chunk which is being read from the store.
     private var reads: [ChunkID: [ConnectionHandler]] = [:]
-    private var storeFailures = StoreFailures()
+    private var notices = Notices()
 
     /// - Parameter share: how many groups there are; each gets an even part of the in-flight budget.
     init(on eventLoop: any EventLoop, share: Int, services: Services) {
@@ -85,7 +87,7 @@ final class ConnectionGroup {
             case .get where request.isFromMemory: metrics.memorySeconds.record(nanoseconds: nanoseconds)
             case .get: metrics.diskSeconds.record(nanoseconds: nanoseconds)
             case .put: metrics.putSeconds.record(nanoseconds: nanoseconds)
-            case .head, .missing, .giveUp, .checkLease, .control, .page, .refuse: break
+            case .head, .missing, .damaged, .giveUp, .checkLease, .control, .page, .refuse: break
             }
         }
         if let reservation = request.reservation { release(reservation) }
@@ -126,6 +128,13 @@ final class ConnectionGroup {
         grant()
     }
 
+    /// Counts what a connection holds itself for as long as it is open: there is less for requests then.
+    func hold(_ bytes: Int) {
+        if bytes == 0 { return }
+        queue.connectionsHold(bytes)
+        if bytes < 0 { grant() }
+    }
+
     func release(_ reservation: InFlightBudget.Reservation) {
         queue.release(reservation)
         grant()
@@ -155,23 +164,40 @@ final class ConnectionGroup {
         }
     }
 
-    /// Failures of the store since the last sweep: an operator gets one line a tick, however many there are.
-    private struct StoreFailures {
-        var count = 0
-        var first = ""
+    /// What an operator is to be told, however often it happens.
+    private struct Notices {
+        /// Failures of the store since the last sweep: one line a tick.
+        var failures = (count: 0, first: "")
+        /// Clients that speak plain HTTP where TLS is spoken: one line a minute.
+        var plainRequests = (count: 0, first: "")
+        var nextPlainLine = NIODeadline.uptimeNanoseconds(0)
     }
 
     func report(_ error: any Error) {
-        if storeFailures.count == 0 { storeFailures.first = "\(error)" }
-        storeFailures.count += 1
+        if notices.failures.count == 0 { notices.failures.first = "\(error)" }
+        notices.failures.count += 1
     }
 
     func logStoreFailures() {
-        guard storeFailures.count > 0 else { return }
+        let (count, first) = notices.failures
+        guard count > 0 else { return }
+        logger.warning("the store failed", metadata: ["requests": "\(count)", "error": "\(first)"])
+        notices.failures = (0, "")
+    }
+
+    func plainRequestCame(from address: SocketAddress?) {
+        if notices.plainRequests.count == 0 { notices.plainRequests.first = address?.ipAddress ?? "unknown" }
+        notices.plainRequests.count += 1
+    }
+
+    func logPlainRequests(_ now: NIODeadline) {
+        let (count, first) = notices.plainRequests
+        guard count > 0, notices.nextPlainLine <= now else { return }
         logger.warning(
-            "the store failed",
-            metadata: ["requests": "\(storeFailures.count)", "error": "\(storeFailures.first)"])
-        storeFailures = StoreFailures()
+            "a client speaks plain HTTP to this port, which serves TLS alone: give it https:// instead of http://",
+            metadata: ["requests": "\(count)", "client": "\(first)"])
+        notices.plainRequests = (0, "")
+        notices.nextPlainLine = now + .minutes(1)
     }
 
     func updateDate() { date = HTTPDate.now() }

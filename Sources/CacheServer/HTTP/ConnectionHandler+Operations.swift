@@ -14,6 +14,7 @@ extension ConnectionHandler {
         case .head(let id): return head(id)
         case .put(let id): put(id)
         case .missing: return missing()
+        case .damaged(let id): return examine(id)
         case .giveUp(let id): return giveUpLease(id)
         case .checkLease(let id): return checkLease(id)
         case .control(let path): control(path)
@@ -152,6 +153,24 @@ extension ConnectionHandler {
             }
             return nil
         }
+    }
+
+    /// A client reports damaged bytes: the copies here are looked at.
+    private func examine(_ id: ChunkID) -> Action? {
+        guard reserve(0) else { return nil }
+        machine.workStarted()
+        let verdict = group.services.reports.report(id, at: group.now, on: group.eventLoop)
+        verdict.assumeIsolated().whenComplete { [self] result in
+            answer(result) { verdict in
+                switch verdict {
+                case .dropped: respondLine(.ok, "dropped: it was damaged")
+                case .sound: respondLine(.conflict, "nothing is dropped: the bytes here are right")
+                case .absent: respondLine(.notFound, "no such chunk here")
+                case .refused: refuse(.tooManyReports)
+                }
+            }
+        }
+        return nil
     }
 
     private func control(_ path: String) {

@@ -37,6 +37,9 @@ struct Refusal: Error, Hashable {
         Refusal(status: .methodNotAllowed, message: "method not allowed; use \(allow)", allow: allow)
     }
 
+    static let tooManyReports = Refusal(
+        status: .tooManyRequests, message: "too many reports that find nothing: try again", retry: true)
+
     static let unauthorized = Refusal(
         status: .unauthorized, message: "a valid token is needed: Authorization: Bearer TOKEN",
         challenge: "Bearer realm=\"layercache\"")

@@ -10,6 +10,8 @@ struct RequestPlan {
         case head(ChunkID)
         case put(ChunkID)
         case missing
+        /// A client has got bytes that are not the chunk of that id.
+        case damaged(ChunkID)
         /// Its holder gives a lease up.
         case giveUp(ChunkID)
         /// Whether a lease is still the asker's.
@@ -103,6 +105,11 @@ struct RequestPlan {
             return .head(id)
         case (.chunk, _):
             throw .notAllowed("GET, HEAD, PUT")
+        case (.damaged(let id), .POST):
+            try checkNoBody(fields)
+            return .damaged(id)
+        case (.damaged, _):
+            throw .notAllowed("POST")
         case (.lease(let id), .DELETE):
             try checkNoBody(fields)
             return .giveUp(id)
@@ -128,8 +135,12 @@ struct RequestPlan {
     ) -> Refusal? {
         if route?.isPublic == true { return nil }
         guard let scope else { return .unauthorized }
-        let isLease = if case .lease = route { true } else { false }
-        let needed: AccessScope = method == .PUT || isLease ? .write : .read
+        let isForFillers =
+            switch route {
+            case .lease, .damaged: true
+            case .chunk, .missing, .malformed, .control, nil: false
+            }
+        let needed: AccessScope = method == .PUT || isForFillers ? .write : .read
         return scope < needed ? .forbidden(needing: needed.name) : nil
     }
 

@@ -7,6 +7,8 @@ enum Route: Hashable {
     case chunk(ChunkID)
     /// `/v1/chunks/{id}/lease`
     case lease(ChunkID)
+    /// `/v1/chunks/{id}/damaged`
+    case damaged(ChunkID)
     /// `/v1/chunks/missing`
     case missing
     /// Below `/v1/chunks/`, but neither an id nor `missing`.
@@ -16,6 +18,7 @@ enum Route: Hashable {
 
     private static let chunks = "/v1/chunks/"
     private static let lease = "/lease"
+    private static let damaged = "/damaged"
 
     static let page = Route.control(path: "/")
 
@@ -35,6 +38,8 @@ enum Route: Hashable {
             self = .chunk(id)
         } else if name.hasSuffix(Self.lease), let id = ChunkID(hex: name.dropLast(Self.lease.count)) {
             self = .lease(id)
+        } else if name.hasSuffix(Self.damaged), let id = ChunkID(hex: name.dropLast(Self.damaged.count)) {
+            self = .damaged(id)
         } else if name == "missing" {
             self = .missing
         } else if name.utf8.contains(UInt8(ascii: "?")) {

@@ -28,7 +28,7 @@ struct RequestMetrics: Sendable {
         var memoryHits = 0
         var diskHits = 0
         var misses = 0
-        /// GETs that found a damaged chunk: dropped, and announced as a repair to the client.
+        /// GETs that found parts of a chunk missing: dropped, and announced as a repair to the client.
         var damaged = 0
     }
 

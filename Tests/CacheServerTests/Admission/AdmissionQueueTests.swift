@@ -43,6 +43,28 @@ struct AdmissionQueueTests {
         #expect(admitted == [waiter(3, 30, .requestBody), nil])
     }
 
+    /// What connections hold is not there for requests, but for a quarter, and for one body.
+    @Test func connectionsTakeTheirPart() {
+        var queue = AdmissionQueue(InFlightBudget(bytes: 100, requests: 10, largest: 30))
+        queue.connectionsHold(40)
+        let (tooMuch, fits) = (
+            queue.reserve(Reservation(bytes: 61, purpose: .response)),
+            queue.reserve(Reservation(bytes: 60, purpose: .response))
+        )
+        #expect(!tooMuch && fits)
+        queue.release(Reservation(bytes: 60, purpose: .response))
+        queue.connectionsHold(1_000)
+        queue.enqueue(waiter(1, 31, .response))
+        let early = queue.admitNext()
+        #expect(early == nil)
+        let body = queue.reserve(Reservation(bytes: 30, purpose: .requestBody))
+        #expect(body)
+        queue.release(Reservation(bytes: 30, purpose: .requestBody))
+        queue.connectionsHold(-980)
+        let late = queue.admitNext()
+        #expect(late == waiter(1, 31, .response))
+    }
+
     @Test func readersDoNotWaitForSenders() throws {
         var queue = AdmissionQueue(InFlightBudget(bytes: 100, requests: 10, largest: 10))
         let body = queue.reserve(Reservation(bytes: 50, purpose: .requestBody))

@@ -249,7 +249,7 @@ struct ConnectionSimulation {
             guard reserve(.random(in: 0...limits.chunkBytes, using: &random), number) else { return nil }
             return respond(number, .ok, closing: false)
         case .get: guard reserve(600_000, number) else { return nil }
-        case .head, .missing, .giveUp, .checkLease: guard reserve(0, number) else { return nil }
+        case .head, .missing, .damaged, .giveUp, .checkLease: guard reserve(0, number) else { return nil }
         case .put: break
         case .control:
             queue.reserveUnconditionally()

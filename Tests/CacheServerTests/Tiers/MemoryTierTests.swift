@@ -12,7 +12,7 @@ struct MemoryTierTests {
         let tier = MemoryTier(capacity: 1 << 20)
         for seed in 0..<600 {
             let chunk = chunk(UInt64(seed), 1_000 + seed * 13)
-            tier.insert(chunk.id, chunk.bytes)
+            tier.insert(chunk.id, chunk.bytes, isVerified: true)
             #expect(tier.usage.bytes <= 1 << 20)
             if let found = tier.chunk(chunk.id) { #expect(found == chunk.bytes) }
         }
@@ -25,7 +25,7 @@ struct MemoryTierTests {
         var roomy = ByteBufferAllocator().buffer(capacity: 1 << 19)
         roomy.writeInteger(UInt64(1))
         let chunk = TestChunk(roomy)
-        tier.insert(chunk.id, chunk.bytes)
+        tier.insert(chunk.id, chunk.bytes, isVerified: true)
         #expect(tier.usage.bytes == 1 << 19)
     }
 
@@ -33,12 +33,12 @@ struct MemoryTierTests {
         let tier = MemoryTier(capacity: 1 << 20)
         let hot = (0..<64).map { chunk($0) }
         for chunk in hot {
-            tier.insert(chunk.id, chunk.bytes)
+            tier.insert(chunk.id, chunk.bytes, isVerified: true)
             _ = tier.chunk(chunk.id)
         }
         for seed in 1_000..<3_000 {
             let scanned = chunk(UInt64(seed))
-            tier.insert(scanned.id, scanned.bytes)
+            tier.insert(scanned.id, scanned.bytes, isVerified: true)
         }
         #expect(hot.allSatisfy { tier.chunk($0.id) == $0.bytes })
     }
@@ -46,7 +46,7 @@ struct MemoryTierTests {
     @Test func noCapacityKeepsNothing() {
         let tier = MemoryTier(capacity: 0)
         let chunk = chunk(1)
-        tier.insert(chunk.id, chunk.bytes)
+        tier.insert(chunk.id, chunk.bytes, isVerified: true)
         #expect(tier.chunk(chunk.id) == nil)
         #expect(tier.usage.bytes == 0)
     }
@@ -58,7 +58,7 @@ struct MemoryTierTests {
                 group.addTask {
                     for seed in 0..<200 {
                         let chunk = TestChunk(seed: UInt64(seed), length: 2_000)
-                        if (seed + worker) % 2 == 0 { tier.insert(chunk.id, chunk.bytes) }
+                        if (seed + worker) % 2 == 0 { tier.insert(chunk.id, chunk.bytes, isVerified: true) }
                         if let found = tier.chunk(chunk.id) { #expect(found == chunk.bytes) }
                     }
                 }

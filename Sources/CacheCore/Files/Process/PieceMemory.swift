@@ -20,10 +20,10 @@ package final class PieceMemory: Sendable {
         /// An area that was touched, for when all pieces are taken.
         var spare: UInt?
         var isPreparing = false
+        var maximumIdle: Int
     }
 
-    private let state = NIOLockedValueBox(State())
-    private let maximumIdle: Int
+    private let state: NIOLockedValueBox<State>
 
     /// The size of a piece.
     package static let pieceBytes = 512 << 10
@@ -32,7 +32,7 @@ package final class PieceMemory: Sendable {
 
     /// - Parameter maximumIdle: areas that are kept while nothing uses them.
     package init(maximumIdle: Int) {
-        self.maximumIdle = maximumIdle
+        state = NIOLockedValueBox(State(maximumIdle: maximumIdle))
     }
 
     /// Bytes of all areas, without the spare one.
@@ -99,7 +99,7 @@ package final class PieceMemory: Sendable {
             state.free[area] = free
             if before == 0 { state.partial.append(area) }
             guard free == Self.allFree else { return (true, nil) }
-            guard state.idle == maximumIdle else {
+            guard state.idle >= state.maximumIdle else {
                 state.idle += 1
                 return (true, nil)
             }
@@ -128,6 +128,9 @@ package final class PieceMemory: Sendable {
 extension PieceMemory {
     /// 4 MiB of idle areas.
     private static let shared = PieceMemory(maximumIdle: 2)
+
+    /// Has so many idle areas of the allocator's kept: for a process with many chunks under way at a time.
+    package static func keepIdle(areas: Int) { shared.state.withLockedValue { $0.maximumIdle = areas } }
 
     /// Makes buffers whose memory is a piece if they have just its size, and `malloc`'s otherwise.
     package static let allocator = ByteBufferAllocator { size in

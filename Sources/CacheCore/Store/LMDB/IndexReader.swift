@@ -101,6 +101,35 @@ struct IndexReader {
         return UnsafeRawBufferPointer(rebasing: map[first..<first + size])
     }
 
+    /// The keys above `key` on the first leaf that has one, in order; none at the end of the table.
+    func keys(after key: UnsafeRawBufferPointer, in table: Table, _ map: UnsafeRawBufferPointer) throws(LMDBFailure)
+        -> [UnsafeRawBufferPointer]
+    {
+        let tree = tree(table)
+        if tree.root == TreeRecord.noRoot { return [] }
+        guard tree.depth >= 1, tree.depth <= Self.maximumDepth else { throw Self.damage }
+        return try keys(after: key, under: tree.root, depth: Int(tree.depth), map)
+    }
+
+    private func keys(
+        after key: UnsafeRawBufferPointer, under number: UInt64, depth: Int, _ map: UnsafeRawBufferPointer
+    ) throws(LMDBFailure) -> [UnsafeRawBufferPointer] {
+        let page = try self.page(Int(clamping: number), isLeaf: depth == 1, map)
+        guard depth > 1 else {
+            let (index, isEqual) = try page.position(of: key)
+            var keys: [UnsafeRawBufferPointer] = []
+            for index in (isEqual ? index + 1 : index)..<page.count { keys.append(try page.key(index).key) }
+            return keys
+        }
+        // What is above may begin with the next child, and in a sound index does then.
+        let child = try page.childIndex(for: key)
+        for index in child..<min(child + 2, page.count) {
+            let found = try keys(after: key, under: try page.child(index), depth: depth - 1, map)
+            if !found.isEmpty { return found }
+        }
+        return []
+    }
+
     private func find(
         _ key: UnsafeRawBufferPointer, in tree: TreeRecord, _ map: UnsafeRawBufferPointer
     ) throws(LMDBFailure) -> Place? {
@@ -109,7 +138,7 @@ struct IndexReader {
         var number = tree.root
         for _ in 1..<tree.depth {
             let page = try self.page(Int(clamping: number), isLeaf: false, map)
-            number = try page.child(for: key)
+            number = try page.child(try page.childIndex(for: key))
         }
         let page = try self.page(Int(clamping: number), isLeaf: true, map)
         let (index, isEqual) = try page.position(of: key)
@@ -163,10 +192,14 @@ struct IndexReader {
             return (low, false)
         }
 
-        /// The child of a branch under which `key` would be; the first child has no key of its own.
-        func child(for key: UnsafeRawBufferPointer) throws(LMDBFailure) -> UInt64 {
+        /// Under which child of a branch `key` would be; the first child has no key of its own.
+        func childIndex(for key: UnsafeRawBufferPointer) throws(LMDBFailure) -> Int {
             let (index, isEqual) = try position(of: key, from: 1)
-            let offset = try self.key(isEqual ? index : index - 1).offset
+            return isEqual ? index : index - 1
+        }
+
+        func child(_ index: Int) throws(LMDBFailure) -> UInt64 {
+            let offset = try key(index).offset
             return UInt64(bytes.u32(offset)) | UInt64(bytes.u16(offset + 4)) << 32
         }
 

@@ -98,6 +98,14 @@ final class ReadTransaction {
         return value
     }
 
+    /// The keys above `key` on the first leaf of the table that has one, in order; none at its end.
+    func keys(_ table: Table, after key: UnsafeRawBufferPointer) throws(LMDBFailure) -> [UnsafeRawBufferPointer] {
+        guard let index else { return [] }
+        let keys = try index.keys(after: key, in: table, map)
+        try environment.checkMap()
+        return keys
+    }
+
     /// The extent with this key, or, if `following`, the one after the last that was returned, whose key must be this.
     func extent(_ number: UInt64, following: Bool) throws(LMDBFailure) -> UnsafeRawBufferPointer? {
         guard let index else { return nil }

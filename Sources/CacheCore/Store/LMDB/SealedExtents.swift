@@ -1,3 +1,4 @@
+internal import CacheCrypto
 internal import CacheFiles
 
 /// The sealed bytes of a chunk as they lie in the data file, unverified. Valid while the transaction that found it is.
@@ -19,6 +20,14 @@ struct SealedExtents {
     func copy(to memory: UnsafeMutableRawBufferPointer) throws(Unreadable) {
         precondition(memory.count >= byteCount, "there must be room for the sealed chunk")
         try file.copy(self, to: memory)
+    }
+
+    /// SHA-256 of it, read without a trace: what nobody had read lately is not in the page cache afterwards. Blocks.
+    func hash() throws(Unreadable) -> SHA256Digest {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
+        defer { memory.deallocate() }
+        try file.copy(self, to: memory, staysCached: false)
+        return SHA256Digest(hashing: UnsafeRawBufferPointer(memory))
     }
 }
 
@@ -44,7 +53,7 @@ struct ExtentFile {
     }
 
     fileprivate func copy(
-        _ chunk: SealedExtents, to memory: UnsafeMutableRawBufferPointer
+        _ chunk: SealedExtents, to memory: UnsafeMutableRawBufferPointer, staysCached: Bool = true
     ) throws(SealedExtents.Unreadable) {
         var runs: [Run] = []
         var position = 0
@@ -69,7 +78,11 @@ struct ExtentFile {
                 }
             }
             if let first = runs.firstIndex(where: { !read($0, onlyCached: true) }) {
-                cold.request(runs[first...].lazy.map { $0.offset..<$0.end })
+                let ranges = runs[first...].map { $0.offset..<$0.end }
+                cold.request(ranges)
+                defer {
+                    if !staysCached { for range in ranges { data.willNotNeed(range) } }
+                }
                 for run in runs[first...] where !read(run, onlyCached: false) { throw SealedExtents.Unreadable() }
             }
         }

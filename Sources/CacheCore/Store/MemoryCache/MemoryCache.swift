@@ -60,11 +60,21 @@ package final class MemoryCache<Key: MemoryCacheKey>: Sendable {
     }
 
     /// Keeps the chunk and lets others go for it. One that is larger than its shard's share is not kept.
-    package func insert(_ key: Key, _ bytes: ByteBuffer) {
-        let evicted = shard(of: key).withLockedValue { $0.insert(key, bytes) }
+    /// - Parameter replacing: whether it takes the place of the bytes that are there under that key.
+    package func insert(_ key: Key, _ bytes: ByteBuffer, replacing: Bool = false) {
+        let evicted = shard(of: key).withLockedValue { $0.insert(key, bytes, replacing: replacing) }
         // Freed here, after the lock.
         _ = consume evicted
     }
+
+    /// Forgets a chunk.
+    package func remove(_ key: Key) {
+        let removed = shard(of: key).withLockedValue { $0.remove(key) }
+        _ = consume removed
+    }
+
+    /// The chunks that are here, in no order: of one shard after the other.
+    package var keys: [Key] { shards.flatMap { shard in shard.withLockedValue { $0.keys } } }
 
     package var usage: MemoryCacheUsage {
         shards.reduce(into: MemoryCacheUsage()) { sum, shard in

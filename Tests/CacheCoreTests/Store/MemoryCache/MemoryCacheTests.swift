@@ -51,6 +51,42 @@ import Testing
         #expect((0..<32).allSatisfy { cache.contains(id($0)) })
     }
 
+    /// Against a model: bytes are right, the bound is kept and what is counted is there, also where chunks are removed
+    /// and replaced by shorter and longer ones while others are evicted.
+    @Test func removedAndReplacedChunksCountRight() {
+        let cache = MemoryCache<ChunkRef>(capacity: 1 << 20)
+        var generator = SeededGenerator(seed: 8)
+        var newest: [Int: ByteBuffer] = [:]
+        for round in 0..<20_000 {
+            let number = Int.random(in: 0..<200, using: &generator)
+            switch Int.random(in: 0..<8, using: &generator) {
+            case 0:
+                cache.remove(id(number))
+                newest[number] = nil
+                #expect(!cache.contains(id(number)))
+                #expect(cache.peek(id(number)) == nil)
+            case 1:
+                let bytes = buffer(round, bytes: 1 << Int.random(in: 8...15, using: &generator))
+                cache.insert(id(number), bytes, replacing: true)
+                newest[number] = bytes
+            default:
+                if let found = cache.get(id(number)) {
+                    #expect(found == newest[number])
+                } else {
+                    newest[number] = buffer(number, bytes: 1 << 14)
+                    cache.insert(id(number), buffer(number, bytes: 1 << 14))
+                }
+            }
+            #expect(cache.usage.bytes <= 1 << 20)
+        }
+        let keys = cache.keys
+        #expect(keys.count == cache.usage.chunks)
+        #expect(keys.reduce(0) { $0 + (cache.peek($1)?.storageCapacity ?? 0) } == cache.usage.bytes)
+        for key in keys { cache.remove(key) }
+        #expect(cache.usage.chunks == 0)
+        #expect(cache.usage.bytes == 0)
+    }
+
     @Test func zeroCapacityKeepsNothing() {
         let cache = MemoryCache<ChunkRef>(capacity: 0)
         cache.insert(id(1), buffer(1, bytes: 1))
