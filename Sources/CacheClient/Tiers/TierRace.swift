@@ -218,12 +218,12 @@ struct TierRace: Sendable {
     ) {
         if role == .second {
             // Where the first says nothing, the second one is filled.
-            if !isMissed { gap = TierGap(report: report, place: attempt.node.number) }
+            if !isMissed { gap = TierGap(place: attempt.node.number, report: report) }
             return
         }
         guard role == .main || awaited == nil else { return }
         isMissed = true
-        gap = TierGap(lease: lease, report: report, place: attempt.node.number)
+        gap = TierGap(lease: lease, place: attempt.node.number, report: report)
     }
 
     /// After an answer that was of no use: the read waits for what is under way still, or for L3.

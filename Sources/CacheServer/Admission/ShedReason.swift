@@ -11,4 +11,6 @@ enum ShedReason: String, CaseIterable {
     case pipelined
     /// The store has too much to do, or is closing.
     case store
+    /// Too many reports of damage have found nothing.
+    case reports
 }

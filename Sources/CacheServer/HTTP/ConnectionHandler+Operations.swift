@@ -157,20 +157,21 @@ extension ConnectionHandler {
 
     /// A client reports damaged bytes: the copies here are looked at.
     private func examine(_ id: ChunkID) -> Action? {
-        guard reserve(0) else { return nil }
-        machine.workStarted()
-        let verdict = group.services.reports.report(id, at: group.now, on: group.eventLoop)
-        verdict.assumeIsolated().whenComplete { [self] result in
-            answer(result) { verdict in
-                switch verdict {
-                case .dropped: respondLine(.ok, "dropped: it was damaged")
-                case .sound: respondLine(.conflict, "nothing is dropped: the bytes here are right")
-                case .absent: respondLine(.notFound, "no such chunk here")
-                case .refused: refuse(.tooManyReports)
+        reserving(0) {
+            machine.workStarted()
+            let verdict = group.services.reports.report(id, at: group.now, on: group.eventLoop)
+            verdict.assumeIsolated().whenComplete { [self] result in
+                answer(result) { verdict in
+                    switch verdict {
+                    case .dropped: respondLine(.ok, "dropped: it was damaged")
+                    case .sound: respondLine(.conflict, "nothing is dropped: the bytes here are right")
+                    case .absent: respondLine(.notFound, "no such chunk here")
+                    case .refused: refuse(.tooManyReports)
+                    }
                 }
             }
+            return nil
         }
-        return nil
     }
 
     private func control(_ path: String) {

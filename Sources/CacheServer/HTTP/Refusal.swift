@@ -38,7 +38,7 @@ struct Refusal: Error, Hashable {
     }
 
     static let tooManyReports = Refusal(
-        status: .tooManyRequests, message: "too many reports that find nothing: try again", retry: true)
+        status: .tooManyRequests, message: "too many reports that find nothing: try again", shed: .reports)
 
     static let unauthorized = Refusal(
         status: .unauthorized, message: "a valid token is needed: Authorization: Bearer TOKEN",
