@@ -153,8 +153,8 @@ private final class DeviceReads {
             }
             switch source {
             case .pageCache: break
-            // A mount that is new has no pages yet. Memory that was just given back to a hypervisor would be paid for by
-            // who takes it next.
+            // A mount that is new has no pages yet. Memory that was just given back to a hypervisor would be paid for
+            // by who takes it next.
             case .l1: try file.readThrough("\(fullL1)/data.mdb", byteCount: Int.max, workspace)
             case .memory, .l1Disk, .l2: try Host.dropCaches()
             }
