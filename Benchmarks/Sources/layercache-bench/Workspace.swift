@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// Where a run keeps what it makes: one directory, removed at the end, and an environment that leads no program
 /// elsewhere.
@@ -6,11 +7,11 @@ import Foundation
 /// Nothing with many files is removed before the end: ext4 without a journal does not use the inode of a removed file
 /// again for a minute, and looks at each of them whenever a file is made. A store of chunks that follows upon another's
 /// removal was 2.5 times as slow.
-final class Workspace {
+final class Workspace: Sendable {
     let root: String
     let binary: String
     let quick: Bool
-    private var count = 0
+    private let count = Mutex(0)
 
     init(parent: String, binary: String, quick: Bool) throws {
         try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
@@ -24,8 +25,10 @@ final class Workspace {
 
     /// A number that no other thing of this run has.
     func number() -> Int {
-        count += 1
-        return count
+        count.withLock { count in
+            count += 1
+            return count
+        }
     }
 
     /// A path that nothing is at.

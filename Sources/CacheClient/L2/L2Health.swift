@@ -48,7 +48,7 @@ struct L2Health: Sendable {
     private var asked = 0
     /// Doubles with each rest that was of no use.
     private var nextRest = Self.rest
-    /// Times in a row that it shed load.
+    /// Times in a row that it was left alone because it shed load.
     private var sheds = 0
     /// Since when it has not been trusted.
     private var away: Duration?
@@ -68,9 +68,13 @@ struct L2Health: Sendable {
 
     /// Which share of its objects it is to be asked for, from 0 to 1.
     mutating func share(now: Duration) -> Double {
-        guard let share = warmUp?.share(now: now) else { return 1 }
-        if share >= 1 { warmUp = nil }
-        return share
+        isYoung(now: now) ? warmUp?.share(now: now) ?? 1 : 1
+    }
+
+    /// Whether it may lack what others have, because it was not there.
+    mutating func isYoung(now: Duration) -> Bool {
+        if warmUp?.isYoung(now: now) == false { warmUp = nil }
+        return warmUp != nil
     }
 
     mutating func condition(now: Duration) -> Condition {
@@ -83,10 +87,15 @@ struct L2Health: Sendable {
         }
     }
 
-    /// It answered that it has too much to do, and when to come again.
+    /// It answered that it has too much to do, and when to come again: heeded once it does so time after time. A daemon
+    /// that sheds now and then serves the others, and without it they would all come to L3.
     /// - Parameter jitter: from 0 to 1, so that not all come at the same time.
     mutating func shed(for duration: Duration, jitter: Double, now: Duration) {
-        guard case .trusted = state else { return }
+        guard case .trusted(let failures) = state else { return }
+        guard failures + 1 >= Self.failures else {
+            state = .trusted(failures: failures + 1)
+            return
+        }
         sheds = min(sheds + 1, 8)
         let doubled = max(duration, Self.shedding.least) * Double(1 << (sheds - 1)) * (1 + jitter)
         leave(.shedding(until: now + min(doubled, Self.shedding.most)), now)

@@ -63,7 +63,7 @@ final class L2Members: Sendable {
         self.logger = logger
         resolver = names.isEmpty ? nil : NIOThreadPool(numberOfThreads: 1)
         resolver?.start()
-        state.withLockedValue { update(&$0) }
+        state.withLockedValue { update(&$0, isFirst: true) }
     }
 
     /// The daemons now. Has names looked up beside the caller, if that was a while ago.
@@ -132,8 +132,8 @@ final class L2Members: Sendable {
             state.withLockedValue { state in
                 guard !state.isClosed else { return }
                 state.complaints.remove(name.description)
-                guard state.found.updateValue(addresses, forKey: name) != addresses else { return }
-                update(&state)
+                let before = state.found.updateValue(addresses, forKey: name)
+                if before != addresses { update(&state, isFirst: before == nil) }
             }
         case .success: complaint = "it has no addresses"
         case .failure(let error): complaint = "\(error)"
@@ -145,7 +145,8 @@ final class L2Members: Sendable {
     }
 
     /// Makes the ring that sources and lookups say.
-    private func update(_ state: inout State) {
+    /// - Parameter isFirst: whether who is new now was there before, for all that is known.
+    private func update(_ state: inout State, isFirst: Bool) {
         var wanted: Set<L2Address> = []
         for source in sources {
             switch source {
@@ -162,7 +163,7 @@ final class L2Members: Sendable {
         let nodes = addresses.map { address in
             if let node = before[address] { return node }
             state.nextNumber += 1
-            return make(address, state.nextNumber, before.isEmpty ? nil : WarmUp(at: now))
+            return make(address, state.nextNumber, isFirst ? nil : WarmUp(at: now))
         }
         state.ring = Ring(nodes: nodes, names: nodes.map(\.address.description))
         for node in nodes { node.budget.share(among: nodes.count) }
