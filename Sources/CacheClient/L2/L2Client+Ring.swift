@@ -32,7 +32,7 @@ extension L2Client {
         return next(id, besides: asked)
     }
 
-    /// The next daemon in order, which may have what one does not have yet that is warming up.
+    /// The next daemon in order, which may have what one does not have yet that is young.
     func next(_ id: ChunkID, besides asked: [L2Node]) -> L2Attempt? {
         plan(id, isExtra: true, besides: asked).main
     }
@@ -47,9 +47,9 @@ extension L2Client {
     }
 
     /// Whether the daemon may not have yet what others have.
-    func isWarmingUp(_ node: L2Node) -> Bool {
+    func isYoung(_ node: L2Node) -> Bool {
         let now = time.now()
-        return node.state.withLockedValue { $0.health.share(now: now) < 1 }
+        return node.state.withLockedValue { $0.health.isYoung(now: now) }
     }
 
     /// Daemons that were passed over, for a read that L3 could not serve: then one that was left out is better than
@@ -87,7 +87,9 @@ extension L2Client {
     private func plan(_ id: ChunkID, isExtra: Bool, besides asked: [L2Node]) -> Plan {
         let ring = members.ring
         let now = time.now()
-        let bound = ring.nodes.count > 1 ? NodeLoad.bound(ring.nodes.compactMap { $0.trustedLoad(now) }) : .max
+        // There are few extra requests, and nowhere else to go with them.
+        let isBounded = !isExtra && ring.nodes.count > 1
+        let bound = isBounded ? NodeLoad.bound(ring.nodes.compactMap { $0.trustedLoad(now) }) : .max
         var plan = Plan()
         var held: L2Node?
         for score in Rendezvous.order(of: id, among: ring.names) {

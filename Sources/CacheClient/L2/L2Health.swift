@@ -68,9 +68,13 @@ struct L2Health: Sendable {
 
     /// Which share of its objects it is to be asked for, from 0 to 1.
     mutating func share(now: Duration) -> Double {
-        guard let share = warmUp?.share(now: now) else { return 1 }
-        if share >= 1 { warmUp = nil }
-        return share
+        isYoung(now: now) ? warmUp?.share(now: now) ?? 1 : 1
+    }
+
+    /// Whether it may lack what others have, because it was not there.
+    mutating func isYoung(now: Duration) -> Bool {
+        if warmUp?.isYoung(now: now) == false { warmUp = nil }
+        return warmUp != nil
     }
 
     mutating func condition(now: Duration) -> Condition {

@@ -198,15 +198,19 @@ struct TierRace: Sendable {
             if dropped { wanted.counter.repaired(.l2) }
             lacks(attempt, role, lease: answer.lease)
             // What has come lately may not have yet what it is to have.
-            if role == .main, reading == nil, l2.isWarmingUp(attempt.node),
+            if role == .main, reading == nil, l2.isYoung(attempt.node),
                 let next = l2.next(wanted.id, besides: asked)
             {
                 waitFor(next, .toLook)
             }
         case .unavailable:
             l2.judge(attempt, answer.shed.map { .shed($0) } ?? .failed, after: answer.after)
-            if role == .main, reading == nil, let next = l2.retry(wanted.id, besides: asked) {
+            guard role == .main, reading == nil else { break }
+            if let next = l2.retry(wanted.id, besides: asked) {
                 waitFor(next, wanted.asking)
+            } else if !isMissed, l2.members.all.count > 1 {
+                // Who stands in for it is filled.
+                gap = TierGap()
             }
         }
         return nil

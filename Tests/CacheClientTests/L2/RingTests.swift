@@ -64,6 +64,7 @@ import Testing
         let back = WarmUp(at: .seconds(10), away: .seconds(4))
         #expect(abs(back.share(now: .seconds(12)) - 0.5) < 1e-9)
         #expect(back.share(now: .seconds(14)) == 1)
+        #expect(back.isYoung(now: .seconds(49)) && !back.isYoung(now: .seconds(50)))
     }
 
     /// One hot node is found, and chance alone makes none.
@@ -121,7 +122,7 @@ import Testing
         #expect(times.high == nil)
         for _ in 0..<300 { times.add(.milliseconds(2)) }
         #expect(times.median == .milliseconds(2))
-        for number in 0..<256 { times.add(.milliseconds(number)) }
+        for number in 0..<512 { times.add(.milliseconds(number % 256)) }
         #expect(times.median == .milliseconds(128))
         #expect(times.high == .milliseconds(243))
     }

@@ -5,7 +5,7 @@ import Synchronization
 final class RingNodes: Sendable {
     private let workspace: Workspace
     private let port: Int
-    private let state: Mutex<(daemons: [Daemon], listed: Int)>
+    private let state: Mutex<(daemons: [Daemon], listed: Int, hasCrashed: Bool)>
 
     /// As `--l2` would name them.
     var name: String { "dns+http://ring:\(port)" }
@@ -18,7 +18,7 @@ final class RingNodes: Sendable {
         self.port = port
         var daemons: [Daemon] = []
         for number in 0..<count { daemons.append(try Self.start(workspace, number, port)) }
-        state = Mutex((daemons, count))
+        state = Mutex((daemons, count, false))
     }
 
     /// Starts one more, and lists it.
@@ -35,9 +35,14 @@ final class RingNodes: Sendable {
 
     func signal(_ number: Int32) { first.signal(number) }
 
-    func crash() { first.crash() }
+    func crash() {
+        first.crash()
+        state.withLock { $0.hasCrashed = true }
+    }
 
-    func end() { for daemon in state.withLock({ $0.daemons }) { daemon.stop() } }
+    func end() {
+        for daemon in state.withLock({ $0.hasCrashed ? Array($0.daemons.dropFirst()) : $0.daemons }) { daemon.stop() }
+    }
 
     private static func address(_ number: Int) -> String { "127.0.0.\(number + 1)" }
 

@@ -4,6 +4,8 @@ struct WarmUp: Sendable, Equatable {
     static let longest = Duration.seconds(60)
     /// What it has from the first moment on: without a request nobody learns how it does.
     private static let first = 0.05
+    /// For so many times as long as it warms up, it may lack what others have.
+    private static let youth = 10
 
     private let began: Duration
     private let length: Duration
@@ -13,6 +15,9 @@ struct WarmUp: Sendable, Equatable {
         began = now
         length = min(away, Self.longest)
     }
+
+    /// Whether what the daemon lacks may still be where it was looked for before.
+    func isYoung(now: Duration) -> Bool { now - began < length * Self.youth }
 
     /// From 0 to 1; 1 when it is over.
     func share(now: Duration) -> Double {
