@@ -84,7 +84,7 @@ struct ConnectionStateMachineTests {
             Issue.record("the flood is not refused")
             return
         }
-        #expect(refusal.status == .serviceUnavailable)
+        #expect(refusal.status == .tooManyRequests)
     }
 
     @Test func bodyIsWelcomedOnceItsBytesAreReserved() {

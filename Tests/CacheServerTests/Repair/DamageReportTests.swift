@@ -85,7 +85,7 @@ struct DamageReportTests {
             for chunk in chunks {
                 let reply = try await server.report(chunk)
                 statuses[reply.status, default: 0] += 1
-                if reply.status == 429 { #expect(reply.headers["retry-after"] == "1") }
+                if reply.status == 429 { #expect(["1", "2", "3"].contains(reply.headers["retry-after"])) }
             }
             #expect(statuses == [409: 64, 429: 36])
             #expect(try await server.statistics().reports.refused == 36)
