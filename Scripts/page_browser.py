@@ -42,7 +42,7 @@ class Browser:
         self.complaints = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Accessibility"):
+        for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
     @staticmethod
@@ -146,6 +146,9 @@ class Browser:
 
     def tree(self):
         """What a screen reader gets: [(role, name)]."""
+        self.call("Accessibility.enable")
         nodes = self.call("Accessibility.getFullAXTree")["nodes"]
+        # It tells of each change from then on, and who does not listen stops the browser.
+        self.call("Accessibility.disable")
         return [(node.get("role", {}).get("value"), node.get("name", {}).get("value", ""))
                 for node in nodes if not node.get("ignored")]

@@ -77,14 +77,14 @@ struct ServerCommand: AsyncParsableCommand {
             let changes = try server.reload(try configuration(settings))
             let changesLevel = level != threshold.level
             let made = changes.made + (changesLevel ? ["log-level"] : [])
-            logger.notice(
-                "SIGHUP: the configuration was read again",
-                metadata: ["changed": "\(made.isEmpty ? "nothing" : made.joined(separator: ","))"])
             if !changes.left.isEmpty {
                 logger.warning(
                     "these change when the daemon is started anew",
                     metadata: ["options": "\(changes.left.joined(separator: ","))"])
             }
+            logger.notice(
+                "SIGHUP: the configuration was read again",
+                metadata: ["changed": "\(made.isEmpty ? "nothing" : made.joined(separator: ","))"])
             threshold.level = level
         } catch {
             logger.error(

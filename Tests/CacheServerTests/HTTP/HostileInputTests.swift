@@ -107,7 +107,7 @@ struct HostileInputTests {
             try await RawConnection.open(server.port) { connection async throws in
                 let targets = [
                     ("http://x/v1/chunks/\(chunk.id.hex)", 200), ("HTTP://x/v1/chunks/\(chunk.id.hex)", 200),
-                    ("http://x", 404), ("/%76%31/chunks/\(chunk.id.hex)", 404), ("/v1/%63hunks/\(chunk.id.hex)", 404),
+                    ("http://x", 200), ("/%76%31/chunks/\(chunk.id.hex)", 404), ("/v1/%63hunks/\(chunk.id.hex)", 404),
                     ("/v1/chunks/%2e%2e/stats", 400), ("/v1/../v1/chunks/\(chunk.id.hex)", 404),
                     ("//v1/chunks/\(chunk.id.hex)", 404), ("/v1/chunks/\(chunk.id.hex)#x", 400), ("/v1/chunks/", 400),
                     ("/healthz/../v1/stats", 404),
