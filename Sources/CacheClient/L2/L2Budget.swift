@@ -58,9 +58,6 @@ final class L2Budget: Sendable {
     /// What a deadline of one request is on a machine that is as busy as this one is now.
     func stretched(_ deadline: Duration) -> Duration { deadline * busy }
 
-    /// The longest that a reader may be in line at L2 for another's fill, of what it may on an idle machine.
-    static let longestStretch = 4.0
-
     /// How long a read waits for L2 before it asks L3 as well: on a machine that is busy all answers take longer.
     var wait: Duration { wait(amongFills: false) }
 
@@ -129,7 +126,7 @@ final class L2Budget: Sendable {
     /// does not come is taken off.
     /// - Parameter longest: on an idle machine.
     func waitInLine(_ longest: Duration) -> Duration {
-        let stretch = min(busy, Self.longestStretch)
+        let stretch = min(busy, MachineLoad.longestStretch)
         return state.withLockedValue { min(max($0.inLine.left(now: time.now()), .zero), longest) } * stretch
     }
 

@@ -251,7 +251,8 @@ extension L2Client: FillTarget {
         let node = nodes[index]
         if node.fills.admit() == .no { return }
         let request = L2Request(
-            method: .PUT, path: "/v1/chunks/\(id.hex)", fields: [worker] + (lease.map { [(Self.leaseField, $0.token)] } ?? []),
+            method: .PUT, path: "/v1/chunks/\(id.hex)",
+            fields: [worker] + (lease.map { [(Self.leaseField, $0.token)] } ?? []),
             body: sealed, isUrgent: lease != nil, limit: Self.lineBytes)
         let end = try await node.fills.call {
             // Refusals are errors.

@@ -2,8 +2,8 @@
 /// reserved.
 ///
 /// A request keeps its bytes until the kernel has taken its response. Pure arithmetic: a request for which too little
-/// is left waits in an ``AdmissionQueue``. Request bodies may take half of the bytes, and responses to clients that have
-/// not shown how they read a quarter, so that clients that send or read slowly never keep others from reading.
+/// is left waits in an ``AdmissionQueue``. Request bodies may take half of the bytes, and responses to clients that
+/// have not shown how they read a quarter, so that clients that send or read slowly never keep others from reading.
 struct InFlightBudget {
     /// What a request reserves bytes for.
     enum Purpose: Int, CaseIterable {

@@ -96,7 +96,8 @@ final class ServerInspector: Sendable {
         out.counter(
             "layercache_refusals_total", "Requests answered with a status of 500 or above.", counted.requests.refused)
         out.counter(
-            "layercache_shed_total", "Requests and connections turned away for want of room, by reason.", label: "reason",
+            "layercache_shed_total", "Requests and connections turned away for want of room, by reason.",
+            label: "reason",
             zip(ShedReason.allCases, counted.shed).map { ($0.rawValue, $1) })
         out.counter("layercache_waits_total", "Requests that stood in line for room in flight.", counted.requests.waits)
         out.counter(

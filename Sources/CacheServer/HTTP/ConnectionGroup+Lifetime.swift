@@ -52,8 +52,8 @@ extension ConnectionGroup {
 
     /// Expires connections early whose request or response makes no progress while other clients wait.
     ///
-    /// Where requests wait for the budget, one that holds some of it may stall, or take its response slowly, for half of
-    /// ``ServerTimeouts/wait``;
+    /// Where requests wait for the budget, one that holds some of it may stall, or take its response slowly, for half
+    /// of ``ServerTimeouts/wait``;
     /// where clients find no connection, any one may stall for all of it.
     private func expireStalled(_ now: NIODeadline) {
         let isWanted = queue.hasWaiters

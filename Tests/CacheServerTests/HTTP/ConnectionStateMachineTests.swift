@@ -84,7 +84,7 @@ struct ConnectionStateMachineTests {
             Issue.record("the flood is not refused")
             return
         }
-        #expect(refusal.status == .serviceUnavailable)
+        #expect(refusal.status == .tooManyRequests)
     }
 
     @Test func bodyIsWelcomedOnceItsBytesAreReserved() {
@@ -153,7 +153,7 @@ struct ConnectionStateMachineTests {
             return
         }
         #expect(busy.status == .serviceUnavailable)
-        #expect(busy.retry)
+        #expect(busy.shed == .inFlight)
 
         var working = asked()
         working.workStarted()
