@@ -29,6 +29,6 @@ package final class RunQueue: Sendable {
     package static func ready(in line: String) -> Int? {
         let fields = line.split(separator: " ")
         guard fields.count >= 4 else { return nil }
-        return fields[3].split(separator: "/").first.flatMap { Int($0) }
+        return fields[3].split(separator: "/", omittingEmptySubsequences: false).first.flatMap { Int($0) }
     }
 }
