@@ -17,6 +17,8 @@ final class MachineLoad: Sendable {
 
     private let state = NIOLockedValueBox(State())
     private let queue: RunQueue?
+    /// What a reader may wait for another's fill becomes no longer than that many of what it may on an idle machine.
+    static let longestStretch = 4.0
     /// Work that is short meets a core that is busy or one that is not: what it says is rough.
     private static let mostOfWork = 4.0
     /// What is older than that many nanoseconds says nothing.

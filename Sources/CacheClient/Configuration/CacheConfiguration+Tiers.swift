@@ -113,5 +113,5 @@ extension CacheConfiguration {
     package var readDeadline: Duration { l1Deadline + l2ReadDeadline + l3Deadline }
 
     /// How long one read of L2 may take on the busiest machine, in line for a fill and after it.
-    var l2ReadDeadline: Duration { l2.isEmpty ? .zero : (l2Deadline + l2Wait) * L2Settings.longestStretch }
+    var l2ReadDeadline: Duration { l2.isEmpty ? .zero : (l2Deadline + l2Wait) * MachineLoad.longestStretch }
 }

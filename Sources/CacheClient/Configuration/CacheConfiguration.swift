@@ -39,8 +39,6 @@ struct L2Settings: Sendable {
     var deadline: Duration = .seconds(2)
     var patience: Duration = .milliseconds(400)
     var wait: Duration = .seconds(5)
-    /// The longest that a reader may be in line for another's fill, of what it may on an idle machine.
-    static let longestStretch = 4.0
     var connections: Int = 16
     /// How often names of daemons are looked up.
     var lookupInterval: Duration = .seconds(10)

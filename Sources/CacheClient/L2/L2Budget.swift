@@ -131,7 +131,7 @@ final class L2Budget: Sendable {
     /// does not come is taken off.
     /// - Parameter longest: on an idle machine.
     func waitInLine(_ longest: Duration) -> Duration {
-        min(commons.inLine, longest) * min(busy, L2Settings.longestStretch)
+        min(commons.inLine, longest) * min(busy, MachineLoad.longestStretch)
     }
 
     func waitedInVain(_ duration: Duration) { commons.spendInLine(duration / (Double(load.readers) * busy)) }

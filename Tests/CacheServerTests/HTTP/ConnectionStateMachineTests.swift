@@ -153,7 +153,7 @@ struct ConnectionStateMachineTests {
             return
         }
         #expect(busy.status == .serviceUnavailable)
-        #expect(busy.shed != nil)
+        #expect(busy.shed == .inFlight)
 
         var working = asked()
         working.workStarted()

@@ -65,7 +65,7 @@ struct RequestPartsTests {
         #expect(Refusal(CacheError(.io, "full"), writing: true).status == .insufficientStorage)
         #expect(Refusal(CacheError(.io, "bad disk"), writing: false).status == .internalServerError)
         #expect(Refusal(CacheError(.overloaded, "queue"), writing: true).status == .serviceUnavailable)
-        #expect(Refusal(CacheError(.closed, "closed"), writing: false).shed != nil)
+        #expect(Refusal(CacheError(.closed, "closed"), writing: false).shed == .store)
         #expect(Refusal(ChannelError.eof, writing: true).status == .internalServerError)
     }
 

@@ -179,6 +179,7 @@ struct LeaseTests {
             #expect(missing.status == 200)
             #expect(try await server.statistics().leases.given == 0)
             #expect(try await server.call("GET", server.url(chunk.id) + "/lease").status == 404)
+            #expect(try await server.call("POST", server.url(chunk.id) + "/lease").status == 405)
         }
     }
 
