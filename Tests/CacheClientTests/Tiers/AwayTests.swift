@@ -143,7 +143,11 @@ import Testing
             var iterator = ended.makeAsyncIterator()
             #expect(await iterator.next() == .overloaded)
             await fixture.store.waitForReads(before + 2)
-            #expect(await cacheError { _ = try await fixture.image(cache) }?.code == .overloaded)
+            let refused = await cacheError { _ = try await fixture.image(cache) }
+            #expect(refused?.code == .overloaded)
+            let wait = try #require(refused?.retryAfter)
+            #expect(wait >= .seconds(1) && wait <= .seconds(60))
+            #expect(refused?.message.contains("try again in \(wait.components.seconds) s") == true)
             fixture.store.set(.none)
             for _ in 0..<3 { #expect(await iterator.next() == .some(nil)) }
         }
