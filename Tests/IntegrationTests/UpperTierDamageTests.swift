@@ -74,7 +74,8 @@ import Testing
         let first = try await bench.pull("acme/f:1", "file:\(bench("0"))", ["--l2", daemon.url])
         _ = try await daemon.stop()
         try damage.apply(bench, bench("l2/data.mdb"), &generator)
-        daemon = try await Daemon(bench)
+        // The scrub would find the damage before the pull does.
+        daemon = try await Daemon(bench, options: ["--scrub-rate", "0"])
         let answer = try await bench.pull("acme/f:1", "file:\(bench("1"))", ["--l2", daemon.url])
         #expect(try await bench.same(bench("in"), bench("1")))
         let log = try daemon.process.text(daemon.process.errorPath)
@@ -111,7 +112,8 @@ import Testing
                 assert done == len(chunks), (done, len(chunks))
                 write(path, store)
             """)
-        daemon = try await Daemon(bench)
+        // The scrub would find the damage before the pull does.
+        daemon = try await Daemon(bench, options: ["--scrub-rate", "0"])
         let answer = try await bench.pull("acme/f:1", "file:\(bench("1"))", ["--l1", bench.l1, "--l2", daemon.url])
         #expect(try await bench.same(bench("in"), bench("1")))
         #expect(answer.repaired.l1 == first.tiers.l3.chunks)
