@@ -37,6 +37,8 @@ struct L2Settings: Sendable {
     var urls: [String]
     var security = L2Security()
     var deadline: Duration = .seconds(2)
+    /// How long a connection may take to come about.
+    var connectTimeout: Duration = .seconds(1)
     var patience: Duration = .milliseconds(400)
     var wait: Duration = .seconds(5)
     var connections: Int = 16

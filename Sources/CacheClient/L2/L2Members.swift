@@ -55,7 +55,7 @@ final class L2Members: Sendable {
                 number: number,
                 connections: L2ConnectionPool(
                     address, access, maximum: settings.connections,
-                    connectTimeout: min(TimeAmount(settings.deadline), .seconds(1)),
+                    connectTimeout: TimeAmount(min(settings.deadline, settings.connectTimeout)),
                     deadlines: deadlines, buffers: buffers, stretch: budget.stretched),
                 budget: budget, warmUp: warmUp, time: deadlines.time)
         }
