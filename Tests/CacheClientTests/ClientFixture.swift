@@ -138,7 +138,7 @@ extension CacheConfiguration {
     mutating func setNoDeadlines() {
         l1Deadline = .seconds(3600)
         l2Deadline = .seconds(3600)
-        l2Settings.connectTimeout = .seconds(3600)
+        l2ConnectTimeout = .seconds(3600)
         l2Patience = .seconds(3600)
         l2Wait = .seconds(3600)
         l3Deadline = .seconds(3600)

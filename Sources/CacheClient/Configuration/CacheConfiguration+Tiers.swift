@@ -39,6 +39,12 @@ extension CacheConfiguration {
         set { l2Settings.security = newValue }
     }
 
+    /// How long a connection to L2 may take to come about: 1 s.
+    package var l2ConnectTimeout: Duration {
+        get { l2Settings.connectTimeout }
+        set { l2Settings.connectTimeout = newValue }
+    }
+
     /// How long one request to L2 may take.
     public var l2Deadline: Duration {
         get { l2Settings.deadline }
