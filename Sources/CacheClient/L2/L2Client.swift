@@ -147,8 +147,9 @@ final class L2Client: Sendable {
         let node = attempt.node
         let isWorthIt = node.budget.waited(
             lost, spared: spared, amongFills: isAmongFills(attempt), others: members.median(besides: node))
-        let now = time.now()
-        if !isWorthIt { node.state.withLockedValue { $0.health.exhausted(now: now) } }
+        guard !isWorthIt else { return }
+        let (now, hasStandIn) = (time.now(), members.all.count > 1)
+        node.state.withLockedValue { $0.health.exhausted(hasStandIn: hasStandIn, now: now) }
     }
 
     func close() async { await members.close() }

@@ -166,8 +166,11 @@ struct L2Health: Sendable {
     }
 
     /// Its readers have lost as much time to it as the budget allows.
-    mutating func exhausted(now: Duration) {
-        if case .trusted = state { leave(.racing(underWay: 0, won: 0, lost: 0), now) }
+    /// - Parameter hasStandIn: whether another daemon stands in for it: then it rests first. One that is well for some
+    ///   milliseconds of many wins a race now and then.
+    mutating func exhausted(hasStandIn: Bool = false, now: Duration) {
+        guard case .trusted = state else { return }
+        if hasStandIn { takeRest(now) } else { leave(.racing(underWay: 0, won: 0, lost: 0), now) }
     }
 
     /// - Parameters:

@@ -159,6 +159,14 @@ import Testing
         #expect(condition(40) != .shedding)
     }
 
+    @Test func whoHasAStandInRestsBeforeItRaces() {
+        var health = L2Health()
+        health.exhausted(hasStandIn: true, now: .zero)
+        let early = health.condition(now: L2Health.rest - .milliseconds(1))
+        let late = health.condition(now: L2Health.rest)
+        #expect(early == .resting && late == .racing)
+    }
+
     @Test func retryAfterIsReadWithinBounds() {
         func pause(_ status: HTTPResponseStatus, _ value: String?) -> Duration? {
             let headers: HTTPHeaders = value.map { ["Retry-After": $0] } ?? [:]

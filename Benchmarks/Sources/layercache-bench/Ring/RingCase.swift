@@ -9,11 +9,9 @@ func runRing(_ context: Context) async throws -> CaseResult {
     let workspace = context.workspace
     let image = try RingImage(workspace, chunks: workspace.quick ? 64 : 512)
     var result = CaseResult()
-    var healthy: RingRun?
     for event in RingEvent.allCases {
         let run = try await image.run(event, seconds: workspace.quick ? 2 : 20)
-        result.rows += run.rows(healthy: healthy)
-        healthy = healthy ?? run
+        result.rows += run.rows()
         result.figures.append(
             .distribution(
                 name: "ring-\(event.rawValue.replacing(" ", with: "-"))",
