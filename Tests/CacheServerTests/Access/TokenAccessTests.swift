@@ -115,18 +115,31 @@ struct TokenAccessTests {
         }
     }
 
-    /// Who may not fill holds nobody up: the lease is for those who may.
-    @Test func readersGetNoLease() async throws {
+    /// Who may not fill holds nobody up: the lease is for those who may. He waits for their fill like others.
+    @Test func readersGetNoLeaseAndWaitForFills() async throws {
         let tokens = try tokens()
-        let path = "/v1/chunks/\(TestChunk(seed: 2).id.hex)"
+        let chunk = TestChunk(seed: 2)
         try await TestServer.run(security: security) { server async throws in
-            for (bearer, isLeased) in [(Bearer.read, false), (.write, true), (.read, false)] {
-                let reply = try await server.call(
-                    "GET", server.url(path),
+            func call(_ method: String, _ bearer: Bearer, _ body: ByteBuffer? = nil) async throws -> Reply {
+                try await server.call(
+                    method, server.url("/v1/chunks/\(chunk.id.hex)"), body,
                     headers: ["Authorization": "Bearer \(tokens[bearer] ?? "")", "Prefer": "wait=30"])
-                #expect(reply.status == 404)
-                #expect((reply.headers["layercache-lease"] != nil) == isLeased)
             }
+            // Nobody fills: there is nothing to wait for.
+            let alone = try await call("GET", .read)
+            #expect(alone.status == 404 && alone.headers["layercache-lease"] == nil)
+            let filling = try await call("GET", .write)
+            #expect(filling.status == 404 && filling.headers["layercache-lease"] != nil)
+            async let waiting = call("GET", .read)
+            try await eventually("a reader in line") {
+                let reply = try await server.call(
+                    "GET", server.url("/v1/stats"), headers: ["Authorization": "Bearer \(tokens[.read] ?? "")"])
+                return try JSONDecoder().decode(ServerStatistics.self, from: Data(reply.body.readableBytesView))
+                    .leases.waiting == 1
+            }
+            #expect(try await call("PUT", .write, chunk.bytes).status == 201)
+            let filled = try await waiting
+            #expect(filled.status == 200 && filled.body == chunk.bytes)
         }
     }
 
