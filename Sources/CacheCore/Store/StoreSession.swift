@@ -92,6 +92,7 @@ final class StoreSession: Sendable {
     ) throws -> R? {
         if writer.isDropping(id) { return nil }
         let found = try reading { transaction -> R? in
+            defer { mapped.touch(MappedPages.indexBytes) }
             guard let pieces = try self.pieces(id, transaction) else { return nil }
             do {
                 return try body(SealedExtents(pieces, in: file))

@@ -11,12 +11,6 @@ package enum MappedMemory {
         madvise(UnsafeMutableRawPointer(bitPattern: start), bytes, MADV_DONTNEED)
     }
 
-    /// Whether the page at `start`, which must be mapped, is in the page cache: a read of it waits for no disk.
-    package static func isCached(_ start: UInt) -> Bool {
-        var flags = UInt8(0)
-        return mincore(UnsafeMutableRawPointer(bitPattern: start), 1, &flags) == 0 && flags & 1 == 1
-    }
-
     /// Where a file is mapped, found by its device and number in the kernel's list; `nil` if it is not, if the list
     /// cannot be read, or where it names another device, as some layered file systems do.
     /// - Parameter suffix: what the file's path must contain: numbers of files begin anew on each tmpfs.

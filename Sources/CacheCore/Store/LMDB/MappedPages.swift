@@ -5,9 +5,12 @@ internal import Synchronization
 /// bytes read or replaced.
 ///
 /// The pages are page cache, which the kernel takes back when it needs memory. But they count as resident memory of the
-/// process (RSS) while they are mapped, and without this it would grow to the size of the store. Unmapping costs the
-/// next reader of a page that is still cached one minor fault for 64 KiB: about 1 % of opening the chunks in it.
+/// process (RSS) while they are mapped: a read maps pages of the index, and the kernel those around each, so without
+/// this it would grow with the store. Unmapping costs the next reader of a page that is still cached a minor fault.
 final class MappedPages: Sendable {
+    /// What a look-up of a chunk maps: its record and its extents' places, each with 64 KiB around it.
+    static let indexBytes = 128 << 10
+
     private let address: UInt
     private let bytes: Int
     private let limit: Int
