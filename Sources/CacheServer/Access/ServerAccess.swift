@@ -11,8 +11,8 @@ internal import NIOPosix
 final class ServerAccess: Sendable {
     private struct State {
         var tokens: TokenList?
-        /// When the look under way began.
-        var lookBegan: NIODeadline?
+        /// How long the look under way takes.
+        var underWay: RunningTime?
         var isOverdue = false
         var tell: @Sendable (TokenList) -> Void = { _ in }
     }
@@ -23,7 +23,7 @@ final class ServerAccess: Sendable {
     private let thread: NIOThreadPool?
     private let logger: Logger
     private let state: NIOLockedValueBox<State>
-    private static let patience = TimeAmount.seconds(5)
+    static let patience = TimeAmount.seconds(5)
 
     /// Reads all files once. Blocks.
     /// - Throws: what is wrong with one of them.
@@ -52,15 +52,16 @@ final class ServerAccess: Sendable {
     func subscribe(_ tell: @escaping @Sendable (TokenList) -> Void) { state.withLockedValue { $0.tell = tell } }
 
     /// Has the files looked at. Returns at once; to be called again and again.
-    func look() {
+    func look(at now: NIODeadline) {
         guard let thread else { return }
-        let now = NIODeadline.now()
         let (isFree, isLate) = state.withLockedValue { state in
-            guard let began = state.lookBegan else {
-                state.lookBegan = now
+            guard var underWay = state.underWay else {
+                state.underWay = RunningTime(since: now)
                 return (true, false)
             }
-            guard watch != nil, !state.isOverdue, now - began > Self.patience else { return (false, false) }
+            let taken = underWay.step(to: now)
+            state.underWay = underWay
+            guard watch != nil, !state.isOverdue, taken > Self.patience else { return (false, false) }
             state.isOverdue = true
             return (false, true)
         }
@@ -74,7 +75,7 @@ final class ServerAccess: Sendable {
             let new = watch?.look()
             let wasOverdue = state.withLockedValue { state in
                 defer {
-                    state.lookBegan = nil
+                    state.underWay = nil
                     state.isOverdue = false
                 }
                 return state.isOverdue

@@ -32,7 +32,7 @@ extension ConnectionGroup {
         let now = self.now
         updateDate()
         if lifetime.isFirst {
-            services.access.look()
+            services.access.look(at: now)
             services.scrubber.tick(at: now)
         }
         let isOver = lifetime.stopDeadline <= now
