@@ -24,7 +24,7 @@ import Testing
                 if pull.hasEnded { return true }
                 return try await leases(bench, daemon).open > 0
             }
-            pull.signal(SIGSTOP)
+            try await pull.stop()
             // What it had sent has come by the next answer, and no more comes.
             _ = try await leases(bench, daemon)
             if !pull.hasEnded, try await leases(bench, daemon).open > 0 {

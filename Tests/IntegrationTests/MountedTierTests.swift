@@ -16,7 +16,7 @@ struct MountedTierTests {
         let target = try host.target("m")
         try await host.mount(target, ["--prefetch", "none"])
         #expect(try host.text("\(target)/hello") == "hello\n")
-        daemon.process.signal(signal)
+        try await daemon.process.disable(signal)
         try await host.compare(target)
         #expect(try await host.numbers(target).tiers.l3.chunks > 0)
         daemon.kill()
@@ -44,7 +44,7 @@ struct MountedTierTests {
         try await host.bench.succeed(
             ["mount", "acme/app", target, "--socket", host.socket, "--prefetch", "none"])
         let serving = try await store.status().pid
-        kill(serving, SIGSTOP)
+        try await stopProcess(serving)
         // The kernel reads 1 MiB ahead in more requests than it would take to be found out by this time.
         let seconds = try await host.bench.python(
             """

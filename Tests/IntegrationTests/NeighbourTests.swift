@@ -71,7 +71,7 @@ import Testing
     @Test func neighbourThatIsStopped() async throws {
         let bench = try await bench()
         let neighbour = try await standing(bench)
-        neighbour.signal(SIGSTOP)
+        try await neighbour.stop()
         try await pullsRight(bench, ["--l1-deadline", "500ms"])
         neighbour.kill()
         try await pullsRight(bench)

@@ -46,7 +46,7 @@ import Testing
         let daemons = try await daemons(bench, 3)
         let urls = daemons.map(\.url).joined(separator: ",")
         try await bench.push("file:\(bench("in"))", "acme/f:1", ["--warm", "--l2", urls])
-        daemons[1].process.signal(number)
+        try await daemons[1].process.disable(number)
         defer { daemons[1].process.signal(SIGCONT) }
         for name in ["1", "2"] {
             let outcome = try await bench.run(

@@ -76,7 +76,7 @@ import Testing
         let bench = try await bench()
         let daemon = try await Daemon(bench)
         try await bench.pull("acme/f:1", "file:\(bench("1"))", ["--l2", daemon.url])
-        daemon.process.signal(SIGSTOP)
+        try await daemon.process.stop()
         let without = try await bench.pull(
             "acme/f:1", "file:\(bench("2"))", ["--l2", daemon.url, "--l2-deadline", "100ms"])
         #expect(without.tiers.l3.chunks > 0)

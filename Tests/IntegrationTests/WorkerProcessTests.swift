@@ -119,7 +119,7 @@ struct WorkerProcessTests {
         try await bench.mount(target)
         // Stopped first, so that neither starts the other again.
         let both = try await bench.processes()
-        for pid in both { kill(pid, SIGSTOP) }
+        for pid in both { try await stopProcess(pid) }
         for pid in both { kill(pid, SIGKILL) }
         try await bench.eventually("their end") { try await bench.processes().isEmpty }
         let worker = try await bench.startWorker()
