@@ -6,12 +6,15 @@ internal import NIOPosix
 /// Short pieces of blocking work, begun in order by a few threads of a pool.
 ///
 /// A thread that has taken one goes on with the next one: handing each over by itself costs more than a chunk's read
-/// from L1 can lose, as it wakes a thread every time. While more waits than threads there are, a thread takes two at
-/// once, which may be less work than one after the other.
+/// from L1 can lose, as it wakes a thread every time. While more waits than there are other threads that are free, a
+/// thread takes two at once, which may be less work than one after the other.
 final class WorkLine<Work: Sendable>: Sendable {
     private struct State {
         var waiting = CircularBuffer<Work>()
+        /// Those that run, or will.
         var threads = 0
+        /// Those that are within ``body``.
+        var atWork = 0
         /// When work was last begun or done.
         var lastStep = Duration.zero
     }
@@ -63,15 +66,22 @@ final class WorkLine<Work: Sendable>: Sendable {
     }
 
     private func run() {
-        while let (first, second) = next() { body(first, second) }
+        var hasWorked = false
+        while let (first, second) = next(hasWorked: hasWorked) {
+            body(first, second)
+            hasWorked = true
+        }
     }
 
-    private func next() -> (Work, Work?)? {
+    private func next(hasWorked: Bool) -> (Work, Work?)? {
         let now = time.now()
         return state.withLockedValue { state in
             state.lastStep = now
+            if hasWorked { state.atWork -= 1 }
             if let first = state.waiting.popFirst() {
-                return (first, state.waiting.count >= threads ? state.waiting.popFirst() : nil)
+                let free = threads - 1 - state.atWork
+                state.atWork += 1
+                return (first, state.waiting.count > free ? state.waiting.popFirst() : nil)
             }
             state.threads -= 1
             return nil
