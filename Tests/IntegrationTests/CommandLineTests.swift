@@ -111,6 +111,7 @@ import Testing
             ["nonsense"], ["push"], ["push", "file:/dev/null"] + common, ["pull", "acme/a:1"] + common,
             ["pull", "acme/a:1", "tar:x", "--nonsense"] + common,
             ["push", "file:x", "acme/a:1", "--compression", "77"] + common,
+            ["push", "file:x", "acme/a:1", "--compression", "32"] + common,
             ["pull", "acme/a:1", "tar:x", "--l1", bench.l1, "--l1-capacity", "10 elephants"] + common,
             ["pull", "acme/a:1", "tar:x", "--l1", bench.l1, "--l1-capacity", "-5"] + common,
             ["pull", "acme/a:1", "tar:x", "--l1", bench.l1, "--l1-capacity", "99999999999999999999TiB"] + common,

@@ -40,7 +40,7 @@ import Testing
         return found
     }
 
-    @Test(arguments: ["1", "none"])
+    @Test(arguments: ["fast-open", "1", "none"])
     func nothingReadableIsStored(_ compression: String) async throws {
         let bench = try await Workbench()
         try await bench.python(Self.image)

@@ -11,6 +11,16 @@ final class BareCodec {
     private let iv = [UInt8](repeating: 0, count: 16)
     private let digest = UnsafeMutablePointer<UInt8>.allocate(capacity: 32)
 
+    init() {
+        // What `ChunkCompression.fastOpen` asks of zstd.
+        for (parameter, value): (ZSTD_cParameter, Int32) in [
+            (ZSTD_c_compressionLevel, 3), (ZSTD_c_hashLog, 15), (ZSTD_c_chainLog, 15), (ZSTD_c_experimentalParam5, 2),
+        ] {
+            let status = ZSTD_CCtx_setParameter(compressor, parameter, value)
+            precondition(ZSTD_isError(status) == 0, "zstd refused a parameter")
+        }
+    }
+
     deinit {
         EVP_CIPHER_CTX_free(cipher)
         ZSTD_freeCCtx(compressor)
@@ -40,9 +50,9 @@ final class BareCodec {
             bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), Int32(bytes.count))
     }
 
-    /// zstd at level 1; returns the length.
+    /// zstd as chunks are compressed; returns the length.
     func compress(_ bytes: UnsafeRawBufferPointer, to output: UnsafeMutableRawBufferPointer) -> Int {
-        ZSTD_compressCCtx(compressor, output.baseAddress, output.count, bytes.baseAddress, bytes.count, 1)
+        ZSTD_compress2(compressor, output.baseAddress, output.count, bytes.baseAddress, bytes.count)
     }
 
     func decompress(_ bytes: UnsafeRawBufferPointer, to output: UnsafeMutableRawBufferPointer) -> Int {

@@ -103,6 +103,27 @@ import Testing
         #expect(try open(ref, sealed) == plain)
     }
 
+    /// Every way to compress opens to the same bytes, and is another object with a policy of its own. The default is
+    /// about as small as level 1, on text that is unkind to it: it has no Huffman codes.
+    @Test func waysToCompress() throws {
+        var generator = SeededGenerator(seed: 5)
+        let words = (0..<600).map { _ in "\(UInt16.random(in: 0..<2000, using: &generator)) if " }
+        let text = (0..<60_000).map { _ in words[Int.random(in: 0..<words.count, using: &generator)] }.joined()
+        let plain = Array(text.utf8.prefix(ChunkLimits.plainBytes))
+        let ways: [ChunkCompression] = [.fastOpen, .zstd(level: 1), .zstd(level: 19), .none]
+        #expect(Set(ways.map(\.policy)).count == ways.count)
+        var sizes: [Int] = []
+        for way in ways {
+            let (ref, sealed) = seal(plain, way)
+            #expect(try open(ref, sealed) == plain)
+            #expect(seal(plain, way).0 == ref)
+            sizes.append(sealed.count)
+        }
+        #expect(Set(sizes).count == ways.count)
+        #expect(sizes[0] < sizes[1] * 11 / 10 && sizes[0] < sizes[3], "\(sizes)")
+        #expect(ChunkCompression.standard == .fastOpen)
+    }
+
     @Test func everyDamageIsCorruption() {
         var generator = SeededGenerator(seed: 11)
         let plain = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
