@@ -49,6 +49,7 @@ struct LayerCacheCommand: AsyncParsableCommand {
             TaskThreads.install()
             Allocator.limitArenas()
             Allocator.mapLargeBlocks()
+            PieceMemory.keepIdle(areas: 8)
         }
         // The daemons have signals of their own.
         if verb is ServerCommand { run({ try await verb.run() }, end: end) }

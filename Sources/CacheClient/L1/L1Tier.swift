@@ -23,9 +23,9 @@ final class L1Tier: Sendable {
     private let writes: TierGuard
     private let logger: Logger
     private let hasWarned = Synchronization.Atomic<Bool>(false)
-    /// Bytes that are touched in L1's map before it is unmapped. The kernel maps neighbours as well: what L1 adds to
-    /// the resident memory of the process is up to three times as much.
-    private static let mappedBytes = 2 << 20
+    /// Bytes that are touched in L1's map before it is unmapped: 48 look-ups. The kernel maps neighbours of what is
+    /// replaced as well: what L1 adds to the resident memory of the process is up to three times as much.
+    private static let mappedBytes = 6 << 20
     /// Reads that nobody waits for yet, and that no thread has begun.
     private static let waitingReads = 64
     /// A read takes that long now and then, on a machine or disk that is busy, without L1 being ill.
