@@ -76,6 +76,14 @@ public struct CacheServer: Service {
         try outcome.get()
     }
 
+    private static func storeOptions(_ configuration: ServerConfiguration) -> ChunkStore.Options {
+        var options = ChunkStore.Options(
+            capacity: configuration.capacity, writeQueueBytes: configuration.limits.bytesInFlight)
+        // Of the 100 MiB that a daemon may have besides its chunks; the index of 10 GiB is as large as those.
+        options.mappedBytes = 8 << 20
+        return options
+    }
+
     private func serve(
         on group: MultiThreadedEventLoopGroup, _ threads: NIOThreadPool, _ limits: ServerLimits
     ) async throws {
@@ -87,9 +95,7 @@ public struct CacheServer: Service {
         let store = try await threads.runIfActive { [configuration, logger] in
             try ChunkStore.open(
                 configuration.storeDirectory,
-                options: .init(
-                    capacity: configuration.capacity, writeQueueBytes: configuration.limits.bytesInFlight),
-                logger: logger)
+                options: Self.storeOptions(configuration), logger: logger)
         }
         let tiers = ChunkTiers(
             memory: MemoryTier(capacity: configuration.memoryBytes), store: store, threads: threads)

@@ -46,6 +46,33 @@ import Testing
         #expect(try await bench.same(bench("in.tar"), bench("out.tar")))
     }
 
+    /// Chunks of all sizes come in, and go out again from the disk: what leaves memory for them leaves the process, and
+    /// neither the index that is mapped nor free pieces of the allocator add to what the operator allows.
+    @Test func aDaemonKeepsToItsMemory() async throws {
+        let bench = try await Workbench()
+        let daemon = try await Daemon(store: bench("l2"), memory: "128MiB", in: bench(".out"))
+        let answer = try await bench.python(
+            """
+            import hashlib, http.client, os
+            noise = os.urandom(1 << 19)
+            def chunk(number): return number.to_bytes(8, 'little') + noise[:20000 + number * 506048 % 500000]
+            client = http.client.HTTPConnection('127.0.0.1', \(daemon.port))
+            def ask(method, number, body=None):
+                name = hashlib.sha256(chunk(number)).hexdigest()
+                client.request(method, f'/v1/chunks/{name}', body)
+                answer = client.getresponse()
+                got = answer.read()
+                assert answer.status in (200, 201), (method, number, answer.status, got)
+                return got
+            for number in range(1600): ask('PUT', number, chunk(number))
+            for number in range(1600): assert ask('GET', number) == chunk(number)
+            status = open('/proc/\(daemon.process.pid)/status').read()
+            print(status.split('VmHWM:')[1].split()[0])
+            """)
+        let kibibytes = try #require(Int(answer.trimmingCharacters(in: .newlines)))
+        #expect(kibibytes > 128 << 10 && kibibytes < (128 + 100) << 10, "\(kibibytes) KiB")
+    }
+
     /// Runs a verb that must succeed: the most memory that was resident, in bytes, as the kernel has counted it.
     private func peak(of arguments: [String], _ bench: Workbench) async throws -> Int {
         // A small process in between: a child's count begins with what its parent had.

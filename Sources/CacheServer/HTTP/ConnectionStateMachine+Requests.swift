@@ -1,3 +1,4 @@
+internal import CacheFiles
 internal import NIOCore
 internal import NIOHTTP1
 
@@ -142,7 +143,8 @@ extension ConnectionStateMachine {
     mutating func expectBody(at now: NIODeadline) -> Action? {
         guard let plan = request?.plan else { return nil }
         request?.lastProgress = now
-        body = ByteBufferAllocator().buffer(capacity: plan.declaredLength ?? 0)
+        // It stays in memory as it is: what evicted chunks have left is used for it.
+        body = PieceMemory.allocator.buffer(capacity: plan.declaredLength ?? 0)
         return plan.awaitsContinue ? .sendContinue : nil
     }
 

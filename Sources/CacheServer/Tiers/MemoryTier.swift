@@ -10,15 +10,15 @@ internal import Synchronization
 /// it. Both may be examined later.
 final class MemoryTier: Sendable {
     private let cache: MemoryCache<ChunkID>
-    /// Bytes that may still come in before free pages are given back.
+    /// Bytes that may still come in before free pages are given back. What lies in ``PieceMemory`` does not count: the
+    /// allocator never had it.
     private let untrimmed: Atomic<Int>
-    private let trimInterval: Int
+    private static let trimInterval = 32 << 20
 
     /// - Parameter capacity: bytes of all chunks together, as they lie in memory; 0 keeps none.
     init(capacity: Int) {
         cache = MemoryCache(capacity: capacity)
-        trimInterval = max(capacity, 64 << 20)
-        untrimmed = Atomic(trimInterval)
+        untrimmed = Atomic(Self.trimInterval)
     }
 
     func chunk(_ id: ChunkID) -> ByteBuffer? { cache.get(id) }
@@ -29,8 +29,10 @@ final class MemoryTier: Sendable {
     /// - Parameter isVerified: it takes the place of a copy that is here, which may be damaged.
     func insert(_ id: ChunkID, _ chunk: ByteBuffer, isVerified: Bool) {
         cache.insert(id, chunk, replacing: isVerified)
+        if chunk.storageCapacity == PieceMemory.pieceBytes { return }
         let left = untrimmed.wrappingSubtract(chunk.storageCapacity, ordering: .relaxed).newValue
-        if left <= 0, untrimmed.compareExchange(expected: left, desired: trimInterval, ordering: .relaxed).exchanged {
+        let isDue = left <= 0
+        if isDue, untrimmed.compareExchange(expected: left, desired: Self.trimInterval, ordering: .relaxed).exchanged {
             Allocator.returnFreePages()
         }
     }
