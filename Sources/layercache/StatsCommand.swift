@@ -57,11 +57,12 @@ struct StatsCommand: AsyncParsableCommand {
 
     private func print(_ ring: L2RingStatistics) throws {
         try Terminal.printTable(
-            ["l2 node", "state", "share", "requests", "hits", "bytes", "errors", "shed", "hedged", "p95"],
+            ["l2 node", "state", "share", "requests", "hits", "bytes", "errors", "shed", "hedged", "passed", "p95"],
             ring.nodes.map { node in
                 [
                     node.node, node.state, "\(Int((node.share * 100).rounded())) %", "\(node.requests)",
                     "\(node.hits)", node.bytes.inBytes, "\(node.errors)", "\(node.sheds)", "\(node.hedges)",
+                    "\(node.passedOver)",
                     "\(Int((node.p95Seconds * 1000).rounded())) ms",
                 ]
             })

@@ -27,7 +27,9 @@ private func standsStill(_ pid: Int32) -> Bool {
     let threads = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     return threads.allSatisfy { thread in
         // One whose file is gone has ended since.
-        guard let stat = try? String(contentsOfFile: "\(directory)/\(thread)/stat", encoding: .utf8) else { return true }
+        guard let stat = try? String(contentsOfFile: "\(directory)/\(thread)/stat", encoding: .utf8) else {
+            return true
+        }
         // The state comes after the name in brackets, which may hold anything.
         let state = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].dropFirst(2).first
         return state.map { "TtZX".contains($0) } ?? true

@@ -7,10 +7,10 @@ import Synchronization
 /// Reads of chunks while something happens to one of five daemons.
 func runRing(_ context: Context) async throws -> CaseResult {
     let workspace = context.workspace
-    let image = try RingImage(workspace, chunks: workspace.quick ? 64 : 512)
+    let image = try RingImage(workspace, chunks: workspace.quick ? 128 : 512)
     var result = CaseResult()
     for event in RingEvent.allCases {
-        let run = try await image.run(event, seconds: workspace.quick ? 2 : 20)
+        let run = try await image.run(event, seconds: workspace.quick ? 4 : 20)
         result.rows += run.rows()
         result.figures.append(
             .distribution(
