@@ -10,7 +10,7 @@ func runRing(_ context: Context) async throws -> CaseResult {
     let image = try RingImage(workspace, chunks: workspace.quick ? 128 : 512)
     var result = CaseResult()
     for event in RingEvent.allCases {
-        let run = try await image.run(event, seconds: workspace.quick ? 4 : 20)
+        let run = try await image.run(event, seconds: workspace.quick ? 3 : 20)
         result.rows += run.rows()
         result.figures.append(
             .distribution(

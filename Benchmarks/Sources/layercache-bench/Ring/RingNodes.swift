@@ -63,7 +63,9 @@ final class RingNodes: Sendable {
     }
 
     func end() {
-        for daemon in state.withLock({ $0.hasCrashed ? Array($0.daemons.dropFirst()) : $0.daemons }) { daemon.stop() }
+        let daemons = state.withLock { $0.hasCrashed ? Array($0.daemons.dropFirst()) : $0.daemons }
+        for daemon in daemons { daemon.signal(SIGTERM) }
+        for daemon in daemons { daemon.stop() }
     }
 
     private static func address(_ number: Int) -> String { "127.0.0.\(number + 1)" }
