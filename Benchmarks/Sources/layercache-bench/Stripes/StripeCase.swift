@@ -1,7 +1,6 @@
 import CacheCore
 import Foundation
 import Glibc
-import Synchronization
 
 /// Whole chunks, whole chunks with hedges, and a 4-of-5 erasure code, while something happens to one of five daemons.
 func runStripes(_ context: Context) async throws -> CaseResult {

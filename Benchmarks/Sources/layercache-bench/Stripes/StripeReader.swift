@@ -1,7 +1,6 @@
 import CacheCore
 import Foundation
 import Glibc
-import Synchronization
 
 /// How a chunk lies on the daemons, and is asked for.
 enum StripeMode: String, CaseIterable {
