@@ -211,6 +211,17 @@ import Testing
         #expect(canSpareOne(3, of: 5) && !canSpareOne(2, of: 5))
     }
 
+    /// Who is silent while the others answer is not kept by the fills of many.
+    @Test func onlyAStormOverAllDaemonsIsWaitedFor() {
+        func patience(_ high: Duration?) -> Duration {
+            RingPace(median: nil, high: high, scores: [0], count: 2)
+                .patience(.milliseconds(2500), usual: .milliseconds(50), slack: .milliseconds(5))
+        }
+        #expect(patience(.milliseconds(2)) == .milliseconds(50))
+        #expect(patience(.milliseconds(100)) == .milliseconds(410))
+        #expect(patience(.seconds(2)) == .milliseconds(2500) && patience(nil) == .milliseconds(2500))
+    }
+
     /// A daemon that has the processor for 5 ms of 50 is well for some requests in a row: those that try it come apart.
     @Test func racesAreSpreadOverTime() {
         for phase in 0..<50 {

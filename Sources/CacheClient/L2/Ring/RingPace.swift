@@ -9,6 +9,18 @@ struct RingPace: Sendable {
     /// How many daemons the ring has, the one included.
     let count: Int
 
+    /// How long a read waits for the daemon before L3 is asked as well, while many fill it at once.
+    ///
+    /// A daemon that keeps its readers waiting because of that is not alone with it: where the others answer, it is one
+    /// that is silent.
+    /// - Parameters:
+    ///   - long: as is right where all are filled by many.
+    ///   - usual: as is right at other times.
+    func patience(_ long: Duration, usual: Duration, slack: Duration) -> Duration {
+        guard let high else { return long }
+        return min(long, max(usual, Lateness.bound(high, slack: slack) * 2))
+    }
+
     /// Whether one more may be left out for being late: at least half of all are to be asked.
     var canSpareOne: Bool { scores.count * 2 >= count }
 }
