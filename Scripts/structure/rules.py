@@ -54,6 +54,7 @@ SYSTEM_CALL_EXCEPTIONS = {
 # Types with more stored properties, and functions with more unlabelled parameters: {name: why}; a function is Type.name or name.
 STORED_PROPERTY_EXCEPTIONS = {
     "ServerStatistics": "its properties are the names of /v1/stats, which readers know at that level",
+    "L2NodeStatistics": "its properties are the names of a node in `stats DIR --json`, which readers know at that level",
 }
 UNLABELLED_PARAMETER_EXCEPTIONS = {
 }

@@ -7,7 +7,7 @@ import Foundation
 struct StatsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stats",
-        abstract: "Show the numbers of a mount (DIR), of an L2 daemon (--l2) or of this host's L1 (--l1).")
+        abstract: "Show the numbers of a mount (DIR), of L2 daemons (--l2) or of this host's L1 (--l1).")
 
     @Argument(help: ArgumentHelp("The directory of a mount.", valueName: "dir"))
     var directory: String?
@@ -17,11 +17,14 @@ struct StatsCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try Settings(options)
         if let directory { return try await print(mount: directory, settings) }
-        if let address = settings.l2Addresses().first {
-            return try print(
-                try await L2Statistics.fetch(
-                    from: address, security: try settings.l2Security(), logger: .commandLine),
-                of: address)
+        let daemons = settings.l2Addresses()
+        if daemons.count > 1 || daemons.contains(where: { $0.hasPrefix("dns+") }) {
+            return try await print(ring: daemons, try settings.l2Security())
+        }
+        if let address = daemons.first {
+            let text = try await L2Statistics.fetch(
+                from: address, security: try settings.l2Security(), logger: .commandLine)
+            return try print(try numbers(text, of: address))
         }
         guard let directory = settings.l1Directory() else {
             throw ValidationError("Missing --l2 or --l1: whose numbers?")
@@ -57,26 +60,47 @@ struct StatsCommand: AsyncParsableCommand {
 
     private func print(_ ring: L2RingStatistics) throws {
         try Terminal.printTable(
-            ["l2 node", "state", "share", "requests", "hits", "bytes", "errors", "shed", "hedged", "p95"],
+            ["l2 node", "state", "share", "requests", "hits", "bytes", "errors", "shed", "hedged", "passed", "p95"],
             ring.nodes.map { node in
                 [
                     node.node, node.state, "\(Int((node.share * 100).rounded())) %", "\(node.requests)",
                     "\(node.hits)", node.bytes.inBytes, "\(node.errors)", "\(node.sheds)", "\(node.hedges)",
+                    "\(node.passedOver)",
                     "\(Int((node.p95Seconds * 1000).rounded())) ms",
                 ]
             })
         try Terminal.say("l2: \(ring.reads) reads, \(ring.hedges) hedges, \(ring.retries) retries")
     }
 
-    /// Prints the JSON object that a daemon answered. Anything else that came back does not reach the terminal.
-    private func print(_ text: String, of address: String) throws {
-        let value: [String: JSONValue]
+    /// Those that do not answer are named on standard error; it is a failure if none does.
+    private func print(ring daemons: [String], _ security: L2Security) async throws {
+        var nodes: [String: [String: JSONValue]] = [:]
+        for (daemon, answer) in try await L2Statistics.fetch(
+            fromAll: daemons, security: security, logger: .commandLine)
+        {
+            do {
+                nodes[daemon] = try numbers(try answer.get(), of: daemon)
+            } catch {
+                Terminal.complain("\(error)")
+            }
+        }
+        guard !nodes.isEmpty else {
+            throw CacheError(.io, "no L2 daemon gave its numbers: check --l2 and the daemons")
+        }
+        try print(["nodes": nodes])
+    }
+
+    /// The JSON object that a daemon answered. Anything else that came back does not reach the terminal.
+    private func numbers(_ text: String, of address: String) throws -> [String: JSONValue] {
         do {
-            value = try JSONDocument.decode(
+            return try JSONDocument.decode(
                 [String: JSONValue].self, from: Array(text.utf8), name: "the answer", depth: 8)
         } catch {
             throw CacheError(.io, "L2 at \(address) gave no numbers: check the address and the daemon", cause: error)
         }
+    }
+
+    private func print(_ value: some Encodable) throws {
         if options.json {
             try Terminal.printJSON(value)
         } else if !options.quiet {

@@ -39,6 +39,33 @@ import Testing
             ["push", source, "acme/f:1", "--l3", bench.l3, "--keyring", bench.keyring, "--warm"], status: 2)
     }
 
+    /// All daemons that `--l2` names are asked for their numbers, and those behind a name.
+    @Test func statsAreOfAllDaemons() async throws {
+        let bench = try await Workbench()
+        let daemons = try await daemons(bench, 2)
+        func nodes(_ l2: String) async throws -> (outcome: ChildProcess.Outcome, urls: [String]) {
+            let outcome = try await bench.run(["stats", "--l2", l2, "--json"])
+            guard outcome.status == 0 else { return (outcome, []) }
+            let object = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any]
+            let nodes = try #require(object?["nodes"] as? [String: [String: Any]])
+            #expect(nodes.values.allSatisfy { $0["leases"] != nil })
+            return (outcome, nodes.keys.sorted())
+        }
+        let urls = daemons.map(\.url)
+        let both = try await nodes(urls.joined(separator: ","))
+        #expect(both.urls == urls.sorted() && both.outcome.error.isEmpty)
+        let named = try await nodes("dns+http://localhost:\(daemons[0].port)")
+        #expect(named.urls == [urls[0]])
+        daemons[0].kill()
+        let one = try await nodes(urls.joined(separator: ","))
+        #expect(one.urls == [urls[1]])
+        #expect(one.outcome.errorLines.count == 1 && one.outcome.error.contains(urls[0]), "\(one.outcome.error)")
+        daemons[1].kill()
+        let none = try await nodes(urls.joined(separator: ","))
+        #expect(none.outcome.status == 1 && none.outcome.output.isEmpty)
+        #expect(none.outcome.errorLines.last?.contains("no L2 daemon gave its numbers") == true)
+    }
+
     /// With the times that it has in operation.
     @Test(arguments: [SIGSTOP, SIGKILL]) func aPullIsRightBesideADaemonThatIsOut(_ number: Int32) async throws {
         let bench = try await Workbench()

@@ -80,6 +80,15 @@ struct Child {
         return (line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Double($0) } ?? 0) * 1024
     }
 
+    /// That it has used so far; 0 once it has ended.
+    var processorSeconds: Double {
+        let text = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
+        // After the name in brackets, which may hold anything: utime and stime are fields 14 and 15 of all.
+        let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { return 0 }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
     /// Waits for its end, which must be status 0.
     func success() throws -> Usage {
         let usage = end()

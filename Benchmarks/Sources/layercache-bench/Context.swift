@@ -47,6 +47,7 @@ enum BenchCase: String, CaseIterable {
     case coldStart = "cold-start"
     case device
     case ring
+    case stripes
 
     func run(_ context: Context) async throws -> CaseResult {
         switch self {
@@ -64,6 +65,7 @@ enum BenchCase: String, CaseIterable {
         case .coldStart: try runColdStart(context)
         case .device: try runDevice(context)
         case .ring: try await runRing(context)
+        case .stripes: try await runStripes(context)
         }
     }
 }

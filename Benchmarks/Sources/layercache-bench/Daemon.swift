@@ -32,6 +32,8 @@ struct Daemon {
         _ = child.end()
     }
 
+    var processorSeconds: Double { child.processorSeconds }
+
     func signal(_ number: Int32) { kill(child.pid, number) }
 
     var url: String { "http\(isSecured ? "s" : "")://\(host):\(port)" }

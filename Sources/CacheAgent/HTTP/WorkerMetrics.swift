@@ -57,6 +57,8 @@ package enum WorkerMetrics {
             ("errors", "Requests that a node failed.", \.errors), ("sheds", "Requests that a node shed.", \.sheds),
             ("hedged", "Requests to a node that were late.", \.hedges),
             ("hedges_won", "Those that another node answered first.", \.hedgesWon),
+            ("passed_over", "Reads that went on to the next node because this one was left out.", \.passedOver),
+            ("ejections", "Times that a node was left out because it was later than the others.", \.ejections),
         ]
         for (name, help, value) in numbers {
             out.counter(

@@ -52,7 +52,15 @@ extension L2Client {
     /// How much longer a read waits for L2 alone, before L3 is asked as well; zero or less if it is late.
     /// - Parameter allowance: that it had at first; a machine that has become busy since gives it more.
     func patience(_ attempt: L2Attempt, _ allowance: Duration) -> Duration {
-        let allowance = max(allowance, attempt.node.budget.wait(amongFills: isAmongFills(attempt)))
+        let budget = attempt.node.budget
+        var allowance = allowance
+        if isAmongFills(attempt) {
+            let long = budget.wait(amongFills: true)
+            let pace = members.pace(besides: attempt.node)
+            allowance = max(allowance, pace?.patience(long, usual: budget.wait, slack: L2Budget.free) ?? long)
+        } else {
+            allowance = max(allowance, budget.wait)
+        }
         let now = time.now()
         let began: Duration
         switch attempt.line.stage {

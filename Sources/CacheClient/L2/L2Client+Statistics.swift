@@ -19,6 +19,7 @@ extension L2Client {
                 share: requests == 0 ? 0 : Double(counts.requests) / Double(requests),
                 requests: counts.requests, hits: counts.hits, misses: counts.misses, bytes: counts.bytes,
                 errors: counts.errors, sheds: counts.sheds, hedges: counts.hedges.sent, hedgesWon: counts.hedges.won,
+                passedOver: counts.passedOver, ejections: counts.ejections,
                 p95Seconds: (high ?? .zero) / .seconds(1))
         }
         return L2RingStatistics(nodes: nodes, reads: extras.reads, hedges: extras.hedges, retries: extras.retries)

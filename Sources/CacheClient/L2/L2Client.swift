@@ -100,7 +100,7 @@ final class L2Client: Sendable {
     func isLate(_ attempt: L2Attempt) {
         guard !attempt.hasCompany else { return }
         attempt.isNotAlone()
-        spend(time.now() - attempt.began, spared: false, attempt)
+        spend(time.now() - attempt.began, spared: false, isAnswer: false, attempt)
     }
 
     /// Takes note of how an attempt ended, `duration` after it was admitted.
@@ -108,6 +108,7 @@ final class L2Client: Sendable {
         let now = time.now()
         let node = attempt.node
         let jitter = Double.random(in: 0...1)
+        let hasWon = attempt.isRace && isAsFast(attempt, after: duration)
         node.state.withLockedValue { state in
             state.note(outcome, after: attempt.hasWaited ? nil : duration, now: now)
             if attempt.isRace {
@@ -115,8 +116,7 @@ final class L2Client: Sendable {
                 case .unread(isAnswer: false): state.health.raced(won: nil, now: now)
                 case .wrong, .failed, .shed: state.health.raced(won: false, now: now)
                 case .right, .miss, .unread(isAnswer: true):
-                    let isAsFast = attempt.otherLatency.map { node.budget.isAsFast(duration, as: $0) } ?? true
-                    state.health.raced(won: isAsFast, budgetAt: node.budget.nextWaitAt, now: now)
+                    state.health.raced(won: hasWon, budgetAt: node.budget.nextWaitAt, now: now)
                 }
             } else {
                 switch outcome {
@@ -133,20 +133,27 @@ final class L2Client: Sendable {
             }
         }
         guard !attempt.isRace, !attempt.hasCompany else { return }
-        var isRight = false
-        if case .right = outcome { isRight = true }
-        spend(duration, spared: isRight, attempt)
+        var (isRight, isAnswer) = (false, false)
+        switch outcome {
+        case .right: (isRight, isAnswer) = (true, true)
+        case .miss: isAnswer = true
+        case .wrong, .failed, .shed, .unread: break
+        }
+        spend(duration, spared: isRight, isAnswer: isAnswer, attempt)
         if !isRight, attempt.line.inLine > .zero {
             node.budget.waitedInVain(min(attempt.line.inLine, load.waited - attempt.waitedBefore))
         }
     }
 
-    private func spend(_ duration: Duration, spared: Bool, _ attempt: L2Attempt) {
+    private func spend(_ duration: Duration, spared: Bool, isAnswer: Bool, _ attempt: L2Attempt) {
         // Only what a reader waited for is a loss, and for the daemon itself, not for another worker's fill.
-        let lost = min(duration - attempt.line.heldUp - attempt.line.inLine, load.waited - attempt.waitedBefore)
+        let own = duration - attempt.line.heldUp - attempt.line.inLine
+        let lost = min(own, load.waited - attempt.waitedBefore)
         let node = attempt.node
+        let pace = members.pace(besides: node)
+        if let pace { compare(attempt, with: pace, took: own, waited: lost, isAnswer: isAnswer) }
         let isWorthIt = node.budget.waited(
-            lost, spared: spared, amongFills: isAmongFills(attempt), others: members.median(besides: node))
+            lost, spared: spared, amongFills: isAmongFills(attempt), others: pace?.median)
         guard !isWorthIt else { return }
         let (now, hasStandIn) = (time.now(), members.all.count > 1)
         node.state.withLockedValue { $0.health.exhausted(hasStandIn: hasStandIn, now: now) }

@@ -16,9 +16,28 @@ struct L2Health: Sendable {
 
     private enum State: Equatable {
         case trusted(failures: Int)
-        case racing(underWay: Int, won: Int, lost: Int)
+        case racing(Races)
         case resting(until: Duration)
         case shedding(until: Duration)
+    }
+
+    private struct Races: Equatable {
+        var underWay = 0
+        var won = 0
+        var lost = 0
+        private var begun = 0
+        /// When the next may begin where they are spread over time.
+        private var next = Duration.zero
+
+        /// - Parameter isSpread: whether there is a pause before each, twice as long as the one before: whatever
+        ///   rhythm a daemon is well in, and ill, not all of them meet it well.
+        mutating func begin(isSpread: Bool, now: Duration) -> Bool {
+            guard underWay + won + lost < L2Health.races, !isSpread || now >= next else { return false }
+            next = now + L2Health.firstPause * Double(1 << min(begun, 6))
+            underWay += 1
+            begun += 1
+            return true
+        }
     }
 
     /// What a reader of numbers is told.
@@ -38,6 +57,7 @@ struct L2Health: Sendable {
     static let failures = 5
     static let races = 8
     private static let racesToWin = 6
+    private static let firstPause = Duration.milliseconds(10)
     static let rest = Duration.seconds(5)
     private static let maximumRest = Duration.seconds(60)
     /// A daemon that sheds is not asked for that long at least, and at most.
@@ -48,6 +68,8 @@ struct L2Health: Sendable {
     private var asked = 0
     /// Doubles with each rest that was of no use.
     private var nextRest = Self.rest
+    /// What it was before the daemon came back.
+    private var restBefore = Self.rest
     /// Times in a row that it was left alone because it shed load.
     private var sheds = 0
     /// Since when it has not been trusted.
@@ -103,7 +125,7 @@ struct L2Health: Sendable {
 
     private mutating func refresh(_ now: Duration) {
         switch state {
-        case .resting(let end) where now >= end: state = .racing(underWay: 0, won: 0, lost: 0)
+        case .resting(let end) where now >= end: state = .racing(Races())
         case .shedding(let end) where now >= end: trust(now)
         case .trusted, .racing, .resting, .shedding: break
         }
@@ -122,16 +144,17 @@ struct L2Health: Sendable {
 
     /// After ``Admission/first`` or ``Admission/race``, ``ended(succeeded:now:)`` or ``raced(won:budgetAt:now:)`` must
     /// follow.
-    mutating func admit(now: Duration) -> Admission {
+    /// - Parameter hasStandIn: whether another daemon stands in for it: then races are spread over time.
+    mutating func admit(hasStandIn: Bool = false, now: Duration) -> Admission {
         refresh(now)
         switch state {
         case .trusted:
             asked += 1
             return .first
         case .resting, .shedding: return .no
-        case .racing(let underWay, let won, let lost):
-            guard asked <= Self.races, underWay + won + lost < Self.races else { return .no }
-            state = .racing(underWay: underWay + 1, won: won, lost: lost)
+        case .racing(var races):
+            guard asked <= Self.races, races.begin(isSpread: hasStandIn, now: now) else { return .no }
+            state = .racing(races)
             return .race
         }
     }
@@ -166,11 +189,13 @@ struct L2Health: Sendable {
     }
 
     /// Its readers have lost as much time to it as the budget allows.
-    /// - Parameter hasStandIn: whether another daemon stands in for it: then it rests first. One that is well for some
-    ///   milliseconds of many wins a race now and then.
+    /// - Parameter hasStandIn: whether another daemon stands in for it: then it rests first, and longer if it has come
+    ///   back lately. One that is well for some milliseconds of many wins races now and then.
     mutating func exhausted(hasStandIn: Bool = false, now: Duration) {
         guard case .trusted = state else { return }
-        if hasStandIn { takeRest(now) } else { leave(.racing(underWay: 0, won: 0, lost: 0), now) }
+        guard hasStandIn else { return leave(.racing(Races()), now) }
+        if isYoung(now: now) { nextRest = max(nextRest, restBefore) }
+        takeRest(now)
     }
 
     /// - Parameters:
@@ -178,16 +203,17 @@ struct L2Health: Sendable {
     ///   - budgetAt: when the budget allows the next wait: a daemon that wins most races may still be late now and
     ///     then.
     mutating func raced(won: Bool?, budgetAt: Duration = .zero, now: Duration) {
-        guard case .racing(let underWay, var wins, var losses) = state else { return }
-        if won == true { wins += 1 }
-        if won == false { losses += 1 }
-        if wins >= Self.racesToWin {
-            nextRest = Self.rest
+        guard case .racing(var races) = state else { return }
+        if won == true { races.won += 1 }
+        if won == false { races.lost += 1 }
+        if races.won >= Self.racesToWin {
+            (restBefore, nextRest) = (nextRest, Self.rest)
             if budgetAt <= now { trust(now) } else { state = .resting(until: budgetAt) }
-        } else if losses > Self.races - Self.racesToWin {
+        } else if races.lost > Self.races - Self.racesToWin {
             takeRest(now)
         } else {
-            state = .racing(underWay: max(underWay - 1, 0), won: wins, lost: losses)
+            races.underWay = max(races.underWay - 1, 0)
+            state = .racing(races)
         }
     }
 

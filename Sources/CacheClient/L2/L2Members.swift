@@ -78,16 +78,20 @@ final class L2Members: Sendable {
 
     func node(_ number: Int) -> L2Node? { all.first { $0.number == number } }
 
-    /// How long hits of the others take that may be asked instead: the median of their medians; `nil` if that is not
-    /// known.
-    func median(besides node: L2Node) -> Duration? {
+    /// How those do that may be asked instead; `nil` if it is the only daemon.
+    func pace(besides node: L2Node) -> RingPace? {
         let nodes = all
         guard nodes.count > 1 else { return nil }
         let now = deadlines.time.now()
-        let medians = nodes.filter { $0 !== node }.compactMap { other in
-            other.state.withLockedValue { $0.health.isTrusted(now: now) ? $0.times.median : nil }
-        }.sorted()
-        return medians.isEmpty ? nil : medians[medians.count / 2]
+        let others = nodes.filter { $0 !== node }.compactMap { other in
+            other.state.withLockedValue { state in
+                state.health.isTrusted(now: now) ? (state.times, state.lateness.score) : nil
+            }
+        }
+        func middle(_ times: [Duration]) -> Duration? { times.isEmpty ? nil : times.sorted()[times.count / 2] }
+        return RingPace(
+            median: middle(others.compactMap { $0.0.median }), high: middle(others.compactMap { $0.0.high }),
+            scores: others.map(\.1), count: nodes.count)
     }
 
     // MARK: Names

@@ -9,6 +9,7 @@ final class L2Node: Sendable {
     struct State {
         var health: L2Health
         var times = AnswerTimes()
+        var lateness = Lateness()
         var load = NodeLoad()
         var counts = L2NodeCounts()
     }
@@ -43,12 +44,6 @@ final class L2Node: Sendable {
 
     var address: L2Address { connections.address }
 
-    /// After how long a request is late enough to ask another daemon, too; `nil` as long as it is not known.
-    var hedgeDelay: Duration? {
-        state.withLockedValue { $0.times.high }.map { max($0, Self.shortestDelay) }
-    }
-
-    private static let shortestDelay = Duration.milliseconds(1)
 }
 
 /// What a daemon was asked, and how that ended.
@@ -63,6 +58,10 @@ struct L2NodeCounts: Sendable {
     var sheds = 0
     /// Requests that took so long that another daemon was asked, too; and how many of these that one answered first.
     var hedges = (sent: 0, won: 0)
+    /// Reads that went on to the next daemon because this one was left out.
+    var passedOver = 0
+    /// Times that it was left out because it was later than the others.
+    var ejections = 0
 }
 
 /// The numbers of one L2 daemon, as this cache sees it, since the cache was opened or the daemon was found.
@@ -90,6 +89,10 @@ public struct L2NodeStatistics: Sendable, Hashable, Codable {
     public var hedges: Int
     /// Those of them that the other one answered first.
     public var hedgesWon: Int
+    /// Reads that went on to the next daemon because this one was left out.
+    public var passedOver: Int
+    /// Times that it was left out because it was later than the others.
+    public var ejections: Int
     /// The time within which 95 of 100 of its latest hits came; 0 if there were too few.
     public var p95Seconds: Double
 }

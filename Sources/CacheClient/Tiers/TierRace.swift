@@ -68,7 +68,7 @@ struct TierRace: Sendable {
             if let probe = plan.probe { ask(probe, .probe, plan.main == nil ? wanted.asking : .toLook) }
             if let main = plan.main {
                 waitFor(main, wanted.asking)
-                hedgeDelay = main.node.hedgeDelay
+                hedgeDelay = l2.hedgeDelay(main.node)
             } else {
                 askL3()
             }

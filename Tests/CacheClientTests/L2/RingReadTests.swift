@@ -127,6 +127,61 @@ import Testing
         }
     }
 
+    /// It answers, but late time after time: others serve what it has, without a word from it, until it is well again.
+    @Test func aSlowDaemonIsLeftOutAndComesBack() async throws {
+        let fixture = try ClientFixture()
+        let content = fixture.bytes(Self.chunks * Self.chunkBytes)
+        try await fixture.push(content)
+        let clock = ManualClock()
+        try await withDaemons(3, in: fixture) { daemons in
+            let urls = daemons.map(\.url)
+            for url in urls { try await fill([url], fixture, content) }
+            try await fixture.withCache(l2: urls, memory: 0, time: TimeSource(clock)) { cache in
+                let image = try await fixture.image(cache)
+                func node() -> L2NodeStatistics { cache.l2Statistics!.nodes.first { $0.node == urls[0] }! }
+                func readAll() async throws {
+                    // No daemon is passed over for what it was asked before: these reads take no time.
+                    clock.advance(by: .seconds(2))
+                    try await expectAll(content, image)
+                }
+                for _ in 0..<8 { try await readAll() }
+                let names = urls.sorted()
+                let own = try #require(
+                    (0..<Self.chunks).first { number in
+                        let id = image.layers[0].manifest.data[number].id
+                        return names[Rendezvous.order(of: id, among: names)[0].index] == urls[0]
+                    })
+                let slow = daemons[0].process
+                // The first of them are hedged, as long as there is an allowance.
+                for _ in 0..<40 where node().ejections == 0 {
+                    let (requests, hedges) = (node().requests, node().hedges)
+                    try await slow.stop()
+                    async let bytes = read(image, own)
+                    try await eventually("a request") { node().requests > requests }
+                    for _ in 0..<20 { clock.advance(by: .milliseconds(1)) }
+                    slow.signal(SIGCONT)
+                    let got = try await bytes
+                    #expect(got == piece(content, own))
+                    #expect(node().hedges <= hedges + 1)
+                }
+                #expect(node().ejections == 1 && node().state == "resting")
+                #expect(cache.l2Statistics!.nodes.filter { $0.state == "trusted" }.count == 2)
+                try await slow.stop()
+                let (requests, passed) = (node().requests, node().passedOver)
+                try await readAll()
+                #expect(node().requests == requests && node().passedOver > passed)
+                slow.signal(SIGCONT)
+                clock.advance(by: .seconds(5))
+                try await eventually("it is back") {
+                    try await readAll()
+                    return ["warming", "trusted"].contains(node().state)
+                }
+                #expect(node().ejections == 1)
+                #expect(image.counts.l3.chunks == 0)
+            }
+        }
+    }
+
     /// A daemon that waits for another worker's fill is not late.
     @Test func whoIsInLineForAFillIsNotHedged() async throws {
         let fixture = try ClientFixture()

@@ -167,6 +167,108 @@ import Testing
         #expect(early == .resting && late == .racing)
     }
 
+    /// Late answers make a score, answers in time take it back, and what is late together counts once.
+    @Test func whoIsLateTimeAfterTimeStandsOut() {
+        let bound = Lateness.bound(.milliseconds(2), slack: .milliseconds(5))
+        #expect(bound == .milliseconds(9))
+        var now = Duration.zero
+        func note(_ took: Duration, _ lateness: inout Lateness) {
+            let began = now
+            now += took
+            lateness.note(took, bound: bound, began: began, now: now)
+        }
+        // One of seventeen is late, for ever.
+        var seldom = Lateness()
+        for _ in 0..<1_000 {
+            note(.milliseconds(45), &seldom)
+            for _ in 0..<17 { note(.milliseconds(9), &seldom) }
+        }
+        #expect(!seldom.standsOut(among: [0]))
+        // Every third.
+        var slow = Lateness()
+        var rounds = 0
+        repeat {
+            for _ in 0..<2 { note(.milliseconds(1), &slow) }
+            note(.milliseconds(45), &slow)
+            rounds += 1
+        } while !slow.standsOut(among: [0, 0, 1, 5]) && rounds < 100
+        #expect(rounds == 3)
+        // Where half of the others are late, too, nobody is an outlier, nor is one alone.
+        #expect(!slow.standsOut(among: [0, 0, 5, 5]) && !slow.standsOut(among: [5]) && !slow.standsOut(among: []))
+        for _ in 0..<40 { note(.milliseconds(1), &slow) }
+        #expect(slow.score == 0)
+        // A machine that stands still makes all that is under way late.
+        var paused = Lateness()
+        for _ in 0..<64 { paused.note(.seconds(1), bound: bound, began: now, now: now + .seconds(1)) }
+        #expect(paused.score == 2)
+    }
+
+    @Test func halfOfTheRingIsAlwaysAsked() {
+        func canSpareOne(_ others: Int, of count: Int) -> Bool {
+            RingPace(median: nil, high: nil, scores: [Double](repeating: 0, count: others), count: count).canSpareOne
+        }
+        #expect(canSpareOne(1, of: 2) && !canSpareOne(1, of: 3) && canSpareOne(2, of: 3))
+        #expect(canSpareOne(3, of: 5) && !canSpareOne(2, of: 5))
+    }
+
+    /// Who is silent while the others answer is not kept by the fills of many.
+    @Test func onlyAStormOverAllDaemonsIsWaitedFor() {
+        func patience(_ high: Duration?) -> Duration {
+            RingPace(median: nil, high: high, scores: [0], count: 2)
+                .patience(.milliseconds(2500), usual: .milliseconds(50), slack: .milliseconds(5))
+        }
+        #expect(patience(.milliseconds(2)) == .milliseconds(50))
+        #expect(patience(.milliseconds(100)) == .milliseconds(410))
+        #expect(patience(.seconds(2)) == .milliseconds(2500) && patience(nil) == .milliseconds(2500))
+    }
+
+    /// A daemon that has the processor for 5 ms of 50 is well for some requests in a row: those that try it come apart.
+    @Test func racesAreSpreadOverTime() {
+        for phase in 0..<50 {
+            var health = L2Health()
+            health.exhausted(hasStandIn: true, now: .zero)
+            var now = L2Health.rest + .milliseconds(phase)
+            while health.condition(now: now) == .racing, now < .seconds(60) {
+                if health.admit(hasStandIn: true, now: now) == .race {
+                    let wait = max(45 - (now / .milliseconds(1)).truncatingRemainder(dividingBy: 50), 0)
+                    health.raced(won: wait <= 8, now: now)
+                }
+                now += .milliseconds(1)
+            }
+            let condition = health.condition(now: now)
+            #expect(condition == .resting, "phase \(phase)")
+        }
+    }
+
+    /// Who is out again soon after it came back rests for longer; who was well for long does not.
+    @Test func whoComesBackInVainRestsLonger() {
+        var health = L2Health()
+        func comeBack(_ start: Duration) -> Duration {
+            var now = start
+            while health.condition(now: now) == .resting || health.condition(now: now) == .racing {
+                if health.admit(hasStandIn: true, now: now) == .race { health.raced(won: true, now: now) }
+                now += .milliseconds(10)
+            }
+            return now
+        }
+        func rest(_ now: Duration) -> Duration {
+            var end = now
+            while health.condition(now: end) == .resting { end += .milliseconds(100) }
+            return end - now
+        }
+        health.exhausted(hasStandIn: true, now: .zero)
+        var now = comeBack(.zero)
+        #expect(now >= L2Health.rest && now < L2Health.rest + .seconds(1))
+        now += .seconds(1)
+        health.exhausted(hasStandIn: true, now: now)
+        let longer = rest(now)
+        #expect(longer == L2Health.rest * 2)
+        now = comeBack(now) + .seconds(3600)
+        health.exhausted(hasStandIn: true, now: now)
+        let usual = rest(now)
+        #expect(usual == L2Health.rest)
+    }
+
     @Test func retryAfterIsReadWithinBounds() {
         func pause(_ status: HTTPResponseStatus, _ value: String?) -> Duration? {
             let headers: HTTPHeaders = value.map { ["Retry-After": $0] } ?? [:]

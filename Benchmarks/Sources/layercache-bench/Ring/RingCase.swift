@@ -7,10 +7,10 @@ import Synchronization
 /// Reads of chunks while something happens to one of five daemons.
 func runRing(_ context: Context) async throws -> CaseResult {
     let workspace = context.workspace
-    let image = try RingImage(workspace, chunks: workspace.quick ? 64 : 512)
+    let image = try RingImage(workspace, chunks: workspace.quick ? 128 : 512)
     var result = CaseResult()
     for event in RingEvent.allCases {
-        let run = try await image.run(event, seconds: workspace.quick ? 2 : 20)
+        let run = try await image.run(event, seconds: workspace.quick ? 4 : 20)
         result.rows += run.rows()
         result.figures.append(
             .distribution(
@@ -33,7 +33,7 @@ private struct RingImage {
     static let readers = 4
     static let distance = Duration.milliseconds(30)
     private let workspace: Workspace
-    private let store: any ObjectStore
+    private let store: FileObjectStore
     private let keyring: Keyring
     private let reference: ImageReference
     private let chunks: Int
@@ -53,15 +53,15 @@ private struct RingImage {
         try file.close()
         let l3 = workspace.fresh("l3")
         _ = try deployment.push("file:\(source)", as: "bench/ring:1", to: l3)
-        store = DistantStore(base: try FileObjectStore(root: l3, create: false), delay: Self.distance)
+        store = try FileObjectStore(root: l3, create: false)
         keyring = try Keyring(contentsOf: deployment.keyring)
         reference = try ImageReference(parsing: "bench/ring:1")
     }
 
     private func withImage<R>(
-        _ nodes: RingNodes, _ body: (LayerCache, CachedImage) async throws -> R
+        _ nodes: RingNodes, l3: any ObjectStore, _ body: (LayerCache, CachedImage) async throws -> R
     ) async throws -> R {
-        var configuration = CacheConfiguration(l2: [nodes.name], l3: store)
+        var configuration = CacheConfiguration(l2: [nodes.name], l3: l3)
         configuration.l2Resolver = { _ in nodes.addresses }
         configuration.memoryBytes = 0
         let cache = try await LayerCache.open(configuration)
@@ -80,12 +80,12 @@ private struct RingImage {
         defer { nodes.end() }
         // Fills that are dropped are made up for by the second pass.
         for _ in 0..<2 {
-            try await withImage(nodes) { cache, image in
+            try await withImage(nodes, l3: store) { cache, image in
                 for chunk in 0..<chunks { try await read(image, chunk) }
                 await cache.flush()
             }
         }
-        return try await withImage(nodes) { cache, image in
+        return try await withImage(nodes, l3: DistantStore(base: store, delay: Self.distance)) { cache, image in
             let begin = ContinuousClock.now
             let onset = Double(seconds) / 4
             let happening = Task {

@@ -3,9 +3,17 @@ import Synchronization
 
 /// Daemons on addresses of the loopback interface, all on one port, as those behind one name are.
 final class RingNodes: Sendable {
+    private struct State {
+        var daemons: [Daemon] = []
+        var listed = 0
+        var hasCrashed = false
+        /// What the one that has crashed had used of the processor.
+        var lostSeconds = 0.0
+    }
+
     private let workspace: Workspace
     private let port: Int
-    private let state: Mutex<(daemons: [Daemon], listed: Int, hasCrashed: Bool)>
+    private let state: Mutex<State>
 
     /// As `--l2` would name them.
     var name: String { "dns+http://ring:\(port)" }
@@ -18,7 +26,18 @@ final class RingNodes: Sendable {
         self.port = port
         var daemons: [Daemon] = []
         for number in 0..<count { daemons.append(try Self.start(workspace, number, port)) }
-        state = Mutex((daemons, count, false))
+        state = Mutex(State(daemons: daemons, listed: count))
+    }
+
+    var endpoints: [(host: String, port: Int)] {
+        state.withLock { state in (0..<state.listed).map { (Self.address($0), port) } }
+    }
+
+    /// What the daemons have used of the processor.
+    var processorSeconds: Double {
+        state.withLock { state in
+            state.daemons.dropFirst(state.hasCrashed ? 1 : 0).reduce(state.lostSeconds) { $0 + $1.processorSeconds }
+        }
     }
 
     /// Starts one more, and lists it.
@@ -36,12 +55,17 @@ final class RingNodes: Sendable {
     func signal(_ number: Int32) { first.signal(number) }
 
     func crash() {
-        first.crash()
-        state.withLock { $0.hasCrashed = true }
+        state.withLock { state in
+            state.lostSeconds = state.daemons[0].processorSeconds
+            state.daemons[0].crash()
+            state.hasCrashed = true
+        }
     }
 
     func end() {
-        for daemon in state.withLock({ $0.hasCrashed ? Array($0.daemons.dropFirst()) : $0.daemons }) { daemon.stop() }
+        let daemons = state.withLock { $0.hasCrashed ? Array($0.daemons.dropFirst()) : $0.daemons }
+        for daemon in daemons { daemon.signal(SIGTERM) }
+        for daemon in daemons { daemon.stop() }
     }
 
     private static func address(_ number: Int) -> String { "127.0.0.\(number + 1)" }

@@ -54,6 +54,11 @@ struct RingRun {
         if let ring {
             let share = Double(ring.hedges) / Double(max(ring.reads, 1)) * 100
             rows.append(.plain("ring", "\(name), hedges", share, "% of reads", target: .atMost(5)))
+            let passed = Double(ring.nodes.reduce(0) { $0 + $1.passedOver })
+            rows.append(
+                .plain("ring", "\(name), reads of another daemon", passed / Double(max(ring.reads, 1)) * 100, "%"))
+            let ejections = ring.nodes.reduce(0) { $0 + $1.ejections }
+            rows.append(.plain("ring", "\(name), left out for being late", Double(ejections), "times"))
         }
         return rows
     }
