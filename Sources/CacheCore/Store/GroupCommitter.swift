@@ -69,12 +69,13 @@ final class GroupCommitter: Sendable {
                         outcomes.append(.alreadyPresent)
                         continue
                     }
-                    guard try makeRoom(for: sealed.readableBytes, in: &transaction, &policy) else {
+                    var arrival = policy.arrival(of: id)
+                    guard try makeRoom(for: sealed.readableBytes, of: &arrival, in: &transaction, &policy) else {
                         changed = true
                         return
                     }
-                    let queue = policy.admit(id)
-                    if queue == .main { tally.ghosts += 1 }
+                    if arrival.isReturning { tally.ghosts += 1 }
+                    let queue = policy.admit(id, arrival, transaction.occupancy)
                     try sealed.withUnsafeReadableBytes { try transaction.insert(id, $0, queue) }
                     added.append(id)
                     tally.bytes += sealed.readableBytes
@@ -104,12 +105,12 @@ final class GroupCommitter: Sendable {
     /// Evicts until a chunk of `length` bytes fits; false if this commit has evicted enough and the next one must go
     /// on.
     private func makeRoom(
-        for length: Int, in transaction: inout StoreTransaction, _ policy: inout S3FIFO
+        for length: Int, of arrival: inout Arrival, in transaction: inout StoreTransaction, _ policy: inout S3FIFO
     ) throws(LMDBFailure) -> Bool {
         let needed = layout.diskBytes(length)
         while transaction.state.usedBytes &+ needed > budget.usableBytes {
             if transaction.evictions >= Self.maximumEvictions { return false }
-            if try !transaction.evictOne(&policy, frequencies) { break }
+            if try !transaction.evictOne(&policy, frequencies, for: &arrival) { break }
         }
         return true
     }
@@ -125,9 +126,10 @@ final class GroupCommitter: Sendable {
         do {
             var transaction = try StoreTransaction(environment, layout: layout)
             let target = transaction.state.usedBytes - min(transaction.state.usedBytes, bytes)
+            var nobody = Arrival()
             try policy.withLockedValue { policy in
                 while transaction.state.usedBytes > target, transaction.evictions < count {
-                    if try !transaction.evictOne(&policy, frequencies) { break }
+                    if try !transaction.evictOne(&policy, frequencies, for: &nobody) { break }
                 }
             }
             let evictions = transaction.evictions

@@ -116,13 +116,13 @@ struct StoreTransaction: ~Copyable {
         state.sealedBytes = state.sealedBytes > UInt64(length) ? state.sealedBytes - UInt64(length) : 0
     }
 
-    /// Gives up one chunk, as `policy` chooses; false if the store is empty.
+    /// Gives up one chunk for `arrival`, as `policy` chooses; false if the store is empty.
     mutating func evictOne(
-        _ policy: inout S3FIFO, _ frequencies: FrequencyTable
+        _ policy: inout S3FIFO, _ frequencies: FrequencyTable, for arrival: inout Arrival
     ) throws(LMDBFailure) -> Bool {
         var kept = 0
         while true {
-            let chosen = policy.examine(occupancy)
+            let chosen = policy.examine(occupancy, for: arrival)
             let other: StoreQueue = chosen == .small ? .main : .small
             var queue = chosen
             var oldest = try transaction.oldest(chosen)
@@ -136,7 +136,7 @@ struct StoreTransaction: ~Copyable {
             }
             guard var record = try record(id), record.sequence == sequence else { continue }
             let frequency = min(record.frequency &+ frequencies.take(id), S3FIFO.maximumFrequency)
-            let verdict = policy.judge(id, in: queue, frequency: frequency, occupancy)
+            let verdict = policy.judge(id, in: queue, frequency: frequency, occupancy, for: &arrival)
             if case .keep(let target, let left) = verdict, kept < Self.maximumKept {
                 kept += 1
                 let bytes = layout.diskBytes(Int(record.sealedLength))
@@ -166,7 +166,7 @@ struct StoreTransaction: ~Copyable {
         return true
     }
 
-    private var occupancy: QueueOccupancy {
+    var occupancy: QueueOccupancy {
         QueueOccupancy(smallBytes: state.smallBytes, mainBytes: state.mainBytes, mainChunks: state.mainChunks)
     }
 

@@ -43,16 +43,19 @@ struct GhostSet: Sendable {
         entries[oldest] = Entry(fingerprint: fingerprint, time: time)
     }
 
-    /// Forgets `id`; whether it was remembered.
-    mutating func remove(_ id: ChunkID) -> Bool {
+    func contains(_ id: ChunkID) -> Bool {
+        index(of: id).map { time &- entries[$0].time < window } ?? false
+    }
+
+    mutating func remove(_ id: ChunkID) {
+        if let index = index(of: id) { entries[index] = Entry() }
+    }
+
+    private func index(of id: ChunkID) -> Int? {
         let (first, fingerprint) = place(id)
-        for index in first..<first + Self.ways
-        where entries[index].time != 0 && entries[index].fingerprint == fingerprint {
-            let live = time &- entries[index].time < window
-            entries[index] = Entry()
-            return live
+        return (first..<first + Self.ways).first {
+            entries[$0].time != 0 && entries[$0].fingerprint == fingerprint
         }
-        return false
     }
 
     private func place(_ id: ChunkID) -> (first: Int, fingerprint: UInt32) {
