@@ -3,13 +3,15 @@ final class Context {
     let workspace: Workspace
     /// Images whose starts are measured.
     let starts: [StartImage]
+    let evictionFiles: EvictionFiles
     private let source: String
     private var loadedImage: ImageFixture?
     private var loadedSample: ChunkSample?
 
-    init(workspace: Workspace, source: String, starts: [StartImage]) {
+    init(workspace: Workspace, source: String, starts: [StartImage], evictionFiles: EvictionFiles) {
         self.workspace = workspace
         self.starts = starts
+        self.evictionFiles = evictionFiles
         self.source = source
     }
 
@@ -47,6 +49,7 @@ enum BenchCase: String, CaseIterable {
     case coldStart = "cold-start"
     case device
     case ring
+    case eviction
 
     func run(_ context: Context) async throws -> CaseResult {
         switch self {
@@ -64,6 +67,7 @@ enum BenchCase: String, CaseIterable {
         case .coldStart: try runColdStart(context)
         case .device: try runDevice(context)
         case .ring: try await runRing(context)
+        case .eviction: try runEviction(context)
         }
     }
 }

@@ -45,8 +45,8 @@ final class GroupCommitter: Sendable {
         self.counters = counters
         self.logger = logger
         limit = Synchronization.Atomic(min(opened.budget.groupBytes, Self.firstGroupBytes))
-        // Room for as many as the store holds if chunks are 64 KiB, within 8 MiB of memory.
-        policy = NIOLockedValueBox(S3FIFO(ghosts: min(Int(opened.budget.capacity >> 16), 1 << 20)))
+        // As many as the store holds if chunks are 64 KiB.
+        policy = NIOLockedValueBox(S3FIFO(chunks: Int(opened.budget.capacity >> 16)))
     }
 
     /// Sealed bytes that the next group should have at most.
@@ -58,7 +58,7 @@ final class GroupCommitter: Sendable {
         let now = StoreWriter.seconds()
         var outcomes: [PutOutcome] = []
         var added: [ChunkID] = []
-        var tally = (bytes: 0, ghosts: 0)
+        var tally = (bytes: 0, returning: 0)
         var transaction = try StoreTransaction(environment, layout: layout)
         var changed = false
         try policy.withLockedValue { policy in
@@ -69,13 +69,13 @@ final class GroupCommitter: Sendable {
                         outcomes.append(.alreadyPresent)
                         continue
                     }
-                    var arrival = policy.arrival(of: id)
+                    var arrival = policy.arrival(of: id, transaction.occupancy)
                     guard try makeRoom(for: sealed.readableBytes, of: &arrival, in: &transaction, &policy) else {
                         changed = true
                         return
                     }
-                    if arrival.isReturning { tally.ghosts += 1 }
-                    let queue = policy.admit(id, arrival, transaction.occupancy)
+                    if arrival.isReturning { tally.returning += 1 }
+                    let queue = policy.admit(arrival, transaction.occupancy)
                     try sealed.withUnsafeReadableBytes { try transaction.insert(id, $0, queue) }
                     added.append(id)
                     tally.bytes += sealed.readableBytes
@@ -83,19 +83,23 @@ final class GroupCommitter: Sendable {
                 case .drop(let id):
                     if try transaction.remove(id) { changed = true }
                 case .flush:
-                    for id in touched.take(.max) where try transaction.fold(id, frequencies) { changed = true }
+                    for id in touched.take(.max) where try transaction.fold(id, frequencies, &policy) {
+                        changed = true
+                    }
                 }
                 outcomes.append(.created)
             }
         }
         if changed {
-            for id in touched.take(Self.foldedPerCommit) { try transaction.fold(id, frequencies) }
+            try policy.withLockedValue { policy in
+                for id in touched.take(Self.foldedPerCommit) { try transaction.fold(id, frequencies, &policy) }
+            }
             let evictions = transaction.evictions
             try transaction.commit()
             counters.evictions.count(UInt64(evictions))
             counters.puts.count(UInt64(added.count))
             counters.bytesPut.count(UInt64(tally.bytes))
-            counters.ghostHits.count(UInt64(tally.ghosts))
+            counters.returningPuts.count(UInt64(tally.returning))
             for id in added { frequencies.reset(id, now: now) }
             adapt(to: StoreWriter.nanoseconds() - started)
         }
@@ -149,7 +153,9 @@ final class GroupCommitter: Sendable {
         if ids.isEmpty { return false }
         var transaction = try StoreTransaction(environment, layout: layout)
         var changed = false
-        for id in ids where try transaction.fold(id, frequencies) { changed = true }
+        try policy.withLockedValue { policy in
+            for id in ids where try transaction.fold(id, frequencies, &policy) { changed = true }
+        }
         if changed { try transaction.commit() }
         return true
     }

@@ -135,8 +135,10 @@ struct StoreTransaction: ~Copyable {
                 _ = try transaction.delete(Table(queue), key)
             }
             guard var record = try record(id), record.sequence == sequence else { continue }
-            let frequency = min(record.frequency &+ frequencies.take(id), S3FIFO.maximumFrequency)
-            let verdict = policy.judge(id, in: queue, frequency: frequency, occupancy, for: &arrival)
+            let reads = frequencies.take(id)
+            policy.note(id, reads: reads, occupancy)
+            let frequency = min(record.frequency &+ reads, S3FIFO.maximumFrequency)
+            let verdict = policy.judge(id, in: queue, frequency: frequency, for: &arrival)
             if case .keep(let target, let left) = verdict, kept < Self.maximumKept {
                 kept += 1
                 let bytes = layout.diskBytes(Int(record.sealedLength))
@@ -155,11 +157,15 @@ struct StoreTransaction: ~Copyable {
         }
     }
 
-    /// Adds reads that were counted in memory to the chunk's record; whether that changed it.
+    /// Adds reads that were counted in memory to the chunk's record, and tells `policy`; whether that changed it.
     @discardableResult
-    mutating func fold(_ id: ChunkID, _ frequencies: FrequencyTable) throws(LMDBFailure) -> Bool {
+    mutating func fold(
+        _ id: ChunkID, _ frequencies: FrequencyTable, _ policy: inout S3FIFO
+    ) throws(LMDBFailure) -> Bool {
         guard var record = try record(id) else { return false }
-        let sum = min(record.frequency &+ frequencies.take(id), S3FIFO.maximumFrequency)
+        let reads = frequencies.take(id)
+        policy.note(id, reads: reads, occupancy)
+        let sum = min(record.frequency &+ reads, S3FIFO.maximumFrequency)
         guard sum != record.frequency else { return false }
         record.frequency = sum
         try update(id, record)
@@ -167,7 +173,7 @@ struct StoreTransaction: ~Copyable {
     }
 
     var occupancy: QueueOccupancy {
-        QueueOccupancy(smallBytes: state.smallBytes, mainBytes: state.mainBytes, mainChunks: state.mainChunks)
+        QueueOccupancy(smallBytes: state.smallBytes, mainBytes: state.mainBytes, chunks: state.chunks)
     }
 
     private mutating func takeNumber() -> UInt64 {

@@ -26,12 +26,12 @@ import Testing
         #expect(read(0..<600, &replay) >= 570)
     }
 
-    @Test func aWorkingSetThatGrowsIsLearntThroughTheGhosts() {
+    @Test func aWorkingSetThatComesBackIsLearnt() {
         var replay = replay(1_000)
         _ = read(0..<3_000, &replay)
         // Too many for the small queue, few enough for the store: they must come to stay.
         for _ in 0..<6 { _ = read(10_000..<10_600, &replay) }
-        #expect(read(10_000..<10_600, &replay) == 600)
+        #expect(read(10_000..<10_600, &replay) >= 590)
     }
 
     /// Under any policy that replaces the oldest this is 0: each chunk leaves just before it is asked for.
@@ -42,20 +42,13 @@ import Testing
         for round in 0..<8 { #expect(read(0..<length, &replay) >= 800, "round \(round)") }
     }
 
-    /// What was read in a cycle gives way to the next one.
-    @Test func aNewCycleTakesThePlaceOfAnOldOne() {
+    /// What was read for long gives way to what is read now: a cycle that fits, and ones that do not.
+    @Test(arguments: [(700, 600), (1_500, 700), (3_000, 700)] as [(UInt64, Int)])
+    func aNewCycleTakesThePlaceOfAnOldOne(length: UInt64, hits: Int) {
         var replay = replay(1_000)
         for _ in 0..<10 { _ = read(0..<1_500, &replay) }
-        for _ in 0..<10 { _ = read(10_000..<10_700, &replay) }
-        #expect(read(10_000..<10_700, &replay) >= 650)
-    }
-
-    /// The same where no ghost reaches back so far: one in sixteen chunks has to do.
-    @Test func aNewCycleBeyondTheGhostsComesToStay() {
-        var replay = replay(1_000)
-        for _ in 0..<4 { _ = read(0..<1_500, &replay) }
-        for _ in 0..<10 { _ = read(10_000..<13_000, &replay) }
-        #expect(read(10_000..<13_000, &replay) >= 600)
+        for _ in 0..<12 { _ = read(10_000..<10_000 + length, &replay) }
+        #expect(read(10_000..<10_000 + length, &replay) >= hits)
     }
 
     /// Sizes of all kinds: the bound holds, what is counted is there, and a hit is a chunk that was read before.
@@ -124,7 +117,7 @@ import Testing
         await store.close()
     }
 
-    /// The ghosts end with each opening; what the queues hold does not.
+    /// What is known of chunks that have left ends with each opening; the queues do not.
     @Test func theStoreHitsACycleLargerThanItselfInEachOpening() async throws {
         let directory = try TemporaryDirectory()
         let chunks = (0..<UInt64(160)).map { SampleChunks().bytes($0, length: 100_000) }
@@ -160,15 +153,27 @@ import Testing
         #expect(table.take(chunk) == S3FIFO.maximumFrequency)
     }
 
-    @Test func ghostsAreForgottenInTime() {
-        var ghosts = GhostSet(slots: 64)
-        ghosts.insert(id(1), window: 10)
-        #expect(ghosts.contains(id(1)))
-        ghosts.remove(id(1))
-        #expect(!ghosts.contains(id(1)))
-        ghosts.insert(id(1), window: 10)
-        for number in 2..<UInt64(40) { ghosts.insert(id(number), window: 10) }
-        #expect(!ghosts.contains(id(1)))
+    /// Never below what was counted, and rarely above.
+    @Test func theSketchEstimatesFromAbove() {
+        var generator = SeededGenerator()
+        var sketch = FrequencySketch(counters: 1 << 14)
+        var counts: [UInt64: UInt8] = [:]
+        for _ in 0..<4_000 {
+            let number = UInt64.random(in: 0..<1_000, using: &generator)
+            sketch.add(id(number), 1, period: .max)
+            counts[number, default: 0] += 1
+        }
+        let differences = (0..<UInt64(2_000)).map { Int(sketch.estimate(id($0))) - Int(min(counts[$0] ?? 0, 7)) }
+        #expect(differences.allSatisfy { $0 >= 0 }, "seed \(generator.seed)")
+        #expect(differences.count { $0 > 0 } < 20, "seed \(generator.seed)")
+    }
+
+    @Test func countsAreHalvedInTime() {
+        var sketch = FrequencySketch(counters: 1 << 14)
+        for _ in 0..<6 { sketch.add(id(1), 1, period: 10) }
+        #expect(sketch.estimate(id(1)) == 6)
+        for number in 2...UInt64(5) { sketch.add(id(number), 1, period: 10) }
+        #expect(sketch.estimate(id(1)) == 3)
     }
 }
 
@@ -177,59 +182,74 @@ private struct PolicyModel {
     let capacity: Int
     var small: [Int] = []
     var main: [Int] = []
+    /// Reads of what is here, up to 3, since it was looked at last.
     var reads: [Int: Int] = [:]
-    /// The number of the eviction, of each chunk that small gave up.
-    var ghosts: [Int: Int] = [:]
-    var evictions = 0
-    var remembered = 0
-    var misses = 0
+    /// Reads of everything, up to 7, halved now and then.
+    var counts: [Int: Int] = [:]
+    var counted = 0
+    var unknown = 0
 
     init(capacity: Int) { self.capacity = capacity }
 
     mutating func read(_ number: Int) -> Bool {
+        count(number)
         if let count = reads[number] {
             reads[number] = min(count + 1, 3)
             return true
         }
-        misses += 1
-        let isReturning = ghosts[number].map { evictions - $0 < remembered } ?? false
-        let challenges = isReturning || misses % 16 == 0
-        var joinsMain = challenges
-        if challenges, reads.count == capacity, !main.isEmpty { joinsMain = dropOldestOfMain() }
+        let isKnown = counts[number, default: 0] > 1
+        if !isKnown { unknown += 1 }
+        let challenges = isKnown || unknown % 16 == 0
+        let wins = challenges && reads.count == capacity && !main.isEmpty && wonChallenge(of: number)
         while reads.count == capacity {
-            if main.isEmpty || (!small.isEmpty && small.count >= capacity / 10) {
+            if main.isEmpty || (!small.isEmpty && small.count >= capacity / 100) {
                 dropOldestOfSmall()
             } else {
-                _ = dropOldestOfMain()
+                turnMain { frequency, _ in frequency > 0 }
             }
         }
-        if isReturning { ghosts[number] = nil }
-        if joinsMain || small.count > reads.count / 9 { main.append(number) } else { small.append(number) }
+        if wins || small.count > reads.count / 50 { main.append(number) } else { small.append(number) }
         reads[number] = 0
         return false
+    }
+
+    private mutating func count(_ number: Int) {
+        counts[number] = min(counts[number, default: 0] + 1, 7)
+        counted += 1
+        guard counted >= 10 * max(reads.count, 64) else { return }
+        counted = 0
+        counts = counts.mapValues { $0 / 2 }
+    }
+
+    /// Whether main's oldest chunk has left for `number`.
+    private mutating func wonChallenge(of number: Int) -> Bool {
+        let count = counts[number, default: 0]
+        return turnMain { frequency, known in
+            let worth = max(known, frequency + 1)
+            return count <= 1 ? worth > 1 : count <= worth + 1
+        }
     }
 
     private mutating func dropOldestOfSmall() {
         let oldest = small.removeFirst()
         if reads[oldest] == 0 {
             reads[oldest] = nil
-            evictions += 1
-            ghosts[oldest] = evictions
-            remembered = max(main.count, 1)
         } else {
             reads[oldest] = 0
             main.append(oldest)
         }
     }
 
-    /// Whether it has gone; one that was read goes to the end of the line instead.
-    private mutating func dropOldestOfMain() -> Bool {
+    /// Looks at the oldest of main; whether it has gone. Who stays goes to the end of the line.
+    @discardableResult
+    private mutating func turnMain(_ stays: (_ frequency: Int, _ known: Int) -> Bool) -> Bool {
         let oldest = main.removeFirst()
-        guard let count = reads[oldest], count > 0 else {
+        let frequency = reads[oldest] ?? 0
+        guard stays(frequency, counts[oldest, default: 0]) else {
             reads[oldest] = nil
             return true
         }
-        reads[oldest] = count - 1
+        reads[oldest] = max(frequency - 1, 0)
         main.append(oldest)
         return false
     }

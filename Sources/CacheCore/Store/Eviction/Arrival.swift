@@ -2,16 +2,22 @@
 /// chunk in particular needs.
 package struct Arrival: Sendable {
     enum Standing: Sendable {
+        /// Has no claim on the main queue, or has it no more.
         case newcomer
-        /// It may have the place of main's oldest chunk, if nobody has read that one.
+        /// Was asked for before: may have the place of main's oldest chunk.
         case challenger
-        case winner
-        case loser
+        /// Was not, and may have it all the same if nobody wants that one.
+        case trial
     }
 
     var standing = Standing.newcomer
-    /// Its eviction is remembered.
-    package internal(set) var isReturning = false
+    /// Each chunk of main that it has met so far left for it.
+    var hasWon = false
+    /// How often it was asked for of late, this time included.
+    var frequency: UInt8 = 0
 
     package init() {}
+
+    /// It was asked for before, not long ago.
+    package var isReturning: Bool { frequency > 1 }
 }

@@ -42,9 +42,9 @@ package final class MemoryCache<Key: MemoryCacheKey>: Sendable {
         // A shard that holds but a few chunks evicts badly: 64 at least.
         let count = min(max(capacity / (64 * ChunkLimits.plainBytes), 1), 16)
         let share = capacity / count
-        // As many names of evicted chunks as there can be chunks of an eighth of the largest size.
-        let ghosts = max(share * 8 / ChunkLimits.plainBytes, 64)
-        shards = (0..<count).map { _ in NIOLockedValueBox(MemoryCacheShard(capacity: share, ghosts: ghosts)) }
+        // As many as fit if they have an eighth of the largest size.
+        let chunks = share * 8 / ChunkLimits.plainBytes
+        shards = (0..<count).map { _ in NIOLockedValueBox(MemoryCacheShard(capacity: share, chunks: chunks)) }
     }
 
     /// The chunk, counted as read; `nil` if it is not in memory.

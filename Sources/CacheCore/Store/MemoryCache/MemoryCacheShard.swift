@@ -27,10 +27,10 @@ struct MemoryCacheShard<Key: MemoryCacheKey, Value: Sendable>: Sendable {
 
     /// - Parameters:
     ///   - capacity: what all entries may cost together.
-    ///   - ghosts: how many evicted chunks are remembered.
-    init(capacity: Int, ghosts: Int) {
+    ///   - chunks: how many there may be.
+    init(capacity: Int, chunks: Int) {
         self.capacity = capacity
-        policy = S3FIFO(ghosts: ghosts)
+        policy = S3FIFO(chunks: chunks)
     }
 
     var usage: MemoryCacheUsage {
@@ -44,6 +44,7 @@ struct MemoryCacheShard<Key: MemoryCacheKey, Value: Sendable>: Sendable {
     mutating func get(_ key: Key) -> Value? {
         guard let index = entries.index(forKey: key), entries.values[index].value != nil else { return nil }
         if entries.values[index].reads < S3FIFO.maximumFrequency { entries.values[index].reads += 1 }
+        policy.note(key.chunkID, reads: 1, occupancy)
         return entries.values[index].value
     }
 
@@ -60,9 +61,9 @@ struct MemoryCacheShard<Key: MemoryCacheKey, Value: Sendable>: Sendable {
             var nobody = Arrival()
             makeRoom(for: 0, of: &nobody, &leaving)
         } else {
-            var arrival = policy.arrival(of: key.chunkID)
+            var arrival = policy.arrival(of: key.chunkID, occupancy)
             makeRoom(for: cost, of: &arrival, &leaving)
-            let queue = policy.admit(key.chunkID, arrival, occupancy)
+            let queue = policy.admit(arrival, occupancy)
             entries[key] = Entry(value: value, cost: cost, queue: queue)
             append(key, cost, to: queue)
         }
@@ -98,7 +99,7 @@ struct MemoryCacheShard<Key: MemoryCacheKey, Value: Sendable>: Sendable {
 
     private var occupancy: QueueOccupancy {
         QueueOccupancy(
-            smallBytes: UInt64(small.bytes), mainBytes: UInt64(main.bytes), mainChunks: UInt64(main.keys.count))
+            smallBytes: UInt64(small.bytes), mainBytes: UInt64(main.bytes), chunks: UInt64(entries.count - removed))
     }
 
     private mutating func append(_ key: Key, _ cost: Int, to queue: StoreQueue) {
@@ -129,7 +130,7 @@ struct MemoryCacheShard<Key: MemoryCacheKey, Value: Sendable>: Sendable {
             removed -= 1
             return []
         }
-        switch policy.judge(key.chunkID, in: queue, frequency: entry.reads, occupancy, for: &arrival) {
+        switch policy.judge(key.chunkID, in: queue, frequency: entry.reads, for: &arrival) {
         case .evict:
             entries[key] = nil
             return [value]
