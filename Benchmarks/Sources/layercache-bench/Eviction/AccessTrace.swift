@@ -33,6 +33,14 @@ struct AccessTrace {
         footprint += sizes[object]
     }
 
+    /// The same reads of objects of size 1.
+    var unitSized: AccessTrace {
+        var trace = AccessTrace(name: name)
+        for _ in sizes { _ = trace.addObject(size: 1) }
+        for object in reads { trace.read(object) }
+        return trace
+    }
+
     /// For each read, the place of the next one of the same object; `Int.max` for the last.
     var nextReads: [Int] {
         var next = Array(repeating: Int.max, count: reads.count)

@@ -9,16 +9,46 @@ struct EvictionFiles {
 
     func read() throws -> [AccessTrace] {
         try traces.map { option in
-            guard let equals = option.firstIndex(of: "=") else { throw BenchError("--trace '\(option)' is not NAME=FILE") }
+            guard let equals = option.firstIndex(of: "=") else {
+                throw BenchError("--trace '\(option)' is not NAME=FILE")
+            }
             return try AccessTrace(
                 name: String(option[..<equals]), oracleGeneral: String(option[option.index(after: equals)...]))
         }
     }
 
+    /// A replay in `results.json`, beside the traces.
+    private struct Kept: Encodable {
+        let trace: String
+        let file: String
+        let hasOwnSizes: Bool
+        let percent: Double
+        let capacity: Int
+        /// The share of requests that were hits, by policy.
+        let requests: [String: Double]
+    }
+
+    /// Leaves the traces, and what S3-FIFO and ours hit of them: with the sizes that they have, and with all the same.
     func keep(_ traces: [AccessTrace]) throws {
         guard let kept else { return }
         try FileManager.default.createDirectory(atPath: kept, withIntermediateDirectories: true)
-        for trace in traces { try trace.write(oracleGeneral: "\(kept)/\(trace.fileName).bin") }
+        var results: [Kept] = []
+        for trace in traces {
+            let file = "\(trace.fileName).bin"
+            try trace.write(oracleGeneral: "\(kept)/\(file)")
+            for hasOwnSizes in [true, false] {
+                let sized = hasOwnSizes ? trace : trace.unitSized
+                let replay = ReplayedTrace(sized, shares: cacheShares, policies: [.ours, .textbook])
+                results += cacheShares.indices.map { place in
+                    Kept(
+                        trace: trace.name, file: file, hasOwnSizes: hasOwnSizes, percent: cacheShares[place] * 100,
+                        capacity: sized.capacity(of: cacheShares[place]),
+                        requests: Dictionary(
+                            uniqueKeysWithValues: replay.ratios.map { ($0.key.rawValue, $0.value[place].requests) }))
+                }
+            }
+        }
+        try JSONEncoder().encode(results).write(to: URL(fileURLWithPath: "\(kept)/results.json"))
     }
 }
 

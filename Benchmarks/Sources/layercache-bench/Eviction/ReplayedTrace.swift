@@ -19,11 +19,11 @@ struct ReplayedTrace {
         case belady = "Belady"
     }
 
-    init(_ trace: AccessTrace, shares: [Double]) {
+    init(_ trace: AccessTrace, shares: [Double], policies: [Policy] = Policy.allCases) {
         self.trace = trace
         self.shares = shares
         let ids = trace.sizes.indices.map { object in withUnsafeBytes(of: object) { ChunkID(ofSealed: $0) } }
-        for policy in Policy.allCases {
+        for policy in policies {
             ratios[policy] = shares.map { Self.replay(trace, policy, capacity: trace.capacity(of: $0), ids) }
         }
     }

@@ -3,8 +3,8 @@ public import CacheChunks
 /// What a cache with the eviction of ``ChunkStore`` would hit of a sequence of reads, without the chunks: for finding
 /// out how large a cache should be, and what the policy is worth.
 ///
-/// A read costs a look-up, and a decision of the policy for each chunk that leaves. Memory: about 150 bytes a chunk that
-/// would be there.
+/// A read costs a look-up, and a decision of the policy for each chunk that leaves. Memory: about 150 bytes a chunk
+/// that would be there.
 public struct EvictionReplay: Sendable {
     private var shard: MemoryCacheShard<ChunkID, Void>
 

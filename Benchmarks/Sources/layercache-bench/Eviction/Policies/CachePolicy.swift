@@ -4,8 +4,8 @@ protocol CachePolicy {
     mutating func read(_ object: Int) -> Bool
 }
 
-/// The queues of a policy: doubly linked lists over the objects of a trace, oldest first. An object is in one of them at
-/// most.
+/// The queues of a policy: doubly linked lists over the objects of a trace, oldest first. An object is in one of them
+/// at most.
 struct Queues {
     private let sizes: [Int]
     private var after: [Int]

@@ -1,8 +1,9 @@
-/// S3-FIFO as its authors publish it (Yang et al., SOSP 2023; libCacheSim): what the store's policy is measured against.
+/// S3-FIFO as its authors publish it (Yang et al., SOSP 2023; libCacheSim): what the store's policy is measured
+/// against.
 ///
-/// It differs from the store's in three things: two reads, not one, bring an object from the small queue to main; one
-/// that comes back while it is remembered joins main whatever is there; and what is as large as the small queue is not
-/// taken in.
+/// The store's differs: one read, not two, brings an object from the small queue to main; one that comes back joins
+/// main only if it was asked for more often than what must leave for it; and what is as large as the small queue is
+/// taken in all the same.
 struct TextbookS3FIFO: CachePolicy {
     private static let small = 0
     private static let main = 1
