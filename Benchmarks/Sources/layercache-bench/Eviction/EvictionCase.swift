@@ -62,6 +62,12 @@ func runEviction(_ context: Context) throws -> CaseResult {
     var result = CaseResult()
     var replays = functions.map { ReplayedTrace($0, shares: cacheShares) }
     replays.append(ReplayedTrace(cycle, shares: cacheShares + [0.5, 0.8]))
+    if context.starts.isEmpty {
+        result.skipped.append("real starts: give images with --start")
+    } else {
+        let recorded = try recordedTrace(context.starts, context.workspace)
+        replays.append(ReplayedTrace(recorded, shares: cacheShares + [0.5]))
+    }
     let files = try context.evictionFiles.read()
     if files.isEmpty {
         result.skipped.append("block traces: give one with --trace NAME=FILE, such as libCacheSim's cloudPhysicsIO")
@@ -81,7 +87,8 @@ func runEviction(_ context: Context) throws -> CaseResult {
         of 400 functions on 12 base images,
         timers that all run at once, and new versions. A start reads each chunk once, as the store counts it. A cycle \
         is one image that is read from its
-        first chunk to its last 20 times. `Scripts/compare-eviction` replays the same traces in libCacheSim.
+        first chunk to its last 20 times. Recorded starts are what real programs read from L3 on mounted images, which         start in turns, with a pull of
+        the first image after each round. `Scripts/compare-eviction` replays the same traces in libCacheSim.
 
         \(replays.map(\.markdown).joined(separator: "\n\n"))
         """
@@ -97,7 +104,8 @@ private func rows(_ replay: ReplayedTrace) -> [Row] {
             let (policy, value) = replay.best(at: place, part)
             return .compared(
                 "eviction", "\(replay.trace.name), cache of \((replay.shares[place] * 100).short) %: \(what) hit",
-                replay.value(.ours, at: place, part) * 100, "%", to: policy.rawValue, value * 100)
+                replay.value(.ours, at: place, part) * 100, "%", to: policy.rawValue, value * 100,
+                target: what == "requests" && replay.trace.isFunctions ? .atLeast(1) : nil)
         }
     }
 }

@@ -11,6 +11,7 @@ struct FunctionWorkload {
     let starts: Int
     let seed: UInt64
 
+    static let name = "functions"
     private static let functionCount = 400
     private static let baseCount = 12
     /// Percent of functions and of calls: HTTP, queue, event, orchestration, others; timers are apart.
@@ -32,7 +33,7 @@ struct FunctionWorkload {
     }
 
     func trace() -> AccessTrace {
-        var trace = AccessTrace(name: "functions, exponent \(exponent.short)")
+        var trace = AccessTrace(name: "\(Self.name), exponent \(exponent.short)")
         var generator = SplitMix64(seed: seed)
         var functions = makeFunctions(&trace, &generator)
         let timers = Int(Double(functions.count) * Self.timerFunctions)
@@ -114,6 +115,11 @@ struct FunctionWorkload {
         default: Int.random(in: 128 << 10...256 << 10, using: &generator)
         }
     }
+}
+
+extension AccessTrace {
+    /// Whether it is one of these workloads, for which the store's policy was chosen.
+    var isFunctions: Bool { name.hasPrefix(FunctionWorkload.name) }
 }
 
 /// A choice among numbered things with weights.
