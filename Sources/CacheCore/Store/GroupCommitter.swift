@@ -69,7 +69,8 @@ final class GroupCommitter: Sendable {
                         outcomes.append(.alreadyPresent)
                         continue
                     }
-                    var arrival = policy.arrival(of: id, transaction.occupancy)
+                    var arrival = policy.arrival(
+                        of: id, bytes: layout.diskBytes(sealed.readableBytes), transaction.occupancy)
                     guard try makeRoom(for: sealed.readableBytes, of: &arrival, in: &transaction, &policy) else {
                         changed = true
                         return

@@ -188,6 +188,7 @@ private struct PolicyModel {
     var counts: [Int: Int] = [:]
     var counted = 0
     var unknown = 0
+    var isYoung = true
 
     init(capacity: Int) { self.capacity = capacity }
 
@@ -198,11 +199,11 @@ private struct PolicyModel {
             return true
         }
         let isKnown = counts[number, default: 0] > 1
-        if !isKnown { unknown += 1 }
-        let challenges = isKnown || unknown % 16 == 0
+        if !isKnown, isYoung { unknown += 1 }
+        let challenges = isKnown || isYoung && unknown % 16 == 0
         let wins = challenges && reads.count == capacity && !main.isEmpty && wonChallenge(of: number)
         while reads.count == capacity {
-            if main.isEmpty || (!small.isEmpty && small.count >= capacity / 100) {
+            if main.isEmpty || (!small.isEmpty && small.count + 1 >= reads.count / 100) {
                 dropOldestOfSmall()
             } else {
                 turnMain { frequency, _ in frequency > 0 }
@@ -218,6 +219,7 @@ private struct PolicyModel {
         counted += 1
         guard counted >= 10 * max(reads.count, 64) else { return }
         counted = 0
+        isYoung = false
         counts = counts.mapValues { $0 / 2 }
     }
 

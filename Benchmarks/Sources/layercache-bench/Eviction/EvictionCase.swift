@@ -83,12 +83,13 @@ func runEviction(_ context: Context) throws -> CaseResult {
         reads in all. Ours is the policy of the
         chunk store and of the memory above it (`EvictionReplay`), S3-FIFO its textbook form; Belady knows what comes. \
         Cold misses count. The
-        functions are made from a seed (`FunctionWorkload`): \(functions[0].reads.count) reads and more of the starts \
-        of 400 functions on 12 base images,
-        timers that all run at once, and new versions. A start reads each chunk once, as the store counts it. A cycle \
-        is one image that is read from its
-        first chunk to its last 20 times. Recorded starts are what real programs read from L3 on mounted images, which         start in turns, with a pull of
-        the first image after each round. `Scripts/compare-eviction` replays the same traces in libCacheSim.
+        functions are made from a seed: \(functions[0].reads.count) reads and more of the starts of 400 functions on \
+        12 base images, timers that all run
+        at once, and new versions. A start reads each chunk once, as the store counts it. A cycle is one image that is \
+        read from its first chunk to its last
+        20 times. Recorded starts are what real programs read from L3 on mounted images, which start in turns, with a \
+        pull of the first image after each
+        round. `Scripts/compare-eviction` replays the same traces in libCacheSim.
 
         \(replays.map(\.markdown).joined(separator: "\n\n"))
         """

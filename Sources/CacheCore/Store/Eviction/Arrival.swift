@@ -15,6 +15,8 @@ package struct Arrival: Sendable {
     var hasWon = false
     /// How often it was asked for of late, this time included.
     var frequency: UInt8 = 0
+    /// What it takes, as occupancies count.
+    var bytes: UInt64 = 0
 
     package init() {}
 

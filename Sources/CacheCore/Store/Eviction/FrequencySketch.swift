@@ -12,6 +12,8 @@ struct FrequencySketch: Sendable {
     private var counters: [UInt8]
     private let mask: UInt64
     private var additions = UInt64(0)
+    /// It has seen less than one period of reads.
+    private(set) var isYoung = true
 
     /// - Parameter counters: of a byte each; rounded up to a power of two, at most 8 MiB.
     init(counters wanted: Int) {
@@ -37,6 +39,7 @@ struct FrequencySketch: Sendable {
         additions &+= UInt64(reads)
         guard additions >= period else { return }
         additions = 0
+        isYoung = false
         for index in counters.indices { counters[index] /= 2 }
     }
 

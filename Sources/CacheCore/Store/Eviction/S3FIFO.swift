@@ -11,7 +11,7 @@ package import CacheChunks
 ///
 /// It decides and holds no queue. The queues are the owner's, oldest chunk first: those of the store are in LMDB, so
 /// that all processes that share a store see the same ones, those of ``MemoryCache`` in memory. How often chunks were
-/// asked for it counts itself, in memory. For each chunk that comes in: ``arrival(of:_:)``, then ``examine(_:for:)``
+/// asked for it counts itself, in memory. For each chunk that comes in: ``arrival(of:bytes:_:)``, then ``examine(_:for:)``
 /// and ``judge(_:in:frequency:for:)`` until there is room, then ``admit(_:_:)``.
 package struct S3FIFO: Sendable {
     /// Reads of a chunk that is here are counted up to here.
@@ -23,7 +23,8 @@ package struct S3FIFO: Sendable {
     /// By how much a challenger must have been asked for more often. It has just been, and main's oldest is about to
     /// be if both are of one cycle: one more says nothing.
     private static let margin: UInt8 = 1
-    /// One in so many chunks that are not known challenges main all the same: what is known ends with the process.
+    /// One in so many chunks that are not known challenges main all the same, in a process that has not seen much yet:
+    /// what is known ends with the process.
     private static let trialInterval: UInt32 = 16
     /// Reads a chunk that is here, after which all counts are halved.
     private static let halvingReads: UInt64 = 10
@@ -42,14 +43,15 @@ package struct S3FIFO: Sendable {
         if reads > 0 { sketch.add(id, reads, period: Self.halvingReads * max(occupancy.chunks, 64)) }
     }
 
-    /// How a chunk that is not here comes in. Counts as a read of it.
-    package mutating func arrival(of id: ChunkID, _ occupancy: QueueOccupancy) -> Arrival {
+    /// How a chunk of `bytes` that is not here comes in. Counts as a read of it.
+    package mutating func arrival(of id: ChunkID, bytes: UInt64, _ occupancy: QueueOccupancy) -> Arrival {
         note(id, reads: 1, occupancy)
         var arrival = Arrival()
+        arrival.bytes = bytes
         arrival.frequency = sketch.estimate(id)
         if arrival.isReturning {
             arrival.standing = .challenger
-        } else {
+        } else if sketch.isYoung {
             unknown &+= 1
             if unknown % Self.trialInterval == 0 { arrival.standing = .trial }
         }
@@ -61,7 +63,8 @@ package struct S3FIFO: Sendable {
         if occupancy.mainBytes == 0 { return .small }
         if occupancy.smallBytes == 0 { return .main }
         if arrival.standing != .newcomer { return .main }
-        return occupancy.smallBytes >= occupancy.bytes / Self.smallDivisor ? .small : .main
+        // With what comes in: else the room for a large chunk would come from main each time.
+        return occupancy.smallBytes &+ arrival.bytes >= occupancy.bytes / Self.smallDivisor ? .small : .main
     }
 
     /// What becomes of the oldest chunk of `queue`, which was read `frequency` times (at most ``maximumFrequency``)

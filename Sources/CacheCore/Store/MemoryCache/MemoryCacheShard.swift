@@ -61,7 +61,7 @@ struct MemoryCacheShard<Key: MemoryCacheKey, Value: Sendable>: Sendable {
             var nobody = Arrival()
             makeRoom(for: 0, of: &nobody, &leaving)
         } else {
-            var arrival = policy.arrival(of: key.chunkID, occupancy)
+            var arrival = policy.arrival(of: key.chunkID, bytes: UInt64(cost), occupancy)
             makeRoom(for: cost, of: &arrival, &leaving)
             let queue = policy.admit(arrival, occupancy)
             entries[key] = Entry(value: value, cost: cost, queue: queue)
