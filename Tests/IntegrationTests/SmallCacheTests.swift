@@ -28,6 +28,21 @@ import Testing
         #expect(try await daemon.stop().status == 0)
     }
 
+    /// An image larger than L1, pulled by one process after the other: what fits comes from L1.
+    @Test func anImageLargerThanL1IsHitAgainAndAgain() async throws {
+        let bench = try await bench()
+        for round in 0..<4 {
+            let answer = try await bench.pull(
+                "acme/f:1", "file:\(bench("out"))", ["--l1", bench.l1, "--l1-capacity", "16MiB"])
+            if round > 0 {
+                let share = Double(answer.tiers.l1.chunks) / Double(answer.chunks.total)
+                #expect(share > 0.25, "round \(round): \(answer.tiers.l1.chunks) of \(answer.chunks.total)")
+            }
+            #expect(bench.diskBytes(bench.l1) <= 16 << 20)
+        }
+        #expect(try await bench.same(bench("in"), bench("out")))
+    }
+
     @Test func severalPullsShareOneL1() async throws {
         let bench = try await bench()
         var largest = 0

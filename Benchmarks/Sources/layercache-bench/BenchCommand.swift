@@ -23,6 +23,14 @@ struct BenchCommand: AsyncParsableCommand {
             "An image for case cold-start; its name (small, middle, large) says which program runs. May be repeated.",
             valueName: "NAME=DIR:TAG"))
     var starts: [String] = []
+    @Option(
+        name: .customLong("trace"),
+        help: ArgumentHelp(
+            "A trace for case eviction, in libCacheSim's format oracleGeneral. May be repeated.",
+            valueName: "NAME=FILE"))
+    var traces: [String] = []
+    @Option(help: ArgumentHelp("Leave the traces of case eviction in this directory.", valueName: "dir"))
+    var keepTraces: String?
     @Option(help: ArgumentHelp("The layercache to measure.", valueName: "file"))
     var binary = ".build/release/layercache"
     @Option(help: ArgumentHelp("Where a directory for the run is made (and removed).", valueName: "dir"))
@@ -41,7 +49,9 @@ struct BenchCommand: AsyncParsableCommand {
             Child.endAll()
             workspace.remove()
         }
-        let context = Context(workspace: workspace, source: absolute(image), starts: startImages)
+        let context = Context(
+            workspace: workspace, source: absolute(image), starts: startImages,
+            evictionFiles: EvictionFiles(traces: traces, kept: keepTraces))
         var results: [(BenchCase, CaseResult)] = []
         for chosen in cases.isEmpty ? BenchCase.allCases : cases {
             FileHandle.standardError.write(Data("running \(chosen.rawValue)\n".utf8))

@@ -3,13 +3,15 @@ final class Context {
     let workspace: Workspace
     /// Images whose starts are measured.
     let starts: [StartImage]
+    let evictionFiles: EvictionFiles
     private let source: String
     private var loadedImage: ImageFixture?
     private var loadedSample: ChunkSample?
 
-    init(workspace: Workspace, source: String, starts: [StartImage]) {
+    init(workspace: Workspace, source: String, starts: [StartImage], evictionFiles: EvictionFiles) {
         self.workspace = workspace
         self.starts = starts
+        self.evictionFiles = evictionFiles
         self.source = source
     }
 
@@ -48,6 +50,7 @@ enum BenchCase: String, CaseIterable {
     case device
     case ring
     case stripes
+    case eviction
 
     func run(_ context: Context) async throws -> CaseResult {
         switch self {
@@ -66,6 +69,7 @@ enum BenchCase: String, CaseIterable {
         case .device: try runDevice(context)
         case .ring: try await runRing(context)
         case .stripes: try await runStripes(context)
+        case .eviction: try runEviction(context)
         }
     }
 }

@@ -4,23 +4,31 @@ enum Figure {
     case distribution(name: String, title: String, unit: String, series: [Series])
     /// Something over seconds; `mark` is a moment worth a line.
     case timeline(name: String, title: String, unit: String, series: [Series], mark: (Double, String)?)
+    /// Shares between 0 and 1 over a logarithmic axis in `unit`.
+    case ratios(name: String, title: String, unit: String, series: [Series])
     /// Numbers of one unit side by side.
     case bars(name: String, title: String, unit: String, bars: [Bar])
 
     var name: String {
         switch self {
-        case .distribution(let name, _, _, _), .timeline(let name, _, _, _, _), .bars(let name, _, _, _): name
+        case .distribution(let name, _, _, _), .timeline(let name, _, _, _, _), .ratios(let name, _, _, _),
+            .bars(let name, _, _, _):
+            name
         }
     }
 
     var title: String {
         switch self {
-        case .distribution(_, let title, _, _), .timeline(_, let title, _, _, _), .bars(_, let title, _, _): title
+        case .distribution(_, let title, _, _), .timeline(_, let title, _, _, _), .ratios(_, let title, _, _),
+            .bars(_, let title, _, _):
+            title
         }
     }
 
     var svg: String {
         switch self {
+        case .ratios(_, let title, let unit, let series):
+            LineChart(title: title, xTitle: unit, yTitle: "share", series: series, isLogarithmic: true, top: 1).svg
         case .distribution(_, let title, let unit, let series):
             LineChart(title: title, xTitle: unit, yTitle: "share", series: series, isLogarithmic: true, top: 1).svg
         case .timeline(_, let title, let unit, let series, let mark):

@@ -64,12 +64,12 @@ struct LineChart {
         // About the width of a text: a picture cannot ask.
         var legend = right - series.reduce(0) { $0 + Double($1.name.count) * 6.7 + 48 } + 20
         for (number, line) in series.enumerated() {
-            svg.line(legend, upper - 18, legend + 20, upper - 18, classes: "line s\(number % 4)")
+            svg.line(legend, upper - 18, legend + 20, upper - 18, classes: "line s\(number % 7)")
             svg.text(line.name, x: legend + 26, y: upper - 14)
             legend += Double(line.name.count) * 6.7 + 48
         }
         for (number, line) in series.enumerated() {
-            svg.path(line.points.map { (x($0.x), y($0.y)) }, classes: "line s\(number % 4)")
+            svg.path(line.points.map { (x($0.x), y($0.y)) }, classes: "line s\(number % 7)")
         }
         return svg.document
     }

@@ -60,11 +60,13 @@ struct SVG {
         .mark { stroke: #8c959f; stroke-width: 1; stroke-dasharray: 4 4 }
         .line { fill: none; stroke-width: 2; stroke-linejoin: round }
         .s0 { stroke: #0969da } .s1 { stroke: #bc4c00 } .s2 { stroke: #1a7f37 } .s3 { stroke: #8250df }
+        .s4 { stroke: #bf3989 } .s5 { stroke: #9a6700 } .s6 { stroke: #8c959f; stroke-dasharray: 6 4 }
         .ours { fill: #0969da } .other { fill: #9aa4af }
         @media (prefers-color-scheme: dark) {
         text { fill: #adbac7 } .title, .value { fill: #e6edf3 } .paper { fill: #0d1117 }
         .grid { stroke: #2a313c } .axis, .mark { stroke: #768390 }
         .s0 { stroke: #58a6ff } .s1 { stroke: #f0883e } .s2 { stroke: #3fb950 } .s3 { stroke: #bc8cff }
+        .s4 { stroke: #f778ba } .s5 { stroke: #d29922 } .s6 { stroke: #768390 }
         .ours { fill: #388bfd } .other { fill: #57606a }
         }
         """

@@ -33,7 +33,7 @@ struct Worker {
     ///
     /// - Parameter options: more of its command line.
     init(
-        _ workspace: Workspace, l1: String, l2: Daemon, _ deployment: Deployment, l3: String, options: [String] = []
+        _ workspace: Workspace, l1: String, l2: Daemon?, _ deployment: Deployment, l3: String, options: [String] = []
     ) throws {
         self.workspace = workspace
         // A socket's path has at most 107 bytes, and scratch directories are deep.
@@ -41,8 +41,8 @@ struct Worker {
         child = try workspace.start(
             [
                 try workspace.requireBinary(), "worker", "--socket", socket, "--l1", l1, "--l1-capacity", "4GiB",
-                "--l2", l2.url, "--l3", l3, "--keyring", deployment.keyring,
-            ] + options)
+                "--l3", l3, "--keyring", deployment.keyring,
+            ] + (l2.map { ["--l2", $0.url] } ?? []) + options)
         pid = child.pid
         for _ in 0..<300 {
             if connects(to: socket) { return }

@@ -14,8 +14,6 @@ public struct ChunkStoreStatistics: Sendable, Equatable {
     public internal(set) var misses = UInt64(0)
     /// Chunks that were given up to make room.
     public internal(set) var evictions = UInt64(0)
-    /// Chunks that came back soon after their eviction.
-    public internal(set) var ghostHits = UInt64(0)
     /// What was written.
     package internal(set) var writes = Writes()
     /// How many commits that took, and how long they took.
@@ -29,6 +27,8 @@ public struct ChunkStoreStatistics: Sendable, Equatable {
         package internal(set) var puts = UInt64(0)
         /// Their sealed bytes.
         package internal(set) var bytesPut = UInt64(0)
+        /// Those of them that had been asked for before, not long ago.
+        package internal(set) var returning = UInt64(0)
         /// Chunks that were not stored because the queue or the disk was full or the store was out of order.
         package internal(set) var refused = UInt64(0)
         /// Sealed bytes that wait for their commit.

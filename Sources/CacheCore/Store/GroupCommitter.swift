@@ -45,8 +45,8 @@ final class GroupCommitter: Sendable {
         self.counters = counters
         self.logger = logger
         limit = Synchronization.Atomic(min(opened.budget.groupBytes, Self.firstGroupBytes))
-        // Room for as many as the store holds if chunks are 64 KiB, within 8 MiB of memory.
-        policy = NIOLockedValueBox(S3FIFO(ghosts: min(Int(opened.budget.capacity >> 16), 1 << 20)))
+        // As many as the store holds if chunks are 64 KiB.
+        policy = NIOLockedValueBox(S3FIFO(chunks: Int(opened.budget.capacity >> 16)))
     }
 
     /// Sealed bytes that the next group should have at most.
@@ -58,7 +58,7 @@ final class GroupCommitter: Sendable {
         let now = StoreWriter.seconds()
         var outcomes: [PutOutcome] = []
         var added: [ChunkID] = []
-        var tally = (bytes: 0, ghosts: 0)
+        var tally = (bytes: 0, returning: 0)
         var transaction = try StoreTransaction(environment, layout: layout)
         var changed = false
         try policy.withLockedValue { policy in
@@ -69,12 +69,14 @@ final class GroupCommitter: Sendable {
                         outcomes.append(.alreadyPresent)
                         continue
                     }
-                    guard try makeRoom(for: sealed.readableBytes, in: &transaction, &policy) else {
+                    var arrival = policy.arrival(
+                        of: id, bytes: layout.diskBytes(sealed.readableBytes), transaction.occupancy)
+                    guard try makeRoom(for: sealed.readableBytes, of: &arrival, in: &transaction, &policy) else {
                         changed = true
                         return
                     }
-                    let queue = policy.admit(id)
-                    if queue == .main { tally.ghosts += 1 }
+                    if arrival.isReturning { tally.returning += 1 }
+                    let queue = policy.admit(arrival, transaction.occupancy)
                     try sealed.withUnsafeReadableBytes { try transaction.insert(id, $0, queue) }
                     added.append(id)
                     tally.bytes += sealed.readableBytes
@@ -82,19 +84,23 @@ final class GroupCommitter: Sendable {
                 case .drop(let id):
                     if try transaction.remove(id) { changed = true }
                 case .flush:
-                    for id in touched.take(.max) where try transaction.fold(id, frequencies) { changed = true }
+                    for id in touched.take(.max) where try transaction.fold(id, frequencies, &policy) {
+                        changed = true
+                    }
                 }
                 outcomes.append(.created)
             }
         }
         if changed {
-            for id in touched.take(Self.foldedPerCommit) { try transaction.fold(id, frequencies) }
+            try policy.withLockedValue { policy in
+                for id in touched.take(Self.foldedPerCommit) { try transaction.fold(id, frequencies, &policy) }
+            }
             let evictions = transaction.evictions
             try transaction.commit()
             counters.evictions.count(UInt64(evictions))
             counters.puts.count(UInt64(added.count))
             counters.bytesPut.count(UInt64(tally.bytes))
-            counters.ghostHits.count(UInt64(tally.ghosts))
+            counters.returningPuts.count(UInt64(tally.returning))
             for id in added { frequencies.reset(id, now: now) }
             adapt(to: StoreWriter.nanoseconds() - started)
         }
@@ -104,12 +110,12 @@ final class GroupCommitter: Sendable {
     /// Evicts until a chunk of `length` bytes fits; false if this commit has evicted enough and the next one must go
     /// on.
     private func makeRoom(
-        for length: Int, in transaction: inout StoreTransaction, _ policy: inout S3FIFO
+        for length: Int, of arrival: inout Arrival, in transaction: inout StoreTransaction, _ policy: inout S3FIFO
     ) throws(LMDBFailure) -> Bool {
         let needed = layout.diskBytes(length)
         while transaction.state.usedBytes &+ needed > budget.usableBytes {
             if transaction.evictions >= Self.maximumEvictions { return false }
-            if try !transaction.evictOne(&policy, frequencies) { break }
+            if try !transaction.evictOne(&policy, frequencies, for: &arrival) { break }
         }
         return true
     }
@@ -125,9 +131,10 @@ final class GroupCommitter: Sendable {
         do {
             var transaction = try StoreTransaction(environment, layout: layout)
             let target = transaction.state.usedBytes - min(transaction.state.usedBytes, bytes)
+            var nobody = Arrival()
             try policy.withLockedValue { policy in
                 while transaction.state.usedBytes > target, transaction.evictions < count {
-                    if try !transaction.evictOne(&policy, frequencies) { break }
+                    if try !transaction.evictOne(&policy, frequencies, for: &nobody) { break }
                 }
             }
             let evictions = transaction.evictions
@@ -147,7 +154,9 @@ final class GroupCommitter: Sendable {
         if ids.isEmpty { return false }
         var transaction = try StoreTransaction(environment, layout: layout)
         var changed = false
-        for id in ids where try transaction.fold(id, frequencies) { changed = true }
+        try policy.withLockedValue { policy in
+            for id in ids where try transaction.fold(id, frequencies, &policy) { changed = true }
+        }
         if changed { try transaction.commit() }
         return true
     }

@@ -11,7 +11,7 @@ final class StoreCounters: Sendable {
     let resets = Atomic<UInt64>(0)
     let reopenings = Atomic<UInt64>(0)
     let writesRefused = Atomic<UInt64>(0)
-    let ghostHits = Atomic<UInt64>(0)
+    let returningPuts = Atomic<UInt64>(0)
     let commits = CommitCounters()
 
     /// The counts, each exact but not of one instant; what the store holds is left at 0.
@@ -20,7 +20,7 @@ final class StoreCounters: Sendable {
         snapshot.hits = hits.load(ordering: .relaxed)
         snapshot.misses = misses.load(ordering: .relaxed)
         snapshot.evictions = evictions.load(ordering: .relaxed)
-        snapshot.ghostHits = ghostHits.load(ordering: .relaxed)
+        snapshot.writes.returning = returningPuts.load(ordering: .relaxed)
         snapshot.writes.puts = puts.load(ordering: .relaxed)
         snapshot.writes.bytesPut = bytesPut.load(ordering: .relaxed)
         snapshot.writes.refused = writesRefused.load(ordering: .relaxed)

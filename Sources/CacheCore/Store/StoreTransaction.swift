@@ -116,13 +116,13 @@ struct StoreTransaction: ~Copyable {
         state.sealedBytes = state.sealedBytes > UInt64(length) ? state.sealedBytes - UInt64(length) : 0
     }
 
-    /// Gives up one chunk, as `policy` chooses; false if the store is empty.
+    /// Gives up one chunk for `arrival`, as `policy` chooses; false if the store is empty.
     mutating func evictOne(
-        _ policy: inout S3FIFO, _ frequencies: FrequencyTable
+        _ policy: inout S3FIFO, _ frequencies: FrequencyTable, for arrival: inout Arrival
     ) throws(LMDBFailure) -> Bool {
         var kept = 0
         while true {
-            let chosen = policy.examine(occupancy)
+            let chosen = policy.examine(occupancy, for: arrival)
             let other: StoreQueue = chosen == .small ? .main : .small
             var queue = chosen
             var oldest = try transaction.oldest(chosen)
@@ -135,8 +135,10 @@ struct StoreTransaction: ~Copyable {
                 _ = try transaction.delete(Table(queue), key)
             }
             guard var record = try record(id), record.sequence == sequence else { continue }
-            let frequency = min(record.frequency &+ frequencies.take(id), S3FIFO.maximumFrequency)
-            let verdict = policy.judge(id, in: queue, frequency: frequency, occupancy)
+            let reads = frequencies.take(id)
+            policy.note(id, reads: reads, occupancy)
+            let frequency = min(record.frequency &+ reads, S3FIFO.maximumFrequency)
+            let verdict = policy.judge(id, in: queue, frequency: frequency, for: &arrival)
             if case .keep(let target, let left) = verdict, kept < Self.maximumKept {
                 kept += 1
                 let bytes = layout.diskBytes(Int(record.sealedLength))
@@ -155,19 +157,23 @@ struct StoreTransaction: ~Copyable {
         }
     }
 
-    /// Adds reads that were counted in memory to the chunk's record; whether that changed it.
+    /// Adds reads that were counted in memory to the chunk's record, and tells `policy`; whether that changed it.
     @discardableResult
-    mutating func fold(_ id: ChunkID, _ frequencies: FrequencyTable) throws(LMDBFailure) -> Bool {
+    mutating func fold(
+        _ id: ChunkID, _ frequencies: FrequencyTable, _ policy: inout S3FIFO
+    ) throws(LMDBFailure) -> Bool {
         guard var record = try record(id) else { return false }
-        let sum = min(record.frequency &+ frequencies.take(id), S3FIFO.maximumFrequency)
+        let reads = frequencies.take(id)
+        policy.note(id, reads: reads, occupancy)
+        let sum = min(record.frequency &+ reads, S3FIFO.maximumFrequency)
         guard sum != record.frequency else { return false }
         record.frequency = sum
         try update(id, record)
         return true
     }
 
-    private var occupancy: QueueOccupancy {
-        QueueOccupancy(smallBytes: state.smallBytes, mainBytes: state.mainBytes, mainChunks: state.mainChunks)
+    var occupancy: QueueOccupancy {
+        QueueOccupancy(smallBytes: state.smallBytes, mainBytes: state.mainBytes, chunks: state.chunks)
     }
 
     private mutating func takeNumber() -> UInt64 {

@@ -10,26 +10,13 @@ enum FirstTouches {
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
         defer { buffer.deallocate() }
-        var generator = Shuffle(state: 1)
+        var generator = SplitMix64(seed: 1)
         return try (0..<byteCount / ChunkSample.chunkBytes).shuffled(using: &generator).map { chunk in
             let (seconds, count) = seconds {
                 pread(descriptor, buffer.baseAddress, 4096, off_t(chunk * ChunkSample.chunkBytes))
             }
             guard count == 4096 else { throw BenchError("a read of \(path) gave \(count) of 4096 bytes") }
             return seconds * 1e6
-        }
-    }
-
-    /// SplitMix64: the same order in every run.
-    private struct Shuffle: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
         }
     }
 }

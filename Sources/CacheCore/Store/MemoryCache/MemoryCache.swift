@@ -34,14 +34,17 @@ package struct MemoryCacheUsage: Sendable {
 /// Eviction is that of the chunk store, S3-FIFO (Yang et al., SOSP 2023): one scan does not flush what is read again. A
 /// buffer that was evicted lives on for as long as a reader holds it.
 package final class MemoryCache<Key: MemoryCacheKey>: Sendable {
-    private let shards: [NIOLockedValueBox<MemoryCacheShard<Key>>]
+    private let shards: [NIOLockedValueBox<MemoryCacheShard<Key, ByteBuffer>>]
 
     /// - Parameter capacity: bytes of all chunks together; 0 keeps nothing.
     package init(capacity: Int) {
         let capacity = max(capacity, 0)
         // A shard that holds but a few chunks evicts badly: 64 at least.
         let count = min(max(capacity / (64 * ChunkLimits.plainBytes), 1), 16)
-        shards = (0..<count).map { _ in NIOLockedValueBox(MemoryCacheShard(capacity: capacity / count)) }
+        let share = capacity / count
+        // As many as fit if they have an eighth of the largest size.
+        let chunks = share * 8 / ChunkLimits.plainBytes
+        shards = (0..<count).map { _ in NIOLockedValueBox(MemoryCacheShard(capacity: share, chunks: chunks)) }
     }
 
     /// The chunk, counted as read; `nil` if it is not in memory.
@@ -62,7 +65,10 @@ package final class MemoryCache<Key: MemoryCacheKey>: Sendable {
     /// Keeps the chunk and lets others go for it. One that is larger than its shard's share is not kept.
     /// - Parameter replacing: whether it takes the place of the bytes that are there under that key.
     package func insert(_ key: Key, _ bytes: ByteBuffer, replacing: Bool = false) {
-        let evicted = shard(of: key).withLockedValue { $0.insert(key, bytes, replacing: replacing) }
+        let evicted = shard(of: key).withLockedValue {
+            // A buffer's memory is what it was allocated with, not what is in it.
+            $0.insert(key, bytes, cost: bytes.storageCapacity, replacing: replacing)
+        }
         // Freed here, after the lock.
         _ = consume evicted
     }
@@ -85,7 +91,7 @@ package final class MemoryCache<Key: MemoryCacheKey>: Sendable {
         }
     }
 
-    private func shard(of key: Key) -> NIOLockedValueBox<MemoryCacheShard<Key>> {
+    private func shard(of key: Key) -> NIOLockedValueBox<MemoryCacheShard<Key, ByteBuffer>> {
         shards[key.chunkID.digest.withUnsafeBytes { Int($0[31]) } % shards.count]
     }
 }
