@@ -33,6 +33,12 @@ public struct SHA256Digest: Hashable, Sendable {
         self = digest
     }
 
+    /// The same for digits as they lie in a buffer.
+    public init?(hexDigits: UnsafeRawBufferPointer) {
+        guard let digest = hexDigits.withMemoryRebound(to: UInt8.self, { Self.parse($0) }) else { return nil }
+        self = digest
+    }
+
     private static func parse(_ digits: UnsafeBufferPointer<UInt8>) -> SHA256Digest? {
         guard digits.count == 2 * byteCount else { return nil }
         var value = SHA256Digest.zero

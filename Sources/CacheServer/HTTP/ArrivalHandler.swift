@@ -57,8 +57,10 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
     }
 
     private func pass(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
-        connection.bytesArrived()
+        if connection.takeKnown(bytes) { return }
+        connection.willParse(bytes)
         context.fireChannelRead(wrapInboundOut(bytes))
+        connection.didParse(bytes)
     }
 
     /// Its turn has come: passes a slice on.

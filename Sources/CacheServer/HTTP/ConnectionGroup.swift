@@ -69,14 +69,14 @@ final class ConnectionGroup {
 
     /// Other tokens count from now on, for requests on open connections, too.
     func tokensChanged(_ tokens: TokenList) {
-        for connection in connections.values { connection.machine.tokensChanged(tokens) }
+        for connection in connections.values { connection.tokensChanged(tokens) }
     }
 
     /// Other limits count from now on, on open connections, too.
     func limitsChanged(_ limits: ServerLimits) {
         services.limits = limits
         admission.change(limit: limits.connections, probeLimit: limits.probeConnections)
-        for connection in connections.values { connection.machine.limits = limits }
+        for connection in connections.values { connection.limitsChanged(limits) }
     }
 
     /// Counts a request whose response is out, and returns its part of the budget.

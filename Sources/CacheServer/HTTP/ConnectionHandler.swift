@@ -19,6 +19,7 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     private(set) var context: ChannelHandlerContext?
     private var sending: SecuredSending?
     private var waitsForTurn = false
+    private var memo = RequestMemo()
     /// The lease that was given out on this connection last.
     var lease: GivenLease?
     /// Which worker its requests come from, if they say so.
@@ -66,7 +67,10 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        run(machine.received(unwrapInboundIn(data), at: group.now))
+        let part = unwrapInboundIn(data)
+        let action = machine.received(part, at: group.now)
+        memo.parsed(part, machine.phase == .begun ? machine.request?.plan : nil)
+        run(action)
     }
 
     private func waitForTurn() {
@@ -82,8 +86,21 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
         return false
     }
 
+    /// Takes bytes that are a request which is known; false if the parser must read them.
+    func takeKnown(_ bytes: ByteBuffer) -> Bool {
+        guard machine.takesWhole, let plan = memo.plan(for: bytes) else { return false }
+        run(machine.received(plan, at: group.now))
+        return true
+    }
+
     /// Bytes are on their way to the parser.
-    func bytesArrived() { machine.bytesArrived() }
+    func willParse(_ bytes: ByteBuffer) {
+        machine.bytesArrived()
+        memo.willParse(bytes)
+    }
+
+    /// The parser has told of all that it has found in them.
+    func didParse(_ bytes: ByteBuffer) { memo.didParse(bytes) }
 
     /// Something has come, handled or not.
     func wasHeard() { worker?.hear(at: group.now) }
@@ -137,6 +154,17 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     }
 
     // MARK: Events of the group
+
+    /// Other tokens count for what comes from now on.
+    func tokensChanged(_ tokens: TokenList) {
+        memo.forget()
+        machine.tokensChanged(tokens)
+    }
+
+    func limitsChanged(_ limits: ServerLimits) {
+        memo.forget()
+        machine.limits = limits
+    }
 
     /// The request's turn for the in-flight budget has come.
     func granted(_ reservation: InFlightBudget.Reservation) {
