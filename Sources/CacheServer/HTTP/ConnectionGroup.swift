@@ -27,8 +27,7 @@ final class ConnectionGroup {
     let eventLoop: any EventLoop
     private(set) var services: Services
     var metrics = RequestMetrics()
-    /// The present as `Date` fields have it, renewed each tick.
-    private(set) var date = HTTPDate.now()
+    var heads = ResponseHeads()
     var connections: [ConnectionID: ConnectionHandler] = [:]
     var admission: ConnectionAdmission
     /// Other event loops, whose connections may give way to one of this.
@@ -199,6 +198,4 @@ final class ConnectionGroup {
         notices.plainRequests = (0, "")
         notices.nextPlainLine = now + .minutes(1)
     }
-
-    func updateDate() { date = HTTPDate.now() }
 }

@@ -1,4 +1,5 @@
 internal import CacheAccess
+internal import CacheFiles
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
@@ -20,6 +21,8 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     private var sending: SecuredSending?
     private var waitsForTurn = false
     private var memo = RequestMemo()
+    /// Where responses go at once; `nil` if they have to go through the pipeline.
+    private(set) var socket: Descriptor?
     /// The lease that was given out on this connection last.
     var lease: GivenLease?
     /// Which worker its requests come from, if they say so.
@@ -47,6 +50,7 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
 
     func channelActive(context: ChannelHandlerContext) {
         let now = group.now
+        if sending == nil { socket = Self.socket(of: context) }
         let outcome = group.admit(self, at: now)
         // From now on the group tells of new ones; there may have been some before.
         machine.tokensChanged(group.services.access.tokens)
@@ -62,6 +66,7 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
         if cleanup.hasVanished { group.metrics.connections.vanished += 1 }
         if let reservation = cleanup.reservation { group.release(reservation) }
         sending?.drop()
+        socket = nil
         group.remove(self)
         context.fireChannelInactive()
     }
@@ -264,9 +269,6 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
 
     // MARK: Responses
 
-    /// Copying so much costs less than a second piece.
-    private static let shortBytes = 8 * 1024
-
     /// Writes a response in one flush; `closing` ends the connection after it.
     func respond(
         _ head: ResponseHead, _ content: ByteBuffer, closing: Bool = false
@@ -277,8 +279,11 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
         if framing.sendsContent { group.metrics.requests.bytesOut += content.readableBytes }
         // A short content goes with the head: one record of TLS, and one piece of memory for the kernel.
         let isShort = framing.sendsContent && content.readableBytes <= Self.shortBytes
+        if framing.sendsContent, sendAtOnce(head, content, framing.connection, context) {
+            return machine.written(framing, isTaken: context.channel.isWritable, at: group.now)
+        }
         var out = context.channel.allocator.buffer(capacity: 256 + (isShort ? content.readableBytes : 0))
-        head.write(to: &out, date: group.date, connection: framing.connection)
+        group.heads.write(head, connection: framing.connection, to: &out)
         if isShort { out.writeImmutableBuffer(content) }
         context.write(wrapOutboundOut(out), promise: nil)
         if framing.sendsContent, !isShort {

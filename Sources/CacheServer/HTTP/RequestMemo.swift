@@ -12,11 +12,21 @@ internal import NIOHTTP1
 /// That holds only where a request begins, so it must be certain that the parser is between two. It is after bytes
 /// whose only empty line is their end, if it made of them one request without a body and nothing else.
 struct RequestMemo {
-    /// A request without its chunk's name, and what it asks for.
+    /// A request, where the name of its chunk stands in it, and what it asks for.
     private struct Known {
-        let before: ByteBuffer
-        let after: ByteBuffer
+        let bytes: [UInt8]
+        let name: Range<Int>
         let plan: RequestPlan
+
+        /// The chunk that other bytes ask for, if they differ in nothing else.
+        func chunk(of other: UnsafeRawBufferPointer) -> ChunkID? {
+            guard other.count == bytes.count else { return nil }
+            let isSame = bytes.withUnsafeBytes { bytes in
+                other[..<name.lowerBound].elementsEqual(bytes[..<name.lowerBound])
+                    && other[name.upperBound...].elementsEqual(bytes[name.upperBound...])
+            }
+            return isSame ? ChunkID(hexDigits: UnsafeRawBufferPointer(rebasing: other[name])) : nil
+        }
     }
 
     /// What the parser has made of the bytes that it has got.
@@ -38,19 +48,12 @@ struct RequestMemo {
     private static let longest = 1024
     private static let nameBytes = 64
     /// What follows the name, which is the end of the target.
-    private static let version = ByteBuffer(staticString: " HTTP/1.1\r\n")
+    private static let version = Array(" HTTP/1.1\r\n".utf8)
 
     /// What `bytes` ask for; `nil` if only the parser can tell. Compares some hundred bytes, allocates nothing.
     func plan(for bytes: ByteBuffer) -> RequestPlan? {
-        guard isBetweenRequests, let known else { return nil }
-        let start = bytes.readerIndex + known.before.readableBytes
-        let end = start + Self.nameBytes
-        guard bytes.writerIndex - end == known.after.readableBytes,
-            bytes.getSlice(at: bytes.readerIndex, length: known.before.readableBytes) == known.before,
-            bytes.getSlice(at: end, length: known.after.readableBytes) == known.after,
-            let id = Self.name(in: bytes, at: start)
-        else { return nil }
-        return known.plan.asking(for: id)
+        guard isBetweenRequests, let id = bytes.withUnsafeReadableBytes({ known?.chunk(of: $0) }) else { return nil }
+        return known?.plan.asking(for: id)
     }
 
     /// The parser is about to get `bytes`.
@@ -75,28 +78,21 @@ struct RequestMemo {
         guard case .request(let plan)? = outcome.take() else { return }
         isBetweenRequests = true
         guard wasBetweenRequests, plan.keepAlive, let id = plan.chunkRead else { return }
-        if let known = Self.split(bytes, at: id, plan) { self.known = known }
+        // Copied: a slice would keep all that one read of the socket may bring.
+        let bytes = Array(bytes.readableBytesView)
+        guard let name = Self.name(of: id, in: bytes) else { return }
+        known = Known(bytes: bytes, name: name, plan: plan)
     }
 
     /// Requests may mean something else from now on.
     mutating func forget() { known = nil }
 
-    private static func split(_ bytes: ByteBuffer, at id: ChunkID, _ plan: RequestPlan) -> Known? {
-        let version = Self.version.readableBytesView
-        guard let end = bytes.readableBytesView.firstRange(of: version)?.lowerBound,
-            case let start = end - nameBytes, start >= bytes.readerIndex, name(in: bytes, at: start) == id,
-            let before = bytes.getBytes(at: bytes.readerIndex, length: start - bytes.readerIndex),
-            let after = bytes.getBytes(at: end, length: bytes.writerIndex - end)
-        else { return nil }
-        // Copies: a slice would keep all that one read of the socket may bring.
-        return Known(before: ByteBuffer(bytes: before), after: ByteBuffer(bytes: after), plan: plan)
-    }
-
-    private static func name(in bytes: ByteBuffer, at index: Int) -> ChunkID? {
-        bytes.withUnsafeReadableBytes { raw in
-            let start = index - bytes.readerIndex
-            return ChunkID(hexDigits: .init(rebasing: raw[start..<start + nameBytes]))
-        }
+    /// Where the target of a request ends with a chunk's name.
+    private static func name(of id: ChunkID, in bytes: [UInt8]) -> Range<Int>? {
+        guard let end = bytes.firstRange(of: version)?.lowerBound, end >= nameBytes else { return nil }
+        let name = end - nameBytes..<end
+        let found = bytes.withUnsafeBytes { ChunkID(hexDigits: UnsafeRawBufferPointer(rebasing: $0[name])) }
+        return found == id ? name : nil
     }
 
     /// Whether all lines end with CR LF, and the first empty one is the end of all.

@@ -19,7 +19,8 @@ struct RequestPlan {
         case control(path: String)
         /// The page for people.
         case page
-        case refuse(Refusal)
+        /// In memory of its own, so that a plan is small: each request copies it.
+        indirect case refuse(Refusal)
     }
 
     private(set) var operation: Operation
