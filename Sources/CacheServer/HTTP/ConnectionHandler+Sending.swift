@@ -6,6 +6,21 @@ extension ConnectionHandler {
     /// Copying so much costs less than a second piece.
     static let shortBytes = 8 * 1024
 
+    /// What the kernel holds for a client that is not known beyond what that can take now. It takes megabytes otherwise:
+    /// to copy them for clients that read nothing leaves others waiting, and they are memory of the machine.
+    private static let mostUnsent: SocketOptionValue = 64 * 1024
+    private static let unsentOption = ChannelOptions.Types.SocketOption(
+        level: .tcp, name: NIOBSDSocket.Option(rawValue: SocketOptionName.unsentLowWater))
+
+    /// Has the kernel take all at once for a client that takes what it asks for, and for no other.
+    func boundUnsent() {
+        let isBounded = machine.standing != .proven
+        guard isBounded != isUnsentBounded, let options = context?.channel.syncOptions else { return }
+        isUnsentBounded = isBounded
+        // A channel that has no such option, or is at its end, sends as it did.
+        try? options.setOption(Self.unsentOption, value: isBounded ? Self.mostUnsent : .max)
+    }
+
     /// The number of the channel's socket; `nil` for one that speaks TLS, or has none. To be used while the channel is
     /// active, by its event loop.
     static func socket(of context: ChannelHandlerContext) -> Descriptor? {

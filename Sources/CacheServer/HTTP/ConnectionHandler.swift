@@ -23,6 +23,7 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     private var memo = RequestMemo()
     /// Where responses go at once; `nil` if they have to go through the pipeline.
     private(set) var socket: Descriptor?
+    var isUnsentBounded = false
     /// The lease that was given out on this connection last.
     var lease: GivenLease?
     /// Which worker its requests come from, if they say so.
@@ -51,6 +52,7 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     func channelActive(context: ChannelHandlerContext) {
         let now = group.now
         if sending == nil { socket = Self.socket(of: context) }
+        boundUnsent()
         let outcome = group.admit(self, at: now)
         // From now on the group tells of new ones; there may have been some before.
         machine.tokensChanged(group.services.access.tokens)
@@ -211,6 +213,7 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
         switch action {
         case .beginRequest:
             group.protect(self)
+            boundUnsent()
             noteWorker()
         case .noteIncompleteHead:
             group.noteIncompleteHead(self)
