@@ -6,8 +6,8 @@ extension ConnectionHandler {
     /// Copying so much costs less than a second piece.
     static let shortBytes = 8 * 1024
 
-    /// What the kernel holds for a client that is not known beyond what that can take now. It takes megabytes otherwise:
-    /// to copy them for clients that read nothing leaves others waiting, and they are memory of the machine.
+    /// What the kernel holds for a client that is not known, beyond what that can take now. It takes megabytes
+    /// otherwise: to copy them for clients that read nothing keeps others waiting, and they are memory of the machine.
     private static let mostUnsent: SocketOptionValue = 64 * 1024
     private static let unsentOption = ChannelOptions.Types.SocketOption(
         level: .tcp, name: NIOBSDSocket.Option(rawValue: SocketOptionName.unsentLowWater))
