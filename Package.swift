@@ -12,6 +12,7 @@ let settings: [SwiftSetting] = [
 // Products of the packages this one stands on, each named once.
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
@@ -183,7 +184,7 @@ let package = Package(
             name: "CacheServerTests",
             dependencies: [
                 "CacheServer", "CacheAccess", "CachePage", "CacheCore", "TestSupport", nioCore, nioPosix, nioHTTP1,
-                logging, httpClient, lifecycle,
+                nioEmbedded, logging, httpClient, lifecycle,
             ],
             swiftSettings: settings),
         .testTarget(

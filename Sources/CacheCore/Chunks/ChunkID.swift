@@ -20,6 +20,12 @@ public struct ChunkID: Hashable, Sendable, Comparable, CustomStringConvertible {
         self.init(digest)
     }
 
+    /// The same for digits as they lie in a buffer.
+    public init?(hexDigits: UnsafeRawBufferPointer) {
+        guard let digest = SHA256Digest(hexDigits: hexDigits) else { return nil }
+        self.init(digest)
+    }
+
     public var hex: String { digest.hex }
     public var description: String { digest.hex }
 

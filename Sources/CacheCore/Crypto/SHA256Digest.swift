@@ -33,27 +33,33 @@ public struct SHA256Digest: Hashable, Sendable {
         self = digest
     }
 
+    /// The same for digits as they lie in a buffer.
+    public init?(hexDigits: UnsafeRawBufferPointer) {
+        guard let digest = hexDigits.withMemoryRebound(to: UInt8.self, { Self.parse($0) }) else { return nil }
+        self = digest
+    }
+
     private static func parse(_ digits: UnsafeBufferPointer<UInt8>) -> SHA256Digest? {
         guard digits.count == 2 * byteCount else { return nil }
         var value = SHA256Digest.zero
-        let isValid = withUnsafeMutableBytes(of: &value) { bytes in
+        // Wrong digits are found at the end: nobody can guess which digit is a letter, a branch for each least of all.
+        var wrong: UInt8 = 0
+        withUnsafeMutableBytes(of: &value) { bytes in
             for index in 0..<byteCount {
-                guard let high = nibble(digits[2 * index]), let low = nibble(digits[2 * index + 1]) else {
-                    return false
-                }
-                bytes[index] = high << 4 | low
+                let high = nibble(digits[2 * index])
+                let low = nibble(digits[2 * index + 1])
+                wrong |= high | low
+                bytes[index] = high << 4 | low & 15
             }
-            return true
         }
-        return isValid ? value : nil
+        return wrong < 16 ? value : nil
     }
 
-    private static func nibble(_ digit: UInt8) -> UInt8? {
-        switch digit {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-        default: nil
-        }
+    /// The value of a digit; 16 or more for what is none.
+    private static func nibble(_ digit: UInt8) -> UInt8 {
+        let decimal = digit &- UInt8(ascii: "0")
+        let letter = digit &- UInt8(ascii: "a")
+        return decimal < 10 ? decimal : letter < 6 ? letter &+ 10 : 16
     }
 
     /// Hashes `bytes` in one call: about 1.9 GB/s a core with SHA-NI; blocks, allocates nothing.

@@ -21,6 +21,29 @@ extension Descriptor {
         }
     }
 
+    /// Sends on a connected socket, without waiting: `send(2)`, once.
+    ///
+    /// - Returns: how many bytes the kernel has taken.
+    package func send(_ bytes: UnsafeRawBufferPointer) throws(Errno) -> Int {
+        try retrying { Glibc.send(rawValue, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)) }
+    }
+
+    /// Sends two pieces on a connected socket as one, without waiting: `sendmsg(2)`, once.
+    ///
+    /// - Returns: how many bytes of both the kernel has taken.
+    package func send(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(Errno) -> Int {
+        var pieces = (
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count),
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+        )
+        return try withUnsafeMutableBytes(of: &pieces) { bytes throws(Errno) in
+            var message = msghdr()
+            message.msg_iov = bytes.baseAddress?.assumingMemoryBound(to: iovec.self)
+            message.msg_iovlen = 2
+            return try retrying { sendmsg(rawValue, &message, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)) }
+        }
+    }
+
     /// Reads at `offset` into the places, one after the other: `preadv2(2)`, once.
     ///
     /// - Parameters:

@@ -10,9 +10,9 @@ final class AcceptPace: ChannelOutboundHandler {
 
     private let state: ServerState
     /// With ``batch`` this makes 1,600 a second: an eighth of what a core can take.
-    private static let pause = TimeAmount.milliseconds(10)
-    /// Connections that are accepted in one go.
-    static let batch: UInt = 16
+    private static let pause = TimeAmount.microseconds(2_500)
+    /// Connections that are accepted in one go. Each takes as long as a few answers, for which others wait.
+    static let batch: UInt = 4
 
     init(_ state: ServerState) {
         self.state = state

@@ -18,6 +18,9 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
     private var rest = ByteBuffer()
     /// Bytes that came after the end of what is looked at.
     private var dropped = 0
+    /// Whether all that has come since the last read of the socket was over was known, so that nobody behind need be
+    /// told of its end.
+    private var isAllKnown = false
     private var isReadHeld = false
     private var isEndHeld = false
 
@@ -57,8 +60,11 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
     }
 
     private func pass(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
-        connection.bytesArrived()
+        isAllKnown = connection.takeKnown(bytes)
+        if isAllKnown { return }
+        connection.willParse(bytes)
         context.fireChannelRead(wrapInboundOut(bytes))
+        connection.didParse(bytes)
     }
 
     /// Its turn has come: passes a slice on.
@@ -83,7 +89,8 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if rest.readableBytes == 0 { context.fireChannelReadComplete() }
+        if rest.readableBytes == 0, !isAllKnown { context.fireChannelReadComplete() }
+        isAllKnown = false
     }
 
     func read(context: ChannelHandlerContext) {

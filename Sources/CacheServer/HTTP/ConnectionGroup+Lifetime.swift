@@ -30,7 +30,7 @@ extension ConnectionGroup {
 
     private func sweep() {
         let now = self.now
-        updateDate()
+        heads.renewDate()
         if lifetime.isFirst {
             services.access.look(at: now)
             services.scrubber.tick(at: now)

@@ -27,8 +27,7 @@ final class ConnectionGroup {
     let eventLoop: any EventLoop
     private(set) var services: Services
     var metrics = RequestMetrics()
-    /// The present as `Date` fields have it, renewed each tick.
-    private(set) var date = HTTPDate.now()
+    var heads = ResponseHeads()
     var connections: [ConnectionID: ConnectionHandler] = [:]
     var admission: ConnectionAdmission
     /// Other event loops, whose connections may give way to one of this.
@@ -69,14 +68,14 @@ final class ConnectionGroup {
 
     /// Other tokens count from now on, for requests on open connections, too.
     func tokensChanged(_ tokens: TokenList) {
-        for connection in connections.values { connection.machine.tokensChanged(tokens) }
+        for connection in connections.values { connection.tokensChanged(tokens) }
     }
 
     /// Other limits count from now on, on open connections, too.
     func limitsChanged(_ limits: ServerLimits) {
         services.limits = limits
         admission.change(limit: limits.connections, probeLimit: limits.probeConnections)
-        for connection in connections.values { connection.machine.limits = limits }
+        for connection in connections.values { connection.limitsChanged(limits) }
     }
 
     /// Counts a request whose response is out, and returns its part of the budget.
@@ -199,6 +198,4 @@ final class ConnectionGroup {
         notices.plainRequests = (0, "")
         notices.nextPlainLine = now + .minutes(1)
     }
-
-    func updateDate() { date = HTTPDate.now() }
 }

@@ -1,4 +1,5 @@
 internal import CacheAccess
+internal import CacheFiles
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
@@ -19,6 +20,10 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     private(set) var context: ChannelHandlerContext?
     private var sending: SecuredSending?
     private var waitsForTurn = false
+    private var memo = RequestMemo()
+    /// Where responses go at once; `nil` if they have to go through the pipeline.
+    private(set) var socket: Descriptor?
+    var isUnsentBounded = false
     /// The lease that was given out on this connection last.
     var lease: GivenLease?
     /// Which worker its requests come from, if they say so.
@@ -46,6 +51,8 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
 
     func channelActive(context: ChannelHandlerContext) {
         let now = group.now
+        if sending == nil { socket = Self.socket(of: context) }
+        boundUnsent()
         let outcome = group.admit(self, at: now)
         // From now on the group tells of new ones; there may have been some before.
         machine.tokensChanged(group.services.access.tokens)
@@ -61,12 +68,16 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
         if cleanup.hasVanished { group.metrics.connections.vanished += 1 }
         if let reservation = cleanup.reservation { group.release(reservation) }
         sending?.drop()
+        socket = nil
         group.remove(self)
         context.fireChannelInactive()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        run(machine.received(unwrapInboundIn(data), at: group.now))
+        let part = unwrapInboundIn(data)
+        let action = machine.received(part, at: group.now)
+        memo.parsed(part, machine.phase == .begun ? machine.request?.plan : nil)
+        run(action)
     }
 
     private func waitForTurn() {
@@ -82,8 +93,21 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
         return false
     }
 
+    /// Takes bytes that are a request which is known; false if the parser must read them.
+    func takeKnown(_ bytes: ByteBuffer) -> Bool {
+        guard machine.takesWhole, let plan = memo.plan(for: bytes) else { return false }
+        run(machine.received(plan, at: group.now))
+        return true
+    }
+
     /// Bytes are on their way to the parser.
-    func bytesArrived() { machine.bytesArrived() }
+    func willParse(_ bytes: ByteBuffer) {
+        machine.bytesArrived()
+        memo.willParse(bytes)
+    }
+
+    /// The parser has told of all that it has found in them.
+    func didParse(_ bytes: ByteBuffer) { memo.didParse(bytes) }
 
     /// Something has come, handled or not.
     func wasHeard() { worker?.hear(at: group.now) }
@@ -138,6 +162,17 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
 
     // MARK: Events of the group
 
+    /// Other tokens count for what comes from now on.
+    func tokensChanged(_ tokens: TokenList) {
+        memo.forget()
+        machine.tokensChanged(tokens)
+    }
+
+    func limitsChanged(_ limits: ServerLimits) {
+        memo.forget()
+        machine.limits = limits
+    }
+
     /// The request's turn for the in-flight budget has come.
     func granted(_ reservation: InFlightBudget.Reservation) {
         run(machine.granted(reservation, at: group.now))
@@ -178,6 +213,7 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
         switch action {
         case .beginRequest:
             group.protect(self)
+            boundUnsent()
             noteWorker()
         case .noteIncompleteHead:
             group.noteIncompleteHead(self)
@@ -236,9 +272,6 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
 
     // MARK: Responses
 
-    /// Copying so much costs less than a second piece.
-    private static let shortBytes = 8 * 1024
-
     /// Writes a response in one flush; `closing` ends the connection after it.
     func respond(
         _ head: ResponseHead, _ content: ByteBuffer, closing: Bool = false
@@ -249,8 +282,11 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
         if framing.sendsContent { group.metrics.requests.bytesOut += content.readableBytes }
         // A short content goes with the head: one record of TLS, and one piece of memory for the kernel.
         let isShort = framing.sendsContent && content.readableBytes <= Self.shortBytes
+        if framing.sendsContent, sendAtOnce(head, content, framing.connection, context) {
+            return machine.written(framing, isTaken: context.channel.isWritable, at: group.now)
+        }
         var out = context.channel.allocator.buffer(capacity: 256 + (isShort ? content.readableBytes : 0))
-        head.write(to: &out, date: group.date, connection: framing.connection)
+        group.heads.write(head, connection: framing.connection, to: &out)
         if isShort { out.writeImmutableBuffer(content) }
         context.write(wrapOutboundOut(out), promise: nil)
         if framing.sendsContent, !isShort {

@@ -25,6 +25,17 @@ extension ConnectionStateMachine {
         }
     }
 
+    /// Whether what comes is the beginning of a request that can be taken at once, of a client that is known.
+    var takesWhole: Bool {
+        phase == .idle && standing == .proven && takesInput && !input.hasMore && input.headStarted == nil
+    }
+
+    /// A whole request without a body has come, where ``takesWhole``.
+    mutating func received(_ plan: RequestPlan, at now: NIODeadline) -> Action? {
+        input.enqueue(.end(nil))
+        return begin(plan, started: now)
+    }
+
     /// A read of the socket is over. The parser reports nothing until a head is complete, so bytes without a part are
     /// the beginning of a head. (The end of the input comes without bytes.)
     mutating func readCompleted(at now: @autoclosure () -> NIODeadline) -> Action? {
@@ -75,18 +86,21 @@ extension ConnectionStateMachine {
     private mutating func take(_ part: HTTPServerRequestPart, at now: @autoclosure () -> NIODeadline) -> Action? {
         switch part {
         case .head(let head):
-            let started = input.headStarted ?? now()
-            request = CurrentRequest(plan: RequestPlan(head, limits: limits, tokens: tokens), started: started)
-            input.headStarted = nil
-            deadline = started + TimeAmount(limits.timeouts.request)
-            phase = .begun
-            return .beginRequest
+            return begin(RequestPlan(head, limits: limits, tokens: tokens), started: input.headStarted ?? now())
         case .body(let bytes):
             return append(bytes, at: now())
         case .end:
             guard let operation = request?.plan.operation else { return nil }
             return .perform(operation)
         }
+    }
+
+    private mutating func begin(_ plan: RequestPlan, started: NIODeadline) -> Action? {
+        request = CurrentRequest(plan: plan, started: started)
+        input.headStarted = nil
+        deadline = started + TimeAmount(limits.timeouts.request)
+        phase = .begun
+        return .beginRequest
     }
 
     /// What becomes of a request whose head has come.

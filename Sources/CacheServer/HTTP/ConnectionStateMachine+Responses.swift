@@ -65,7 +65,7 @@ extension ConnectionStateMachine {
     /// On to the next request.
     private mutating func finish(at now: NIODeadline) -> Action? {
         if let request, (request.reservation?.bytes ?? 0) > 0, !request.plan.hasBody {
-            let isFast = now - (request.unsentSince ?? now) < TimeAmount(limits.timeouts.wait / 2)
+            let isFast = request.unsentSince.map { now - $0 < TimeAmount(limits.timeouts.wait / 2) } ?? true
             standing = !isFast ? .unknown : standing == .proven ? .proven : .hasTaken
         }
         phase = .idle

@@ -19,11 +19,11 @@ final class NewcomerTurns {
     private var left = NewcomerTurns.time
     private var isScheduled = false
 
-    private static let time = TimeAmount.microseconds(500)
+    private static let time = TimeAmount.microseconds(100)
     /// What a piece of work counts for at least: it may lead to more when it is over.
     private static let least = TimeAmount.microseconds(25)
     /// Long enough that the event loop has come to what others have sent: it does not as long as tasks follow tasks.
-    private static let pause = TimeAmount.microseconds(500)
+    private static let pause = TimeAmount.microseconds(400)
 
     init(on eventLoop: any EventLoop) {
         self.eventLoop = eventLoop

@@ -19,10 +19,11 @@ struct RequestPlan {
         case control(path: String)
         /// The page for people.
         case page
-        case refuse(Refusal)
+        /// In memory of its own, so that a plan is small: each request copies it.
+        indirect case refuse(Refusal)
     }
 
-    let operation: Operation
+    private(set) var operation: Operation
     let method: HTTPMethod
     let keepAlive: Bool
     /// Whether the request is HTTP/1.0, where a response must say that the connection is kept: by default it is closed.
@@ -127,6 +128,25 @@ struct RequestPlan {
         case (.control, _):
             throw .notAllowed("GET, HEAD")
         }
+    }
+
+    /// The chunk of a GET or HEAD; `nil` if it is anything else.
+    var chunkRead: ChunkID? {
+        switch operation {
+        case .get(let id), .head(let id): id
+        default: nil
+        }
+    }
+
+    /// The same GET or HEAD for another chunk.
+    func asking(for id: ChunkID) -> RequestPlan {
+        var plan = self
+        switch operation {
+        case .get: plan.operation = .get(id)
+        case .head: plan.operation = .head(id)
+        default: break
+        }
+        return plan
     }
 
     /// Why the client may not do this; `nil` if it may.

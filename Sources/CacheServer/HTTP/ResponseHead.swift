@@ -43,6 +43,29 @@ struct ResponseHead {
     }
 }
 
+/// Writes the heads of an event loop's responses.
+struct ResponseHeads {
+    /// The present as `Date` fields have it, renewed each tick.
+    private var date = HTTPDate.now()
+    /// Memory for one head after the other.
+    private var buffer = ByteBuffer()
+
+    mutating func renewDate() { date = HTTPDate.now() }
+
+    func write(_ head: ResponseHead, connection: StaticString?, to buffer: inout ByteBuffer) {
+        head.write(to: &buffer, date: date, connection: connection)
+    }
+
+    /// A head and the content that follows it, in memory that the next one uses again unless this one is still held
+    /// then.
+    mutating func write(_ head: ResponseHead, connection: StaticString?, _ content: ByteBuffer) -> ByteBuffer {
+        buffer.clear(minimumCapacity: 256 + content.readableBytes)
+        head.write(to: &buffer, date: date, connection: connection)
+        buffer.writeImmutableBuffer(content)
+        return buffer
+    }
+}
+
 /// The form of a date that RFC 9110 section 5.6.7 demands, e.g. `Sun, 06 Nov 1994 08:49:37 GMT`.
 enum HTTPDate {
     static func now() -> String { format(Int(SystemClock.milliseconds() / 1000)) }

@@ -89,6 +89,24 @@ struct ServerLimitTests {
         }
     }
 
+    /// What is not read would lie with the kernel otherwise, and count as taken. All of it comes once it is read.
+    @Test func chunkThatIsNotReadStaysWithTheDaemon() async throws {
+        try await TestServer.run { server async throws in
+            let chunk = TestChunk(seed: 1, length: ChunkLimits.sealedBytes)
+            #expect(try await server.put(chunk).status == 201)
+            try await RawConnection.open(server.port, receiveBuffer: 4_096) { connection async throws in
+                let request = "GET /v1/chunks/\(chunk.id.hex) HTTP/1.1\r\nHost: x\r\n\r\n"
+                try await connection.send(request)
+                try await server.until { $0.bytesInFlight == ChunkLimits.sealedBytes }
+                #expect(try await connection.response()?.body == chunk.bytes)
+                for _ in 0..<5 {
+                    try await connection.send(request)
+                    #expect(try await connection.response()?.body == chunk.bytes)
+                }
+            }
+        }
+    }
+
     /// A client may be gone at any moment, also in the one in which its answer is written: what it held is given back
     /// then.
     @Test func clientsThatVanishLeaveNoRoomTaken() async throws {

@@ -48,6 +48,7 @@ package final class MemoryCache<Key: MemoryCacheKey>: Sendable {
     }
 
     /// The chunk, counted as read; `nil` if it is not in memory.
+    @specialized(where Key == ChunkID)
     package func get(_ key: Key) -> ByteBuffer? {
         shard(of: key).withLockedValue { $0.get(key) }
     }

@@ -1,0 +1,64 @@
+internal import CacheFiles
+internal import NIOCore
+
+/// Responses that need nothing of the pipeline, which is all but those through TLS.
+extension ConnectionHandler {
+    /// Copying so much costs less than a second piece.
+    static let shortBytes = 8 * 1024
+
+    /// What the kernel holds for a client that is not known, beyond what that can take now. It takes megabytes
+    /// otherwise: to copy them for clients that read nothing keeps others waiting, and they are memory of the machine.
+    private static let mostUnsent: SocketOptionValue = 64 * 1024
+    private static let unsentOption = ChannelOptions.Types.SocketOption(
+        level: .tcp, name: NIOBSDSocket.Option(rawValue: SocketOptionName.unsentLowWater))
+
+    /// Has the kernel take all at once for a client that takes what it asks for, and for no other.
+    func boundUnsent() {
+        let isBounded = machine.standing != .proven
+        guard isBounded != isUnsentBounded, let options = context?.channel.syncOptions else { return }
+        isUnsentBounded = isBounded
+        // A channel that has no such option, or is at its end, sends as it did.
+        try? options.setOption(Self.unsentOption, value: isBounded ? Self.mostUnsent : .max)
+    }
+
+    /// The number of the channel's socket; `nil` for one that speaks TLS, or has none. To be used while the channel is
+    /// active, by its event loop.
+    static func socket(of context: ChannelHandlerContext) -> Descriptor? {
+        let operations = context.pipeline.syncOperations
+        let found = try? operations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { $0 }
+        return found.map(Descriptor.init)
+    }
+
+    /// Gives a response to the kernel, and what that does not take at once to the channel. False, with nothing done, if
+    /// the channel has others to send already.
+    ///
+    /// To pass a response of 4 KiB through the pipeline takes longer than to find its chunk.
+    func sendAtOnce(
+        _ head: ResponseHead, _ content: ByteBuffer, _ connection: StaticString?, _ context: ChannelHandlerContext
+    ) -> Bool {
+        // The watermark of the channel is one byte: writable means that nothing is left in it.
+        guard let socket, context.channel.isActive, context.channel.isWritable else { return false }
+        let isShort = content.readableBytes <= Self.shortBytes
+        let start = group.heads.write(head, connection: connection, isShort ? content : ByteBuffer())
+        let rest = isShort ? ByteBuffer() : content
+        var sent = 0
+        do throws(Errno) {
+            sent = try start.withUnsafeReadableBytes { start throws(Errno) in
+                try rest.readableBytes == 0
+                    ? socket.send(start)
+                    : rest.withUnsafeReadableBytes { rest throws(Errno) in try socket.send(start, rest) }
+            }
+        } catch {
+            // Full or broken: the channel finds out, and deals with it as it always does.
+        }
+        if sent == start.readableBytes + rest.readableBytes { return true }
+        for var piece in [start, rest] {
+            let count = min(sent, piece.readableBytes)
+            sent -= count
+            piece.moveReaderIndex(forwardBy: count)
+            if piece.readableBytes > 0 { context.write(wrapOutboundOut(piece), promise: nil) }
+        }
+        context.flush()
+        return true
+    }
+}
