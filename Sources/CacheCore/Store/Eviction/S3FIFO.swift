@@ -11,8 +11,8 @@ package import CacheChunks
 ///
 /// It decides and holds no queue. The queues are the owner's, oldest chunk first: those of the store are in LMDB, so
 /// that all processes that share a store see the same ones, those of ``MemoryCache`` in memory. How often chunks were
-/// asked for it counts itself, in memory. For each chunk that comes in: ``arrival(of:bytes:_:)``, then ``examine(_:for:)``
-/// and ``judge(_:in:frequency:for:)`` until there is room, then ``admit(_:_:)``.
+/// asked for it counts itself, in memory. For each chunk that comes in: ``arrival(of:bytes:_:)``, then
+/// ``examine(_:for:)`` and ``judge(_:in:frequency:for:)`` until there is room, then ``admit(_:_:)``.
 package struct S3FIFO: Sendable {
     /// Reads of a chunk that is here are counted up to here.
     package static let maximumFrequency: UInt8 = 3
