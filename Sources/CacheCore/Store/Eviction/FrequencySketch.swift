@@ -15,9 +15,10 @@ struct FrequencySketch: Sendable {
     /// It has seen less than one period of reads.
     private(set) var isYoung = true
 
-    /// - Parameter counters: of a byte each; rounded up to a power of two, at most 8 MiB.
+    /// - Parameter counters: of a byte each; rounded up to a power of two, at least 16 KiB, so that a cache that holds
+    ///   smaller chunks than expected is not misled, and at most 8 MiB.
     init(counters wanted: Int) {
-        var size = 1024
+        var size = 1 << 14
         while size < min(wanted, 1 << 23) { size <<= 1 }
         counters = Array(repeating: 0, count: size)
         mask = UInt64(size - 1)
