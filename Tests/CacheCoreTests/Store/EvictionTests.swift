@@ -187,7 +187,9 @@ private struct PolicyModel {
     /// Reads of everything, up to 7, halved now and then.
     var counts: [Int: Int] = [:]
     var counted = 0
-    var unknown = 0
+    var trials = 0
+    /// Unknown ones since the last hit.
+    var strangers = 0
     var isYoung = true
 
     init(capacity: Int) { self.capacity = capacity }
@@ -196,11 +198,14 @@ private struct PolicyModel {
         count(number)
         if let count = reads[number] {
             reads[number] = min(count + 1, 3)
+            strangers = 0
             return true
         }
         let isKnown = counts[number, default: 0] > 1
-        if !isKnown, isYoung { unknown += 1 }
-        let challenges = isKnown || isYoung && unknown % 16 == 0
+        if !isKnown, isYoung { strangers += 1 }
+        let isTrial = !isKnown && isYoung && strangers > 4 && trials < reads.count / 2
+        if isTrial { trials += 1 }
+        let challenges = isKnown || isTrial
         let wins = challenges && reads.count == capacity && !main.isEmpty && wonChallenge(of: number)
         while reads.count == capacity {
             if main.isEmpty || (!small.isEmpty && small.count + 1 >= reads.count / 100) {
@@ -227,8 +232,7 @@ private struct PolicyModel {
     private mutating func wonChallenge(of number: Int) -> Bool {
         let count = counts[number, default: 0]
         return turnMain { frequency, known in
-            let worth = max(known, frequency + 1)
-            return count <= 1 ? worth > 1 : count <= worth + 1
+            count <= 1 ? frequency > 0 || known > 0 : count <= max(known, frequency + 1) + 1
         }
     }
 

@@ -23,15 +23,21 @@ package struct S3FIFO: Sendable {
     /// By how much a challenger must have been asked for more often. It has just been, and main's oldest is about to
     /// be if both are of one cycle: one more says nothing.
     private static let margin: UInt8 = 1
-    /// One in so many chunks that are not known challenges main all the same, in a process that has not seen much yet:
-    /// what is known ends with the process.
-    private static let trialInterval: UInt32 = 16
+    /// In a process that has not seen much yet, chunks that are not known challenge main all the same, for what was
+    /// known has ended with the process before: one for so many chunks that are here. A chunk of main that is read once
+    /// in each process, as in a cycle, then loses less than it gains.
+    private static let chunksPerTrial: UInt64 = 2
+    /// And not before so many of them came one after the other: where a cycle begins with one that has left, the place
+    /// of the next would be taken, and of the next, just before they are asked for.
+    private static let strangersBeforeTrial = 4
     /// Reads a chunk that is here, after which all counts are halved.
     private static let halvingReads: UInt64 = 10
     private static let countersPerChunk = 16
 
     private var sketch: FrequencySketch
-    private var unknown: UInt32 = 0
+    private var trials: UInt64 = 0
+    /// Chunks that were not known, since the last read of one that is here.
+    private var strangers = 0
 
     /// - Parameter chunks: how many the owner may hold; each costs 16 bytes, 8 MiB at most.
     package init(chunks: Int) {
@@ -40,20 +46,29 @@ package struct S3FIFO: Sendable {
 
     /// Notes reads of a chunk that is here.
     package mutating func note(_ id: ChunkID, reads: UInt8, _ occupancy: QueueOccupancy) {
-        if reads > 0 { sketch.add(id, reads, period: Self.halvingReads * max(occupancy.chunks, 64)) }
+        if reads == 0 { return }
+        strangers = 0
+        count(id, reads, occupancy)
+    }
+
+    private mutating func count(_ id: ChunkID, _ reads: UInt8, _ occupancy: QueueOccupancy) {
+        sketch.add(id, reads, period: Self.halvingReads * max(occupancy.chunks, 64))
     }
 
     /// How a chunk of `bytes` that is not here comes in. Counts as a read of it.
     package mutating func arrival(of id: ChunkID, bytes: UInt64, _ occupancy: QueueOccupancy) -> Arrival {
-        note(id, reads: 1, occupancy)
+        count(id, 1, occupancy)
         var arrival = Arrival()
         arrival.bytes = bytes
         arrival.frequency = sketch.estimate(id)
         if arrival.isReturning {
             arrival.standing = .challenger
         } else if sketch.isYoung {
-            unknown &+= 1
-            if unknown % Self.trialInterval == 0 { arrival.standing = .trial }
+            strangers += 1
+            if strangers > Self.strangersBeforeTrial, trials < occupancy.chunks / Self.chunksPerTrial {
+                trials += 1
+                arrival.standing = .trial
+            }
         }
         return arrival
     }
@@ -75,11 +90,12 @@ package struct S3FIFO: Sendable {
         // The paper asks for two reads here; a read counts once per image start in this store, so one says as much.
         if queue == .small { return frequency > 0 ? .keep(.main, frequency: 0) : .evict }
         // What was read in earlier processes is known of chunks that are here.
-        let worth = max(sketch.estimate(id), frequency + 1)
+        let known = sketch.estimate(id)
         let isKept =
             switch arrival.standing {
-            case .challenger: arrival.frequency <= worth + Self.margin
-            case .trial: worth > 1
+            case .challenger: arrival.frequency <= max(known, frequency + 1) + Self.margin
+            // What has come in or was read since this process began is no older than the newcomer.
+            case .trial: frequency > 0 || known > 0
             case .newcomer: frequency > 0
             }
         arrival.hasWon = !isKept && arrival.standing != .newcomer
