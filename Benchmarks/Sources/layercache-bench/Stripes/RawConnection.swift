@@ -15,28 +15,15 @@ final class RawConnection {
     private(set) var owes = false
     private(set) var bytes = 0
     private let host: String
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: (512 << 10) + 4096, alignment: 64)
+    private let buffer: UnsafeMutableRawBufferPointer
     private var count = 0
     private var head: (status: Int, bytes: Int, body: Int)?
 
     init?(host: String, port: Int) {
         self.host = host
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var one = Int32(1)
-        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(UInt16(port).bigEndian)
-        address.sin_addr.s_addr = inet_addr(host)
-        // On loopback the kernel answers at once, also for a process that is stopped.
-        let status = withUnsafePointer(to: address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
+        guard let descriptor = Connection.connected(host: host, port: port) else { return nil }
         self.descriptor = descriptor
-        // From here on deinit closes it.
-        guard status == 0 else { return nil }
+        buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: (512 << 10) + 4096, alignment: 64)
     }
 
     deinit {
