@@ -41,6 +41,18 @@ static inline int layercache_lsetxattrat(
     return (int)syscall(setxattrat, directory, entry, nofollow, name, &arguments, sizeof arguments);
 }
 
+// cachestat(2) of Linux 6.5: how many pages of a range of a file are in the page cache; glibc has no function for it yet. -1 and ENOSYS before.
+static inline long layercache_cached_pages(int descriptor, uint64_t offset, uint64_t length) {
+    struct {
+        uint64_t offset, length;
+    } range = {offset, length};
+    struct {
+        uint64_t cached, dirty, writeback, evicted, recently_evicted;
+    } found;
+    const long cachestat = 451;
+    return syscall(cachestat, descriptor, &range, &found, 0) == 0 ? (long)found.cached : -1;
+}
+
 // sendmsg(2) of a text, and of an open file unless that is -1, to the socket of a path (or of an abstract name, which begins with '@'): the
 // CMSG macros do not reach Swift. -1 and EINVAL for a path that is too long.
 static inline ssize_t layercache_send_to_path(

@@ -29,4 +29,11 @@ extension Descriptor {
     package func willNotNeed(_ range: Range<Int>) {
         posix_fadvise(rawValue, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_DONTNEED)
     }
+
+    /// Whether the page cache has all pages of a range; `nil` if the kernel does not tell (before Linux 6.5, or where a
+    /// sandbox forbids to ask). Half a microsecond for one page.
+    package func isCached(_ range: Range<Int>) -> Bool? {
+        let pages = layercache_cached_pages(rawValue, UInt64(range.lowerBound), UInt64(range.count))
+        return pages < 0 ? nil : pages == (range.count + 4095) / 4096
+    }
 }

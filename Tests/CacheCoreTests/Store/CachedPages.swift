@@ -1,5 +1,8 @@
+import CacheFiles
 import Glibc
 import TestSupport
+
+@testable import CacheStore
 
 /// What the page cache has of a file.
 struct CachedPages {
@@ -25,6 +28,14 @@ struct CachedPages {
         fsync(file)
         posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED)
         close(file)
+    }
+
+    /// Whether a store in this file reads past the page cache here.
+    var canBePassed: Bool {
+        get throws {
+            let file = try OpenFile.open(path)
+            return withExtendedLifetime(file) { UncachedReads(file.descriptor) != nil }
+        }
     }
 
     /// Pages of 4 KiB that are there.

@@ -132,6 +132,13 @@ extension PieceMemory {
     /// Has so many idle areas of the allocator's kept: for a process with many chunks under way at a time.
     package static func keepIdle(areas: Int) { shared.state.withLockedValue { $0.maximumIdle = areas } }
 
+    /// Lends a piece, on a border of its own size, with undefined content; `nil` if the system has no memory for it.
+    package static func withPiece<R>(_ body: (UnsafeMutableRawBufferPointer) -> R) -> R? {
+        guard let piece = shared.take() else { return nil }
+        defer { _ = shared.give(piece) }
+        return body(UnsafeMutableRawBufferPointer(start: piece, count: pieceBytes))
+    }
+
     /// Makes buffers whose memory is a piece if they have just its size, and `malloc`'s otherwise.
     package static let allocator = ByteBufferAllocator { size in
         (size == pieceBytes ? shared.take() : nil) ?? malloc(size)
