@@ -34,6 +34,9 @@ struct CachedPages {
     var canBePassed: Bool {
         get throws {
             let file = try OpenFile.open(path)
+            _ = try withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { byte in
+                try file.descriptor.read(into: byte, at: 0)
+            }
             return withExtendedLifetime(file) { UncachedReads(file.descriptor) != nil }
         }
     }

@@ -16,12 +16,12 @@ final class UncachedReads: Sendable {
     private let device: OpenFile
     private let recent = RecentPlaces()
 
-    /// - Parameter data: stays open as long as this is used.
-    /// - Returns: `nil` where the filesystem has no such reads, or the kernel does not tell what is in the page cache
-    ///   (before Linux 6.5).
+    /// - Parameter data: stays open as long as this is used. Its first page was just read.
+    /// - Returns: `nil` where the filesystem has no such reads, or nobody tells what is in the page cache: the kernel
+    ///   before Linux 6.5, and filesystems that keep the pages in another one's file (overlayfs).
     init?(_ data: Descriptor) {
         // The very file, whatever has its name by now.
-        guard data.isCached(0..<StoreLayout.pageBytes) != nil,
+        guard data.isCached(0..<StoreLayout.pageBytes) == true,
             let device = try? OpenFile.open("/proc/self/fd/\(data.rawValue)", .direct)
         else { return nil }
         self.data = data
