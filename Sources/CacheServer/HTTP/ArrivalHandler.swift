@@ -49,7 +49,9 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork, OrderedWork {
         guard connection.takesInput else { return drop(bytes.readableBytes) }
         if rest.readableBytes == 0 {
             guard connection.isNewcomer else { return take(bytes, context) }
-            guard bytes.readableBytes > Self.slice || !turns.hasTime else {
+            let isShort = bytes.readableBytes <= Self.slice
+            if isShort, connection.willBeKnown { return wait(bytes) }
+            guard !isShort || !turns.hasTime else {
                 return turns.spend { pass(bytes, context) }
             }
             rest = bytes
@@ -68,6 +70,10 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork, OrderedWork {
     /// What comes of a client that is known: a request waits for its place.
     private func take(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
         guard connection.takesWhole, bytes.readableBytes <= Self.slice else { return pass(bytes, context) }
+        wait(bytes)
+    }
+
+    private func wait(_ bytes: ByteBuffer) {
         rest = bytes
         isInOrder = true
         order.wait(self)

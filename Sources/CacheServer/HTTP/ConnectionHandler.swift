@@ -118,6 +118,9 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     /// Whether what comes is the beginning of a request that can be taken at once.
     var takesWhole: Bool { machine.takesWhole }
 
+    /// Whether the next request makes the client known: it comes in its place already.
+    var willBeKnown: Bool { machine.willBeKnown }
+
     /// Whether what comes has to wait for the turns of clients that are not known yet. Bodies have room reserved for
     /// them.
     var isNewcomer: Bool { machine.standing != .proven && !machine.awaitsBody }
