@@ -136,7 +136,7 @@ extension CacheServer {
                     }
                     let connection = ConnectionHandler(group, behind: tls)
                     try channel.pipeline.syncOperations.addHandlers([
-                        ArrivalHandler(connection, group.newcomers),
+                        ArrivalHandler(connection),
                         ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoding)),
                         connection,
                     ])

@@ -62,7 +62,7 @@ struct Wrk {
 /// Runs against one server, kept together.
 struct Served {
     let name: String
-    let url: String
+    let daemon: Daemon
     /// A file with the names that are asked for, and the length of each body.
     let names: String
     let length: Int
@@ -70,13 +70,22 @@ struct Served {
 
     init(_ name: String, _ daemon: Daemon, names: String, length: Int) {
         self.name = name
-        url = daemon.url
+        self.daemon = daemon
         self.names = names
         self.length = length
     }
 
     mutating func run(_ wrk: Wrk, seconds: Int) throws {
-        answers.append(try wrk.get(url, names: names, seconds: seconds))
+        answers.append(try wrk.get(daemon.url, names: names, seconds: seconds))
+    }
+
+    /// Lets its server, which stands still, go on for the time of the run.
+    mutating func runAlone(_ wrk: Wrk, seconds: Int) throws {
+        daemon.signal(SIGCONT)
+        defer { daemon.signal(SIGSTOP) }
+        // What was due meanwhile is done at once.
+        usleep(100_000)
+        try run(wrk, seconds: seconds)
     }
 
     /// Of bodies; what a server sends with them is not what it is asked for.

@@ -1,11 +1,12 @@
 import NIOCore
 
 /// Tells a connection that bytes have arrived, before the parser sees them, and has those of clients that are not known
-/// yet wait for their turn (``NewcomerTurns``).
+/// yet wait for their turn (``NewcomerTurns``), requests of others for their place among all that have come meanwhile
+/// (``AnswerOrder``).
 ///
 /// The parser itself reports nothing of an incomplete head, so without this a slow head would look like an idle
 /// connection. Nothing more is read from the socket while bytes wait here.
-final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
+final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork, OrderedWork {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -13,8 +14,9 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
 
     private let connection: ConnectionHandler
     private let turns: NewcomerTurns
+    private let order: AnswerOrder
     private var context: ChannelHandlerContext?
-    /// What waits for its turn.
+    /// What waits for its turn, or for its place.
     private var rest = ByteBuffer()
     /// Bytes that came after the end of what is looked at.
     private var dropped = 0
@@ -23,14 +25,18 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
     private var isAllKnown = false
     private var isReadHeld = false
     private var isEndHeld = false
+    /// Whether ``rest`` waits for its place alone, which it has before anything is read again.
+    private var isInOrder = false
+    var lastAnswer: UInt64 = 0
 
     /// A few requests.
     private static let slice = 512
     private static let mostDropped = 256 << 10
 
-    init(_ connection: ConnectionHandler, _ turns: NewcomerTurns) {
+    init(_ connection: ConnectionHandler) {
         self.connection = connection
-        self.turns = turns
+        turns = connection.group.turns.newcomers
+        order = connection.group.turns.order
     }
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
@@ -42,8 +48,10 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
         connection.wasHeard()
         guard connection.takesInput else { return drop(bytes.readableBytes) }
         if rest.readableBytes == 0 {
-            guard connection.isNewcomer else { return pass(bytes, context) }
-            guard bytes.readableBytes > Self.slice || !turns.hasTime else {
+            guard connection.isNewcomer else { return take(bytes, context) }
+            let isShort = bytes.readableBytes <= Self.slice
+            if isShort, connection.willBeKnown { return wait(bytes) }
+            guard !isShort || !turns.hasTime else {
                 return turns.spend { pass(bytes, context) }
             }
             rest = bytes
@@ -57,6 +65,32 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
     private func drop(_ count: Int) {
         dropped += count
         if dropped > Self.mostDropped { connection.cut() }
+    }
+
+    /// What comes of a client that is known: a request waits for its place.
+    private func take(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        guard connection.takesWhole, bytes.readableBytes <= Self.slice else { return pass(bytes, context) }
+        wait(bytes)
+    }
+
+    private func wait(_ bytes: ByteBuffer) {
+        rest = bytes
+        isInOrder = true
+        order.wait(self)
+    }
+
+    /// Its place has come: passes on all that waits.
+    func answer() {
+        isInOrder = false
+        guard let context else { return }
+        let bytes = rest
+        rest = ByteBuffer()
+        if bytes.readableBytes > 0, connection.takesInput {
+            pass(bytes, context)
+            if !isAllKnown { context.fireChannelReadComplete() }
+            isAllKnown = false
+        }
+        releaseHeld(context)
     }
 
     private func pass(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -77,6 +111,12 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
             rest = ByteBuffer()
             context.fireChannelReadComplete()
         }
+        releaseHeld(context)
+        return false
+    }
+
+    /// Lets go what waited for the bytes before it.
+    private func releaseHeld(_ context: ChannelHandlerContext) {
         if isEndHeld {
             isEndHeld = false
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
@@ -85,7 +125,6 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
             isReadHeld = false
             context.read()
         }
-        return false
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -94,7 +133,7 @@ final class ArrivalHandler: ChannelDuplexHandler, NewcomerWork {
     }
 
     func read(context: ChannelHandlerContext) {
-        guard rest.readableBytes > 0 || !connection.takesInput else { return context.read() }
+        guard rest.readableBytes > 0 && !isInOrder || !connection.takesInput else { return context.read() }
         // What only ends is read at the pace of newcomers, too.
         if rest.readableBytes == 0, !isReadHeld { turns.wait(self) }
         isReadHeld = true

@@ -14,6 +14,8 @@ extension ConnectionGroup {
         var isStopping = false
         /// Whether its sweeps look after what is one for all, too: tokens, certificates, leases, the scrub.
         var isFirst = false
+        /// What the scrub has been told of.
+        var readsNoted = 0
     }
 
     /// Begins to sweep.
@@ -31,6 +33,8 @@ extension ConnectionGroup {
     private func sweep() {
         let now = self.now
         heads.renewDate()
+        services.scrubber.noteReads(metrics.reads.memoryHits - lifetime.readsNoted)
+        lifetime.readsNoted = metrics.reads.memoryHits
         if lifetime.isFirst {
             services.access.look(at: now)
             services.scrubber.tick(at: now)

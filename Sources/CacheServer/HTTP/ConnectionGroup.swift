@@ -24,6 +24,12 @@ final class ConnectionGroup {
         let logger: Logger
     }
 
+    /// When what has come is dealt with.
+    struct Turns {
+        let newcomers: NewcomerTurns
+        let order: AnswerOrder
+    }
+
     let eventLoop: any EventLoop
     private(set) var services: Services
     var metrics = RequestMetrics()
@@ -34,7 +40,7 @@ final class ConnectionGroup {
     var neighbours = Neighbours()
     var lifetime = Lifetime()
     private(set) var queue: AdmissionQueue
-    let newcomers: NewcomerTurns
+    let turns: Turns
     /// Connections that wait for a chunk which is being read from the store.
     private var reads: [ChunkID: [ConnectionHandler]] = [:]
     private var notices = Notices()
@@ -43,7 +49,7 @@ final class ConnectionGroup {
     init(on eventLoop: any EventLoop, share: Int, services: Services) {
         self.eventLoop = eventLoop
         self.services = services
-        newcomers = NewcomerTurns(on: eventLoop)
+        turns = Turns(newcomers: NewcomerTurns(on: eventLoop), order: AnswerOrder(on: eventLoop))
         let limits = services.limits
         admission = ConnectionAdmission(limit: limits.connections, probeLimit: limits.probeConnections)
         queue = AdmissionQueue(

@@ -83,7 +83,7 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     private func waitForTurn() {
         guard !waitsForTurn else { return }
         waitsForTurn = true
-        group.newcomers.wait(self)
+        group.turns.newcomers.wait(self)
     }
 
     /// Its turn has come: the next request that waits is begun.
@@ -114,6 +114,12 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
 
     /// Whether what comes matters any more.
     var takesInput: Bool { machine.takesInput }
+
+    /// Whether what comes is the beginning of a request that can be taken at once.
+    var takesWhole: Bool { machine.takesWhole }
+
+    /// Whether the next request makes the client known: it comes in its place already.
+    var willBeKnown: Bool { machine.willBeKnown }
 
     /// Whether what comes has to wait for the turns of clients that are not known yet. Bodies have room reserved for
     /// them.

@@ -30,6 +30,11 @@ extension ConnectionStateMachine {
         phase == .idle && standing == .proven && takesInput && !input.hasMore && input.headStarted == nil
     }
 
+    /// Whether a request would show that the client takes what it asks for.
+    var willBeKnown: Bool {
+        phase == .idle && standing == .hasTaken && takesInput && !input.hasMore && input.headStarted == nil
+    }
+
     /// A whole request without a body has come, where ``takesWhole``.
     mutating func received(_ plan: RequestPlan, at now: NIODeadline) -> Action? {
         input.enqueue(.end(nil))

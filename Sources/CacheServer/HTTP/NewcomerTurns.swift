@@ -8,7 +8,7 @@ protocol NewcomerWork: AnyObject {
 }
 
 /// The turns of clients that are not known yet: what they send is handled for a short time in each go of the event
-/// loop, a little of each, and the rest after what others have sent meanwhile.
+/// loop, a little of each, and the rest after what others have sent meanwhile. That is a fifth of all time.
 ///
 /// To parse and answer thousands of requests that a hundred clients send without waiting for answers takes longer than
 /// a client at work waits for a chunk.
@@ -18,8 +18,13 @@ final class NewcomerTurns {
     /// What is left of the time of this turn.
     private var left = NewcomerTurns.time
     private var isScheduled = false
+    private var scheduledAt = NIODeadline.uptimeNanoseconds(0)
 
     private static let time = TimeAmount.microseconds(100)
+    /// A turn that comes late, because others have much to do, gets a fifth of the time that they had: with a few
+    /// requests of each go, hundreds of clients would wait for a tenth of a second before they are known.
+    private static let share: Int64 = 5
+    private static let longest = TimeAmount.milliseconds(1)
     /// What a piece of work counts for at least: it may lead to more when it is over.
     private static let least = TimeAmount.microseconds(25)
     /// Long enough that the event loop has come to what others have sent: it does not as long as tasks follow tasks.
@@ -51,12 +56,14 @@ final class NewcomerTurns {
     private func schedule() {
         guard !isScheduled else { return }
         isScheduled = true
+        scheduledAt = .now()
         eventLoop.assumeIsolated().scheduleTask(in: Self.pause) { self.turn() }
     }
 
     private func turn() {
         isScheduled = false
-        left = Self.time
+        let passed = NIODeadline.now() - scheduledAt
+        left = min(max(.nanoseconds(passed.nanoseconds / Self.share), Self.time), Self.longest)
         while left > .zero, let work = waiting.popFirst() {
             if spend({ work.goOn() }) { waiting.append(work) }
         }

@@ -28,6 +28,9 @@ final class Scrubber: Sendable {
         var credit = 0.0
         var lastTick: NIODeadline
         var passBegins = NIODeadline.uptimeNanoseconds(0)
+        /// Chunks that clients have got from memory since the last tick, and whether they were many.
+        var reads = 0
+        var areReadsMany = false
         var isWorking = false
         var isStopped = false
     }
@@ -42,8 +45,15 @@ final class Scrubber: Sendable {
         var placeKeptAt = NIODeadline.uptimeNanoseconds(0)
     }
 
-    /// A chunk counts so many times while clients have the store read: then the scrub takes that part of its rate.
+    /// A chunk counts so many times while clients have the store read, or get much from memory: then the scrub takes
+    /// that part of its rate.
     private static let loadFactor = 8.0
+    /// Reads a second from memory that are many, a hundredth of what one event loop can do. Where cores are few, they
+    /// would wait while the scrub has one: 1 % of the time, which is all of the slowest hundredth.
+    private static let manyReads = 1_000.0
+    /// A tick has at most this part of a second's bytes looked at, whatever is left from ticks before: there are at
+    /// least two a second.
+    private static let stepsPerSecond = 2.0
     /// From the end of a pass to the beginning of the next: a small store is not looked at all the time.
     private static let rest = TimeAmount.minutes(10)
     private static let placeInterval = TimeAmount.seconds(60)
@@ -89,6 +99,10 @@ final class Scrubber: Sendable {
         let begins = state.withLockedValue { state in
             let elapsed = Double((now - state.lastTick).nanoseconds) / 1e9
             state.lastTick = now
+            if elapsed > 0 {
+                state.areReadsMany = Double(state.reads) > elapsed * Self.manyReads
+                state.reads = 0
+            }
             // What a slow disk or a busy machine leaves undone is not made up for later.
             state.credit = min(state.credit + elapsed * rate, rate)
             guard state.credit > 0, state.passBegins <= now, !state.isWorking, !state.isStopped else { return false }
@@ -100,6 +114,11 @@ final class Scrubber: Sendable {
             if case .active = pool { work(at: now) }
             state.withLockedValue { $0.isWorking = false }
         }
+    }
+
+    /// Clients of one event loop have got so many chunks from memory since it said so last.
+    func noteReads(_ count: Int) {
+        if thread != nil { state.withLockedValue { $0.reads += count } }
     }
 
     /// Ends after the chunk that it looks at now, and keeps its place. Blocks no longer than that takes.
@@ -118,8 +137,9 @@ final class Scrubber: Sendable {
 
     private func work(at now: NIODeadline) {
         walk.withLockedValue { walk in
+            let least = credit - rate / Self.stepsPerSecond
             // A store that is being opened again has nothing to show, which is no end of a pass.
-            while hasCredit, tiers.store.isServing {
+            while mayGoOn, credit > max(least, 0), tiers.store.isServing {
                 do {
                     guard try lookAtNext(&walk) else { return endPass(&walk, at: now) }
                 } catch {
@@ -135,7 +155,9 @@ final class Scrubber: Sendable {
         }
     }
 
-    private var hasCredit: Bool { state.withLockedValue { $0.credit > 0 && !$0.isStopped } }
+    private var credit: Double { state.withLockedValue { $0.credit } }
+
+    private var mayGoOn: Bool { state.withLockedValue { !$0.isStopped } }
 
     /// Looks at one chunk; false at the end of the pass.
     private func lookAtNext(_ walk: inout Walk) throws -> Bool {
@@ -167,9 +189,10 @@ final class Scrubber: Sendable {
                 "the scrub has found a damaged chunk and dropped it: clients fetch it again",
                 metadata: ["chunk": "\(id)"])
         }
-        let cost = Double(max(bytes, StoreLayout.pageBytes)) * (tiers.isBusy ? Self.loadFactor : 1)
+        let cost = Double(max(bytes, StoreLayout.pageBytes))
+        let isBusy = tiers.isBusy
         state.withLockedValue { state in
-            state.credit -= cost
+            state.credit -= cost * (isBusy || state.areReadsMany ? Self.loadFactor : 1)
             state.progress.bytes += bytes
             state.progress.chunks += found == .absent ? 0 : 1
             state.progress.damaged += found == .dropped ? 1 : 0

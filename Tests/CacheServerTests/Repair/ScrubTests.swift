@@ -2,6 +2,7 @@ import CacheCore
 import CacheServer
 import Foundation
 import NIOCore
+import NIOPosix
 import TestSupport
 import Testing
 
@@ -91,6 +92,34 @@ struct ScrubTests {
             server.time.advance(by: .seconds(601))
             try await server.until { $0.scrub.chunks > 8 }
         }
+    }
+
+    /// While clients get much from memory, a chunk counts eight times.
+    @Test(arguments: [0, 900, 5_000]) func readsFromMemoryGoFirst(readsASecond: Int) async throws {
+        try await run(rate: 0) { server async throws in
+            for chunk in chunks { #expect(try await server.put(chunk).status == 201) }
+        }
+        let store = try ChunkStore.open(directory.path, options: .init(capacity: 1 << 30), logger: .quiet)
+        let threads = NIOThreadPool(numberOfThreads: 1)
+        threads.start()
+        let start = NIODeadline.uptimeNanoseconds(1)
+        // A second is worth a chunk, or an eighth of one.
+        let scrubber = Scrubber(
+            ChunkTiers(memory: MemoryTier(capacity: 0), store: store, threads: threads), directory: directory.path,
+            rate: 200_000, from: start, logger: .quiet)
+        let expected = readsASecond > 1_000 ? [1, 1, 1, 1, 1, 1, 1, 1, 2] : Array(1...9)
+        for (index, count) in expected.enumerated() {
+            scrubber.noteReads(readsASecond)
+            let now = start + .seconds(Int64(index) + 1)
+            repeat {
+                scrubber.tick(at: now)
+                await Task.yield()
+            } while scrubber.progress.chunks < count
+            #expect(scrubber.progress.chunks == count)
+        }
+        await scrubber.stop()
+        await store.close()
+        try await threads.shutdownGracefully()
     }
 
     @Test func placeOfAnotherVersionIsLeftAlone() async throws {
