@@ -183,11 +183,12 @@ class Access:
             if status in (401, 404) and (status == 404) == accepted:
                 if not accepted:
                     self.soak.count("tokens refused")
-                    self.soak.slowest_refusal = max(self.soak.slowest_refusal, asked - changed)
                 return
-            if status in (401, 404) and asked - changed > HEED_SECONDS:
-                raise Fault(f"{daemon.name} answers {status} {asked - changed:.1f} s after a token was"
-                            f" {'added' if accepted else 'taken out'}")
+            if status in (401, 404):
+                late = asked - changed
+                if late > HEED_SECONDS:
+                    raise Fault(f"{daemon.name} answers {status} {late:.1f} s after a token was {'added' if accepted else 'taken out'}")
+                self.soak.longest_to_heed = max(self.soak.longest_to_heed, late)
             if time.monotonic() - changed > PATIENCE:
                 raise Fault(f"{daemon.name} answers {status} for {PATIENCE} s")
             time.sleep(0.02)

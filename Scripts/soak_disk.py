@@ -51,6 +51,12 @@ class SmallDisk:
                     while file.write(bytes(size)) == size:
                         pass
 
+    @property
+    def is_full(self):
+        """Whether it has less room than one chunk takes."""
+        room = os.statvfs(self.path)
+        return room.f_bavail * room.f_frsize < 512 << 10
+
     def free(self):
         self.ballast.unlink(missing_ok=True)
 

@@ -21,7 +21,7 @@ class Disturbances:
     def lanes(self):
         """What goes on side by side: each a body and its arguments, for a thread."""
         lanes = [
-            (self.now_and_then, 8, self.kill_daemon, self.kill_daemon, self.stop_daemon, self.end_daemon),
+            (self.now_and_then, 8, self.kill_daemon, self.kill_and_damage_daemon, self.stop_daemon, self.end_daemon),
             (self.now_and_then, 4, self.damage, self.damage, self.hold_l1),
             (self.now_and_then, 6, self.push),
             (self.now_and_then, 6, self.exchange_token, self.exchange_token, self.exchange_certificates),
@@ -29,7 +29,7 @@ class Disturbances:
         if self.soak.clocks.can_step:
             lanes.append((self.now_and_then, 3, self.step_clock))
         if self.soak.disk.kind:
-            lanes.append((self.now_and_then, 8, self.fill_disk))
+            lanes.append((self.now_and_then, 8, self.fill_disk, self.fill_disk_of_new_l1, self.fill_disk_of_new_daemon))
         return lanes
 
     def required(self):
@@ -39,14 +39,17 @@ class Disturbances:
         if self.soak.clocks.can_step:
             names += ["clocks set", "clocks of daemons seen to be set"]
         if self.soak.disk.kind:
-            names += ["times the disk was full", "writes refused by a full disk", "writes taken again"]
+            names += ["times the disk was full", "writes taken again"]
         return names
 
     def now_and_then(self, seconds, *actions):
-        """Does one of `actions` after another, with pauses of up to `seconds`."""
+        """Does all of `actions` in one order after another, with pauses of up to `seconds`."""
         generator = random.Random(f"{self.soak.seed} {actions[0].__name__}")
-        while not self.soak.stop.wait(generator.uniform(0.1, seconds)):
-            generator.choice(actions)(generator)
+        while not self.soak.stop.is_set():
+            for action in generator.sample(actions, len(actions)):
+                if self.soak.stop.wait(generator.uniform(0.1, seconds)):
+                    return
+                action(generator)
 
     @contextlib.contextmanager
     def all_turns(self):
@@ -58,20 +61,26 @@ class Disturbances:
 
     # Daemons
 
-    def kill_daemon(self, generator):
-        struck = self.soak.struck
+    def kill_daemon(self, generator, meanwhile=None):
+        struck, steady = self.soak.struck, self.soak.steady
         with struck.turn:
             struck.end(signal.SIGKILL)
             self.soak.count("kills of the daemon")
-            if generator.random() < 0.4 and flip_bits(struck.store / "data.mdb", generator):
-                self.soak.count("flips in L2")
+            if meanwhile:
+                meanwhile()
             if generator.random() < 0.3:
                 # A list that changes while a daemon is away is what it starts with.
-                with self.soak.steady.turn:
-                    self.soak.access.exchange_token([self.soak.steady], by_hand=generator.random() < 0.5)
+                with steady.turn:
+                    self.soak.access.exchange_token([steady], by_hand=generator.random() < 0.5)
             else:
                 self.soak.stop.wait(generator.choice([0, 0.5, 3]))
             struck.start()
+
+    def kill_and_damage_daemon(self, generator):
+        def flip():
+            if flip_bits(self.soak.struck.store / "data.mdb", generator):
+                self.soak.count("flips in L2")
+        self.kill_daemon(generator, flip)
 
     def end_daemon(self, _):
         with self.soak.struck.turn:
@@ -166,32 +175,37 @@ class Disturbances:
 
     def fill_disk(self, generator):
         """Others take all room; then there is room again, and what could not write does so by itself."""
-        disk = self.soak.disk
-        what = generator.choice(["as it is", "an empty L1", "an empty daemon"])
-        if what == "an empty daemon":
-            with self.soak.struck.turn:
-                self.soak.struck.end(signal.SIGTERM)
-                self.soak.count("ends of the daemon")
-                remove(self.soak.struck.store)
-                self.soak.struck.start()
-                disk.fill()
-        elif what == "an empty L1":
-            store = self.soak.stores[0]
-            with store.alone():
-                if store.path.exists():
-                    remove(store.path)
-                disk.fill()
-        else:
-            disk.fill()
-        self.soak.count("times the disk was full")
+        self.soak.disk.fill()
+        if self.soak.disk.is_full:
+            self.soak.count("times the disk was full")
         for daemon in self.soak.daemons:
             with daemon.turn:
                 if self.put(daemon, generator) == 507:
                     self.soak.count("writes refused by a full disk")
         self.soak.stop.wait(generator.uniform(0.5, 5))
-        disk.free()
+        self.soak.disk.free()
         for daemon in self.soak.daemons:
             self.await_room(daemon, generator)
+
+    def fill_disk_of_new_l1(self, generator):
+        """An L1 that has to begin without any room."""
+        store = self.soak.stores[0]
+        with store.alone():
+            if store.path.exists():
+                remove(store.path)
+            self.soak.disk.fill()
+        self.fill_disk(generator)
+
+    def fill_disk_of_new_daemon(self, generator):
+        """A daemon whose store has just begun."""
+        struck = self.soak.struck
+        with struck.turn:
+            struck.end(signal.SIGTERM)
+            self.soak.count("ends of the daemon")
+            self.soak.disk.fill()
+            remove(struck.store)
+            struck.start()
+            self.fill_disk(generator)
 
     def put(self, daemon, generator):
         """One new chunk; the answer's status. One that was taken is there, unless it is evicted or its daemon is killed."""
