@@ -2,6 +2,7 @@ import CacheCore
 import CacheServer
 import Foundation
 import Glibc
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -146,6 +147,62 @@ struct L2AccessTests {
                 server.time.advance(by: .seconds(101))
             }
             await pool.close()
+        }
+    }
+
+    /// Answers the first requests that come, on whatever connections, or ends the connection instead.
+    private final class Ending: ChannelInboundHandler, Sendable {
+        typealias InboundIn = ByteBuffer
+        typealias OutboundOut = ByteBuffer
+        private let answers: NIOLockedValueBox<[Bool]>
+
+        init(_ answers: NIOLockedValueBox<[Bool]>) { self.answers = answers }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            let isAnswered = answers.withLockedValue { $0.isEmpty ? false : $0.removeFirst() }
+            guard isAnswered else { return context.close(promise: nil) }
+            let answer = ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
+        }
+    }
+
+    /// Runs a server with TLS that answers so, and `check` with a client of it.
+    private func ask(_ answers: [Bool], _ check: (L2ConnectionPool) async throws -> Void) async throws {
+        let identity = try TLSIdentity(
+            .server, TLSFiles(certificate: pki.certificate("server"), key: pki.key("server"), authority: nil),
+            logger: .quiet)
+        let left = NIOLockedValueBox(answers)
+        let listener = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(identity.serverHandler())
+                    try channel.pipeline.syncOperations.addHandler(Ending(left))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(listener.localAddress?.port)
+        let pool = try pool("https://127.0.0.1:\(port)", clientSecurity())
+        try await check(pool)
+        await pool.close()
+        try await listener.close()
+    }
+
+    /// A daemon that is killed after a handshake has not refused the certificate; one that ends the next connection
+    /// likewise has.
+    @Test func oneEndAfterAHandshakeIsNoRefusal() async throws {
+        try await ask([false, true]) { pool async throws in
+            #expect(try await status(pool) == 200)
+        }
+        try await ask([false, false]) { pool async throws in
+            await #expect(throws: L2Refusal.afterHandshake) { try await status(pool) }
+        }
+    }
+
+    /// One that has answered before knows the certificate, whatever it ends connections for.
+    @Test func endsAfterAnAnswerAreNoRefusal() async throws {
+        try await ask([true, false, false, false]) { pool async throws in
+            #expect(try await status(pool) == 200)
+            await #expect { try await status(pool) } throws: { $0 as? L2Failure == .closedUnanswered }
         }
     }
 }
