@@ -1,6 +1,7 @@
 """What a soak run may use: memory, descriptors, disk and LMDB's reader slots, looked at all the time."""
 import contextlib
 import os
+import statistics
 from collections import defaultdict
 from pathlib import Path
 
@@ -72,13 +73,21 @@ class Bounds:
                 raise Fault(f"a client had {peak // MIB} MiB resident, more than {CLIENT_BOUND // MIB}")
 
     def check_growth(self):
-        """Nothing has more in the second half of the run than in the first. Of a daemon that is killed that says little; the other one
-        has lived through all of it."""
-        for (who, what), values in self.samples.items():
+        """Nothing has more at its most in the second half of the run than in the first, nor in the middle of the last quarter than in that
+        of the second, by when it is warm. Of a daemon that is killed that says little; the other one has lived through all of it."""
+        for (who, what), values in list(self.samples.items()):
             half = len(values) // 2
-            early, late = max(values[:half], default=0), max(values[half:], default=0)
-            if half and late > 1.25 * early + SLACK[what]:
-                raise Fault(f"{who} grew: at most {early:,} {what} in the first half, {late:,} in the second")
+            for which, early, late, slack in (
+                    ("at most", max(values[:half], default=0), max(values[half:], default=0), SLACK[what]),
+                    ("in the middle", *self.middles(values), SLACK[what] // 2)):
+                if half and late > 1.25 * early + slack:
+                    raise Fault(f"{who} grew: {which} {early:,} {what} in the first half of the run, {late:,} in the second")
+
+    @staticmethod
+    def middles(values):
+        """The medians of the second quarter and of the last."""
+        quarter = len(values) // 4
+        return tuple(statistics.median(part) if part else 0 for part in (values[quarter:2 * quarter], values[3 * quarter:]))
 
     def most(self, what):
-        return max((max(values) for (_, each), values in self.samples.items() if each == what), default=0)
+        return max((max(values) for (_, each), values in list(self.samples.items()) if each == what), default=0)
