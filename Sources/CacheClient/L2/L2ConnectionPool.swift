@@ -94,10 +94,10 @@ final class L2ConnectionPool: Sendable {
         let start = began + heldUp
         do { return try await checkedExchange(request, from: start, duration) } catch {
             guard error is TLSRefusal || error is L2Refusal, let access else { throw error }
-            // The files may be on a disk that hangs; then the refusal is what is told.
-            let left = start + duration - deadlines.time.now()
-            try? await deadlines.run(left, "the files for L2") { await access.look() }
-            guard access.changes != shown else { throw error }
+            // The files may be on a disk that hangs, or this machine busy: what is in them by now was not refused then.
+            let left = start + stretch(duration) - deadlines.time.now()
+            let isLooked = (try? await deadlines.run(left, "the files for L2") { await access.look() }) != nil
+            guard access.changes != shown else { throw isLooked ? error : L2Failure.unsure }
             return try await checkedExchange(request, from: start, duration)
         }
     }
