@@ -106,10 +106,19 @@ class Access:
 
     @staticmethod
     def ask(link, token, path=NO_CHUNK, method="HEAD", body=None):
-        """An answer on an open connection, or on a new one where the daemon has closed it: status, fields, body."""
-        link.request(method, path, body, {"Authorization": f"Bearer {token}"})
-        answer = link.getresponse()
-        return answer.status, answer.headers, answer.read()
+        """An answer on an open connection, or on a new one where the daemon has closed it: status, fields, body.
+        A busy machine may take so long to connect that the daemon cuts it off: that is tried again."""
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                link.request(method, path, body, {"Authorization": f"Bearer {token}"})
+                answer = link.getresponse()
+                return answer.status, answer.headers, answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                link.close()
+                if time.monotonic() > give_up:
+                    raise Fault(f"no answer to {method} {path} for {PATIENCE} s: {error!r}") from None
+                time.sleep(0.05)
 
     def request(self, daemon, path, method="GET", body=None):
         """An answer to a client with the valid token."""

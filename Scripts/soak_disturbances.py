@@ -4,7 +4,6 @@ import contextlib
 import email.utils
 import fcntl
 import hashlib
-import http.client
 import random
 import signal
 import time
@@ -179,9 +178,13 @@ class Disturbances:
         if self.soak.disk.is_full:
             self.soak.count("times the disk was full")
         for daemon in self.soak.daemons:
-            with daemon.turn:
-                if self.put(daemon, generator) == 507:
-                    self.soak.count("writes refused by a full disk")
+            # One that has no room to start waits for this to end.
+            if daemon.turn.acquire(blocking=False):
+                try:
+                    if self.put(daemon, generator) == 507:
+                        self.soak.count("writes refused by a full disk")
+                finally:
+                    daemon.turn.release()
         self.soak.stop.wait(generator.uniform(0.5, 5))
         self.soak.disk.free()
         for daemon in self.soak.daemons:
@@ -202,7 +205,6 @@ class Disturbances:
         with struck.turn:
             struck.end(signal.SIGTERM)
             self.soak.count("ends of the daemon")
-            self.soak.disk.fill()
             remove(struck.store)
             struck.start()
             self.fill_disk(generator)
@@ -222,7 +224,7 @@ class Disturbances:
     def await_room(self, daemon, generator):
         give_up = time.monotonic() + PATIENCE
         while not self.soak.stop.is_set():
-            with daemon.turn, contextlib.suppress(ConnectionError, http.client.HTTPException):
+            with daemon.turn:
                 if self.put(daemon, generator) in (200, 201):
                     self.soak.count("writes taken again")
                     return

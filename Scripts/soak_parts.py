@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 
 
 MIB = 1 << 20
@@ -103,14 +104,26 @@ class Daemon:
         return f"https://{self.address}"
 
     def start(self):
-        self.process = self.soak.spawn(
-            ["server", "--listen", self.address, "--store", self.store, "--capacity", self.CAPACITY, "--memory", self.MEMORY,
-             *self.soak.access.of_daemon(), "--json"], self.clock, stdout=subprocess.PIPE, stderr=self.log)
-        line = self.process.stdout.readline()
-        self.process.stdout.close()
-        if not line:
-            raise Fault(f"{self.name} did not start, see {self.log.name}")
-        self.address = json.loads(line)["listen"]
+        """Starts it, on a full disk again and again as a service manager does: others may have taken the room for its reader table."""
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            process = self.soak.spawn(
+                ["server", "--listen", self.address, "--store", self.store, "--capacity", self.CAPACITY, "--memory", self.MEMORY,
+                 *self.soak.access.of_daemon(), "--json"], self.clock, stdout=subprocess.PIPE, stderr=self.log)
+            with process.stdout as answer:
+                line = answer.readline()
+            if line:
+                self.address, self.process = json.loads(line)["listen"], process
+                return
+            status = self.soak.wait(process, PATIENCE)
+            if "No space left on device" not in self.last_words() or time.monotonic() > give_up:
+                raise Fault(f"{self.name} did not start and ended with {status}: {self.last_words()}")
+            self.soak.count("starts refused by a full disk")
+            time.sleep(0.5)
+
+    def last_words(self):
+        with open(self.log.name, errors="replace") as log:
+            return (log.read().splitlines() or ["it said nothing"])[-1]
 
     def end(self, number):
         """Ends it, and says what is wrong with how it ended."""
