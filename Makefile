@@ -12,8 +12,8 @@ test: ## every test, each suite in a process of its own
 	@Scripts/bootstrap build test
 	@Scripts/test
 
-soak: ## ten minutes of clients and a daemon that are killed, stopped and damaged
-	@Scripts/bootstrap build
+soak: ## ten minutes of clients and daemons that are killed, stopped, damaged, filled up and set to other times
+	@Scripts/bootstrap build soak
 	swift build -c release --product layercache
 	Scripts/soak 600
 

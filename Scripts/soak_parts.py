@@ -6,6 +6,12 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
+
+
+MIB = 1 << 20
+# Longer than any pull or answer takes on a busy machine, stops of its neighbours included; what takes longer hangs.
+PATIENCE = 180
 
 
 class Fault(Exception):
@@ -79,36 +85,53 @@ class Store:
 
 
 class Daemon:
-    """The L2 daemon, which keeps its address through all its lives."""
+    """An L2 daemon, which keeps its address through all its lives."""
 
     CAPACITY, MEMORY = 48 << 20, 8 << 20
-    # It drains for ten seconds; what takes longer hangs.
-    PATIENCE = 180
 
-    def __init__(self, soak):
-        self.soak, self.store = soak, soak.world / "l2"
+    def __init__(self, soak, name, store):
+        self.soak, self.name, self.store = soak, name, store
+        self.clock = soak.clocks.of(name)
         self.address = "127.0.0.1:0"
         self.process = None
-        self.log = open(soak.world / "daemon.log", "ab")
+        # Whoever ends, stops or starts it has the turn, and whoever needs that it runs.
+        self.turn = threading.RLock()
+        self.log = open(soak.world / f"{name}.log", "ab")
         self.start()
 
+    @property
+    def url(self):
+        return f"https://{self.address}"
+
     def start(self):
-        self.process = self.soak.spawn(
-            ["server", "--listen", self.address, "--store", self.store, "--capacity", self.CAPACITY, "--memory", self.MEMORY,
-             "--json"], stdout=subprocess.PIPE, stderr=self.log)
-        line = self.process.stdout.readline()
-        self.process.stdout.close()
-        if not line:
-            raise Fault(f"the daemon did not start, see {self.log.name}")
-        self.address = json.loads(line)["listen"]
+        """Starts it, on a full disk again and again as a service manager does: others may have taken the room for its reader table."""
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            process = self.soak.spawn(
+                ["server", "--listen", self.address, "--store", self.store, "--capacity", self.CAPACITY, "--memory", self.MEMORY,
+                 *self.soak.access.of_daemon(), "--json"], self.clock, stdout=subprocess.PIPE, stderr=self.log)
+            with process.stdout as answer:
+                line = answer.readline()
+            if line:
+                self.address, self.process = json.loads(line)["listen"], process
+                return
+            status = self.soak.wait(process, PATIENCE)
+            if "No space left on device" not in self.last_words() or time.monotonic() > give_up:
+                raise Fault(f"{self.name} did not start and ended with {status}: {self.last_words()}")
+            self.soak.count("starts refused by a full disk")
+            time.sleep(0.5)
+
+    def last_words(self):
+        with open(self.log.name, errors="replace") as log:
+            return (log.read().splitlines() or ["it said nothing"])[-1]
 
     def end(self, number):
         """Ends it, and says what is wrong with how it ended."""
         process, self.process = self.process, None
         process.send_signal(number)
         try:
-            status = self.soak.wait(process, self.PATIENCE)
+            status = self.soak.wait(process, PATIENCE)
         except subprocess.TimeoutExpired:
-            raise Fault(f"the daemon did not end within {self.PATIENCE} s of signal {number}") from None
+            raise Fault(f"{self.name} did not end within {PATIENCE} s of signal {number}") from None
         if status != (0 if number == signal.SIGTERM else -number):
-            raise Fault(f"the daemon ended with {status} on signal {number}, see {self.log.name}")
+            raise Fault(f"{self.name} ended with {status} on signal {number}, see {self.log.name}")

@@ -15,6 +15,8 @@ final class L2ConnectionPool: Sendable {
         var idle: [any Channel] = []
         var open: [ObjectIdentifier: any Channel] = [:]
         var isClosed = false
+        /// What this host showed (``ClientAccess/changes``) when it got an answer last; `nil` before the first.
+        var answered: Int?
     }
 
     /// What a connection is used for. Each use has connections of its own, so that fills do not delay reads.
@@ -92,10 +94,10 @@ final class L2ConnectionPool: Sendable {
         let start = began + heldUp
         do { return try await checkedExchange(request, from: start, duration) } catch {
             guard error is TLSRefusal || error is L2Refusal, let access else { throw error }
-            // The files may be on a disk that hangs; then the refusal is what is told.
-            let left = start + duration - deadlines.time.now()
-            try? await deadlines.run(left, "the files for L2") { await access.look() }
-            guard access.changes != shown else { throw error }
+            // The files may be on a disk that hangs, or this machine busy: what is in them by now was not refused then.
+            let left = start + stretch(duration) - deadlines.time.now()
+            let isLooked = (try? await deadlines.run(left, "the files for L2") { await access.look() }) != nil
+            guard access.changes != shown else { throw isLooked ? error : L2Failure.unsure }
             return try await checkedExchange(request, from: start, duration)
         }
     }
@@ -117,13 +119,18 @@ final class L2ConnectionPool: Sendable {
                 .closedUnanswered
             {}
         }
-        let made = try await connect()
-        do { return try await exchange(request, on: made.channel, from: start, duration) } catch L2Failure
-            .closedUnanswered
-        {
-            if let refusal = made.refusal.withLockedValue({ $0 }) { throw refusal }
-            throw address.isSecured ? L2Refusal.afterHandshake : L2Failure.closedUnanswered
+        // One that is killed after a handshake looks like one that refuses this client; it is not there for the next.
+        for _ in 0..<(address.isSecured ? 2 : 1) {
+            let made = try await connect()
+            do { return try await exchange(request, on: made.channel, from: start, duration) } catch L2Failure
+                .closedUnanswered
+            {
+                if let refusal = made.refusal.withLockedValue({ $0 }) { throw refusal }
+            }
         }
+        // One that has answered what this host shows now has another reason, such as a lack of room.
+        let isKnown = state.withLockedValue { $0.answered == access?.changes }
+        throw address.isSecured && !isKnown ? L2Refusal.afterHandshake : L2Failure.closedUnanswered
     }
 
     private func exchange(
@@ -169,7 +176,9 @@ final class L2ConnectionPool: Sendable {
     }
 
     private func giveBack(_ channel: any Channel) {
+        let shown = access?.changes
         let isClosed = state.withLockedValue { state in
+            state.answered = shown
             if !state.isClosed { state.idle.append(channel) }
             return state.isClosed
         }

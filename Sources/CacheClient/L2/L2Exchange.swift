@@ -66,6 +66,8 @@ enum L2Failure: String, Error, CustomStringConvertible {
     case closedInAnswer = "it closed the connection amid its answer"
     case late = "it did not answer in time"
     case tooLong = "its answer is too long"
+    /// What it refused may not be what is in the files by now.
+    case unsure = "it refused this host, whose files for it could not be looked at in time"
     /// Two requests at once on one connection.
     case busy = "the connection is in use"
     case closed = "its client was closed"

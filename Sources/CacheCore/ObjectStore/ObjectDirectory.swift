@@ -10,22 +10,42 @@ internal import Synchronization
 final class ObjectDirectory: Sendable {
     private let file: OpenFile
     private let identity: FileStatus.Identity?
+    private let now: @Sendable () -> Moment
     /// How many fsyncs have begun.
-    private let begun = Atomic<UInt64>(0)
+    let begun = Atomic<UInt64>(0)
     /// Held for as long as an fsync runs.
     private let completed = NIOLockedValueBox(Completed())
 
+    /// A moment by two clocks, in nanoseconds.
+    struct Moment: Sendable {
+        /// By the time of day, which gives files their times, and can be set.
+        var fileTime: Int64
+        /// By a clock that is never set.
+        var monotonic: Int64
+
+        static func now() -> Moment { Moment(fileTime: SystemClock.now(), monotonic: SystemClock.monotonic()) }
+
+        /// Whether the time of day was set between two moments: a file may then be younger than its time says. What is
+        /// less than half a second is no more than a pause between two questions.
+        func isSetOtherwise(than other: Moment) -> Bool {
+            let drift = (fileTime &- other.fileTime) &- (monotonic &- other.monotonic)
+            return drift.magnitude > 500_000_000
+        }
+    }
+
     private struct Completed {
         var count: UInt64 = 0
-        /// When the last one began, in nanoseconds of the clock of file times; `nil` before the first.
-        var beganAt: Int64?
+        /// When the last one began; `nil` before the first.
+        var beganAt: Moment?
         /// The kernel tells of a failed write-back once, and says nothing of it when it is asked again: so one failure
         /// is final.
         var failure: Errno?
     }
 
-    init(_ file: OpenFile) {
+    /// - Parameter now: the clocks by which names are older than an fsync.
+    init(_ file: OpenFile, now: @escaping @Sendable () -> Moment = Moment.now) {
         self.file = file
+        self.now = now
         do throws(Errno) { identity = try file.descriptor.status().identity } catch { identity = nil }
     }
 
@@ -38,7 +58,7 @@ final class ObjectDirectory: Sendable {
         let failure = completed.withLockedValue { completed -> Errno? in
             if completed.failure != nil || completed.count >= needed { return completed.failure }
             let turn = begun.add(1, ordering: .sequentiallyConsistent).newValue
-            let now = SystemClock.now()
+            let began = now()
             do throws(Errno) {
                 try descriptor.sync()
             } catch {
@@ -46,21 +66,22 @@ final class ObjectDirectory: Sendable {
                 return error
             }
             completed.count = turn
-            completed.beganAt = now
+            completed.beganAt = began
             return nil
         }
         if let failure { throw failure }
     }
 
     /// As ``sync()``, for a name that another process may have made: costs nothing if an fsync of ours began after
-    /// that.
+    /// that, and the time of day was not set since.
     ///
     /// - Parameter changed: when the status of the file changed last, which is no sooner than it got its name.
     func sync(nameMadeAt changed: Int64) throws(Errno) {
         // File times come from a clock that ticks every few milliseconds: a second is far on the safe side.
         let isDurable = completed.withLockedValue { completed in
-            guard completed.failure == nil, let beganAt = completed.beganAt else { return false }
-            return changed < beganAt - 1_000_000_000
+            guard completed.failure == nil, let beganAt = completed.beganAt, !now().isSetOtherwise(than: beganAt)
+            else { return false }
+            return changed < beganAt.fileTime - 1_000_000_000
         }
         if !isDurable { try sync() }
     }

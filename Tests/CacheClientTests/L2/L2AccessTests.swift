@@ -2,6 +2,7 @@ import CacheCore
 import CacheServer
 import Foundation
 import Glibc
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -39,12 +40,13 @@ struct L2AccessTests {
     }
 
     private func pool(
-        _ url: String, _ security: L2Security, connectTimeout: TimeAmount = .minutes(5)
+        _ url: String, _ security: L2Security, connectTimeout: TimeAmount = .minutes(5),
+        stretch: @escaping @Sendable (Duration) -> Duration = { $0 }
     ) throws -> L2ConnectionPool {
         let address = try L2Address(parsing: url)
         return L2ConnectionPool(
             address, try security.access(to: [address], logger: .quiet), maximum: 1, connectTimeout: connectTimeout,
-            deadlines: Deadlines(), buffers: BufferPool(bytes: 1 << 16, maximumIdle: 1))
+            deadlines: Deadlines(), buffers: BufferPool(bytes: 1 << 16, maximumIdle: 1), stretch: stretch)
     }
 
     private func status(_ pool: L2ConnectionPool) async throws -> UInt {
@@ -146,6 +148,85 @@ struct L2AccessTests {
                 server.time.advance(by: .seconds(101))
             }
             await pool.close()
+        }
+    }
+
+    /// Answers the requests that come, on whatever connections, with a status each, or ends the connection.
+    private final class Answers: ChannelInboundHandler, Sendable {
+        typealias InboundIn = ByteBuffer
+        typealias OutboundOut = ByteBuffer
+        private let left: NIOLockedValueBox<[Int?]>
+
+        init(_ left: NIOLockedValueBox<[Int?]>) { self.left = left }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            guard let status = left.withLockedValue({ $0.isEmpty ? nil : $0.removeFirst() }) else {
+                return context.close(promise: nil)
+            }
+            let answer = ByteBuffer(string: "HTTP/1.1 \(status) X\r\nContent-Length: 0\r\n\r\n")
+            context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
+        }
+    }
+
+    /// Runs a server with TLS that answers so, and `check` with a client of it, whose deadlines are over with the last
+    /// answer.
+    private func ask(_ answers: Int?..., check: (L2ConnectionPool) async throws -> Void) async throws {
+        let identity = try TLSIdentity(
+            .server, TLSFiles(certificate: pki.certificate("server"), key: pki.key("server"), authority: nil),
+            logger: .quiet)
+        let left = NIOLockedValueBox(answers)
+        let listener = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(identity.serverHandler())
+                    try channel.pipeline.syncOperations.addHandler(Answers(left))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(listener.localAddress?.port)
+        let pool = try pool("https://127.0.0.1:\(port)", clientSecurity()) { duration in
+            left.withLockedValue { $0.isEmpty } ? .zero : duration
+        }
+        try await check(pool)
+        await pool.close()
+        try await listener.close()
+    }
+
+    /// A daemon that is killed after a handshake has not refused the certificate; one that ends the next connection
+    /// likewise has.
+    @Test func oneEndAfterAHandshakeIsNoRefusal() async throws {
+        try await ask(nil, 200, 200) { pool async throws in
+            #expect(try await status(pool) == 200)
+        }
+        try await ask(nil, nil, 200) { pool async throws in
+            await #expect(throws: L2Refusal.afterHandshake) { try await status(pool) }
+        }
+    }
+
+    /// One that has answered before knows the certificate, whatever it ends connections for.
+    @Test func endsAfterAnAnswerAreNoRefusal() async throws {
+        try await ask(200, nil, nil, nil, 200) { pool async throws in
+            #expect(try await status(pool) == 200)
+            await #expect { try await status(pool) } throws: { $0 as? L2Failure == .closedUnanswered }
+        }
+    }
+
+    /// What is refused may have been changed by then: nothing is said of it before the files were looked at.
+    @Test func filesThatCannotBeLookedAtAreNotBlamed() async throws {
+        // All threads that look at files are busy.
+        let release = ConditionLock(value: false)
+        defer {
+            release.lock()
+            release.unlock(withValue: true)
+        }
+        for _ in 0..<NIOSingletons.blockingPoolThreadCountSuggestion {
+            NIOThreadPool.singleton.submit { _ in
+                release.lock(whenValue: true)
+                release.unlock()
+            }
+        }
+        try await ask(401) { pool async throws in
+            await #expect { try await status(pool) } throws: { $0 as? L2Failure == .unsure }
         }
     }
 }
