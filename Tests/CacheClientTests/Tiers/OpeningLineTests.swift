@@ -2,7 +2,6 @@ import CacheCore
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
-import Synchronization
 import TestSupport
 import Testing
 
@@ -31,9 +30,9 @@ import Testing
                 }
             }
             let line = OpeningLine(reader)
-            let hasFailed = Atomic(false)
+            let hasFailed = NIOLockedValueBox(false)
             let bad = Task { [damaged] in
-                defer { hasFailed.store(true, ordering: .releasing) }
+                defer { hasFailed.withLockedValue { $0 = true } }
                 return try await line.open(ref, damaged)
             }
             let hash = OpeningHash(line)
@@ -43,7 +42,7 @@ import Testing
                 piece.withUnsafeBytes { hash.update($0) }
                 count += 1
             }
-            while !hasFailed.load(ordering: .acquiring) {
+            while !hasFailed.withLockedValue({ $0 }) {
                 update()
                 await Task.yield()
             }
@@ -69,7 +68,7 @@ import Testing
         try await fixture.withCache { cache in
             let layer = try await fixture.image(cache).layers[0]
             let line = OpeningLine(layer.reader)
-            let isDone = Atomic(false)
+            let isDone = NIOLockedValueBox(false)
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 for (slot, ref) in layer.manifest.data.enumerated() {
                     group.addTask {
@@ -87,11 +86,13 @@ import Testing
                     try await thread.runIfActive {
                         let hash = OpeningHash(line)
                         let piece = [UInt8](repeating: 7, count: 64 << 10)
-                        while isHashed, !isDone.load(ordering: .acquiring) { piece.withUnsafeBytes { hash.update($0) } }
+                        while isHashed, !isDone.withLockedValue({ $0 }) {
+                            piece.withUnsafeBytes { hash.update($0) }
+                        }
                     }
                 }
                 for try await isRight in group { #expect(isRight) }
-                isDone.store(true, ordering: .releasing)
+                isDone.withLockedValue { $0 = true }
                 try await hashing.value
                 try await thread.shutdownGracefully()
             }
