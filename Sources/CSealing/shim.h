@@ -1,7 +1,7 @@
 // SHA-256 of sealed chunks and AES-256-CTR of the same bytes in one pass, with the instructions that x86-64 has for them.
 //
 // A round of SHA-256 waits for the one before it, and leaves the core idle half of the time: the rounds of AES of the same block, and
-// those of a second chunk, fit in between. What is done is FIPS 180-4 and FIPS 197 as libcrypto does them, which the tests compare
+// those of a second chunk or of other bytes to be hashed, fit in between. What is done is FIPS 180-4 and FIPS 197 as libcrypto does them, which the tests compare
 // byte by byte; no branch and no address depends on a key or a text.
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +15,21 @@ struct layercache_sealed {
     const uint8_t *key;  // 32 bytes
     uint8_t name[32];    // out: SHA-256 of the sealed bytes
 };
+
+// SHA-256 of bytes that come in pieces.
+struct layercache_hash {
+    uint32_t state[8];
+    uint8_t rest[64];  // those after the last whole block
+    uint64_t length;   // of all so far
+};
+
+static const uint32_t layercache_sha256_start[8] = {
+    0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+static inline void layercache_hash_begin(struct layercache_hash *hash) {
+    memcpy(hash->state, layercache_sha256_start, sizeof hash->state);
+    hash->length = 0;
+}
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -45,9 +60,7 @@ static inline int layercache_can_open(void) {
 }
 
 LAYERCACHE_TARGET static inline void layercache_begin(struct layercache_lane *lane, const struct layercache_sealed *chunk) {
-    static const uint32_t start[8] = {
-        0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    memcpy(lane->state, start, sizeof start);
+    memcpy(lane->state, layercache_sha256_start, sizeof lane->state);
     lane->sealed = chunk->sealed;
     lane->text = chunk->text;
     __m128i even = _mm_loadu_si128((const __m128i *)chunk->key), odd = _mm_loadu_si128((const __m128i *)(chunk->key + 16)), next;
@@ -77,7 +90,8 @@ LAYERCACHE_TARGET static inline __m128i layercache_counter(uint32_t number) {
     return _mm_insert_epi32(_mm_setzero_si128(), (int)__builtin_bswap32(number), 3);
 }
 
-// `blocks` whole blocks of 64 bytes of each of `count` lanes, in step; `first` have been done before. `decrypts` is 0 for what is padding.
+// `blocks` whole blocks of 64 bytes of each of `count` lanes, in step; `first` have been done before. `decrypts` has a bit for each lane
+// that is more than hashed, the lowest for the first one.
 LAYERCACHE_TARGET __attribute__((always_inline)) static inline void layercache_run(
     const int count, const int decrypts, struct layercache_lane *lanes[2], size_t first, size_t blocks) {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
@@ -98,7 +112,7 @@ LAYERCACHE_TARGET __attribute__((always_inline)) static inline void layercache_r
 #pragma clang loop unroll(full)
             for (int part = 0; part < 4; part++) {
                 words[lane][part] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(lanes[lane]->sealed + 16 * part)), swap);
-                if (decrypts) stream[lane][part] = _mm_xor_si128(layercache_counter(number + part), lanes[lane]->keys[0]);
+                if (decrypts >> lane & 1) stream[lane][part] = _mm_xor_si128(layercache_counter(number + part), lanes[lane]->keys[0]);
             }
         }
 #pragma clang loop unroll(full)
@@ -115,7 +129,7 @@ LAYERCACHE_TARGET __attribute__((always_inline)) static inline void layercache_r
                     next = _mm_add_epi32(next, _mm_alignr_epi8(words[lane][(round + 3) & 3], words[lane][(round + 2) & 3], 4));
                     words[lane][round & 3] = _mm_sha256msg2_epu32(next, words[lane][(round + 3) & 3]);
                 }
-                if (!decrypts) continue;
+                if (!(decrypts >> lane & 1)) continue;
 #pragma clang loop unroll(full)
                 for (int part = 0; part < 4; part++) {
                     if (round < 13) stream[lane][part] = _mm_aesenc_si128(stream[lane][part], lanes[lane]->keys[round + 1]);
@@ -132,7 +146,7 @@ LAYERCACHE_TARGET __attribute__((always_inline)) static inline void layercache_r
             one[lane] = _mm_add_epi32(one[lane], before[2 * lane]);
             two[lane] = _mm_add_epi32(two[lane], before[2 * lane + 1]);
             lanes[lane]->sealed += 64;
-            lanes[lane]->text += 64;
+            if (decrypts >> lane & 1) lanes[lane]->text += 64;
         }
     }
 #pragma clang loop unroll(full)
@@ -151,13 +165,30 @@ LAYERCACHE_TARGET __attribute__((noinline)) static void layercache_run_one(struc
 LAYERCACHE_TARGET __attribute__((noinline)) static void layercache_run_two(
     struct layercache_lane *one, struct layercache_lane *two, size_t blocks) {
     struct layercache_lane *lanes[2] = {one, two};
-    layercache_run(2, 1, lanes, 0, blocks);
+    layercache_run(2, 3, lanes, 0, blocks);
+}
+
+// The padding of a hash of `length` bytes, of which `rest`, fewer than 64, are left; `block` has room for 128.
+LAYERCACHE_TARGET static inline void layercache_pad(
+    struct layercache_lane *lane, uint8_t block[128], size_t rest, uint64_t length, uint8_t name[32]) {
+    memset(block + rest, 0, 128 - rest);
+    block[rest] = 0x80;
+    const size_t blocks = rest < 56 ? 1 : 2;
+    const uint64_t bits = __builtin_bswap64(length * 8);
+    memcpy(block + 64 * blocks - 8, &bits, 8);
+    lane->sealed = block;
+    struct layercache_lane *lanes[2] = {lane, lane};
+    layercache_run(1, 0, lanes, 0, blocks);
+    for (int word = 0; word < 8; word++) {
+        const uint32_t bytes = __builtin_bswap32(lane->state[word]);
+        memcpy(name + 4 * word, &bytes, 4);
+    }
 }
 
 // What is left of a chunk of that length after its whole blocks, and the padding of its hash.
 LAYERCACHE_TARGET static inline void layercache_end(struct layercache_lane *lane, struct layercache_sealed *chunk) {
     const size_t rest = chunk->length % 64, done = chunk->length - rest;
-    uint8_t block[128] = {0};
+    uint8_t block[128];
     memcpy(block, lane->sealed, rest);
     for (size_t start = 0; start < rest; start += 16) {
         __m128i stream = _mm_xor_si128(layercache_counter((uint32_t)((done + start) / 16)), lane->keys[0]);
@@ -168,17 +199,7 @@ LAYERCACHE_TARGET static inline void layercache_end(struct layercache_lane *lane
             lane->text[start + index] = block[start + index] ^ bytes[index];
         }
     }
-    block[rest] = 0x80;
-    const size_t blocks = rest < 56 ? 1 : 2;
-    const uint64_t bits = __builtin_bswap64((uint64_t)chunk->length * 8);
-    memcpy(block + 64 * blocks - 8, &bits, 8);
-    lane->sealed = block;
-    struct layercache_lane *lanes[2] = {lane, lane};
-    layercache_run(1, 0, lanes, 0, blocks);
-    for (int word = 0; word < 8; word++) {
-        const uint32_t bytes = __builtin_bswap32(lane->state[word]);
-        memcpy(chunk->name + 4 * word, &bytes, 4);
-    }
+    layercache_pad(lane, block, rest, chunk->length, chunk->name);
 }
 
 // Decrypts and names one chunk, or two in less time than one after the other. To be called only if `layercache_can_open`; of at most
@@ -197,7 +218,62 @@ LAYERCACHE_TARGET static inline void layercache_open(struct layercache_sealed *f
     layercache_run_one(&one, together, first->length / 64 - together);
     layercache_end(&one, first);
 }
+
+LAYERCACHE_TARGET __attribute__((noinline)) static void layercache_hash_one(struct layercache_lane *lane, size_t blocks) {
+    struct layercache_lane *lanes[2] = {lane, lane};
+    layercache_run(1, 0, lanes, 0, blocks);
+}
+
+LAYERCACHE_TARGET __attribute__((noinline)) static void layercache_hash_beside(
+    struct layercache_lane *hashed, struct layercache_lane *opened, size_t blocks) {
+    struct layercache_lane *lanes[2] = {hashed, opened};
+    layercache_run(2, 2, lanes, 0, blocks);
+}
+
+// Hashes more bytes, and decrypts and names a chunk beside it if there is one. To be called only if `layercache_can_open`.
+LAYERCACHE_TARGET static inline void layercache_hash_more(
+    struct layercache_hash *hash, const uint8_t *bytes, size_t count, struct layercache_sealed *beside) {
+    struct layercache_lane lane, other;
+    memcpy(lane.state, hash->state, sizeof lane.state);
+    const size_t begun = hash->length % 64;
+    hash->length += count;
+    if (begun > 0) {
+        const size_t taken = count < 64 - begun ? count : 64 - begun;
+        memcpy(hash->rest + begun, bytes, taken);
+        bytes += taken;
+        count -= taken;
+        if (begun + taken == 64) {
+            lane.sealed = hash->rest;
+            layercache_hash_one(&lane, 1);
+        }
+    }
+    size_t blocks = count / 64;
+    if (count > 0) memcpy(hash->rest, bytes + 64 * blocks, count % 64);
+    lane.sealed = bytes;
+    if (beside) {
+        layercache_begin(&other, beside);
+        const size_t all = beside->length / 64, together = blocks < all ? blocks : all;
+        layercache_hash_beside(&lane, &other, together);
+        layercache_run_one(&other, together, all - together);
+        layercache_end(&other, beside);
+        blocks -= together;
+    }
+    layercache_hash_one(&lane, blocks);
+    memcpy(hash->state, lane.state, sizeof lane.state);
+}
+
+LAYERCACHE_TARGET static inline void layercache_hash_end(const struct layercache_hash *hash, uint8_t name[32]) {
+    struct layercache_lane lane;
+    memcpy(lane.state, hash->state, sizeof lane.state);
+    uint8_t block[128];
+    const size_t rest = hash->length % 64;
+    memcpy(block, hash->rest, rest);
+    layercache_pad(&lane, block, rest, hash->length, name);
+}
 #else
 static inline int layercache_can_open(void) { return 0; }
 static inline void layercache_open(struct layercache_sealed *first, struct layercache_sealed *second) {}
+static inline void layercache_hash_more(
+    struct layercache_hash *hash, const uint8_t *bytes, size_t count, struct layercache_sealed *beside) {}
+static inline void layercache_hash_end(const struct layercache_hash *hash, uint8_t name[32]) {}
 #endif

@@ -13,6 +13,8 @@ public struct CachedLayer: Sendable {
     let reader: TieredReader
     let counter: ReadCounter
     let readAhead: Int
+    /// Where chunks that are read once are opened; `nil` for the reader's own threads.
+    var line: OpeningLine?
 
     private static let maximumByteCount: UInt64 = 1 << 60
     /// The most bytes of one read: a buffer cannot hold 4 GiB.
@@ -119,7 +121,7 @@ public struct CachedLayer: Sendable {
         try await reader.chunk(
             ChunkRequest(
                 ref: ref, generation: manifest.generation, counter: counter, use: use, isAhead: isAhead,
-                delivery: delivery))
+                delivery: delivery, line: use == .recycled ? line : nil))
     }
 
     /// Waits for a chunk that was asked for ahead.

@@ -9,8 +9,16 @@ public struct LayerBytes: AsyncSequence, Sendable {
 
     let layer: CachedLayer
     let use: ChunkUse
+    let depth: ReadAheadDepth
 
-    public func makeAsyncIterator() -> Iterator { Iterator(layer, use) }
+    /// - Parameter depth: by default what the layer's reader says.
+    init(layer: CachedLayer, use: ChunkUse, depth: ReadAheadDepth? = nil) {
+        self.layer = layer
+        self.use = use
+        self.depth = depth ?? ReadAheadDepth(layer.readAhead)
+    }
+
+    public func makeAsyncIterator() -> Iterator { Iterator(layer, use, depth) }
 
     public struct Iterator: AsyncIteratorProtocol {
         private let layer: CachedLayer
@@ -28,11 +36,11 @@ public struct LayerBytes: AsyncSequence, Sendable {
         private var delivered = 0
         private var ended = false
 
-        init(_ layer: CachedLayer, _ use: ChunkUse) {
+        init(_ layer: CachedLayer, _ use: ChunkUse, _ depth: ReadAheadDepth) {
             self.layer = layer
             self.use = use
-            data = ReadAhead(layer: layer, refs: layer.manifest.data, depth: layer.readAhead, use: use)
-            skeleton = ReadAhead(layer: layer, refs: layer.manifest.skeleton, depth: 2, use: use)
+            data = ReadAhead(layer: layer, refs: layer.manifest.data, depth: depth, use: use)
+            skeleton = ReadAhead(layer: layer, refs: layer.manifest.skeleton, depth: ReadAheadDepth(2), use: use)
         }
 
         /// - Throws: ``CacheError`` of the tiers; `.corrupt` if the layer does not add up to the size that its manifest
@@ -61,7 +69,15 @@ public struct LayerBytes: AsyncSequence, Sendable {
             var block = use == .recycled ? layer.reader.buffers.take() : ByteBuffer()
             while block.readableBytes < Self.gatheredBytes {
                 if let run {
-                    if let whole = try await take(run, into: &block) { return whole }
+                    let (slot, part) = Self.part(of: run)
+                    if part.count >= Self.passedBytes && block.readableBytes > 0 { return block }
+                    let chunk: ByteBuffer
+                    if let held = data.held(slot) {
+                        chunk = held
+                    } else {
+                        chunk = try await data.chunk(slot, keep: runIsPacked)
+                    }
+                    if let piece = try take(part, of: run, from: chunk, into: &block) { return piece }
                     continue
                 }
                 let step = try decoder.next(literal: &literal)
@@ -93,21 +109,30 @@ public struct LayerBytes: AsyncSequence, Sendable {
         /// buffer of a chunk's size.
         private static let gatheredBytes = 256 * 1024
 
-        /// Takes the next part of a run: a large one as it is once nothing is before it, anything else by copying it to
-        /// `block`. Returns what is to be delivered at once, if anything is.
-        private mutating func take(_ whole: DataRun, into block: inout ByteBuffer) async throws -> ByteBuffer? {
-            let address = whole.address
-            let length = Swift.min(Int(clamping: whole.length), ChunkLimits.plainBytes - address.offset)
-            let isLarge = length >= 64 * 1024
-            if isLarge && block.readableBytes > 0 { return block }
-            let slot = Int(clamping: address.slot)
-            let chunk = try await data.chunk(slot, keep: runIsPacked)
-            guard let piece = chunk.getSlice(at: chunk.readerIndex + address.offset, length: length) else {
-                throw CacheError(.corrupt, "layer \(layer.id) reads beyond the end of its slot \(slot)")
+        /// From this length on, a part of a run is passed on as it is once nothing is before it; what is shorter is
+        /// copied.
+        private static let passedBytes = 64 * 1024
+
+        /// The slot of the next part of a run, and where in it that is.
+        private static func part(of run: DataRun) -> (slot: Int, range: Range<Int>) {
+            let address = run.address
+            let length = Swift.min(Int(clamping: run.length), ChunkLimits.plainBytes - address.offset)
+            return (Int(clamping: address.slot), address.offset..<address.offset + length)
+        }
+
+        /// Takes the next part of the run from its chunk. Returns what is to be delivered at once, if anything is.
+        private mutating func take(
+            _ part: Range<Int>, of whole: DataRun, from chunk: ByteBuffer, into block: inout ByteBuffer
+        ) throws -> ByteBuffer? {
+            guard part.upperBound <= chunk.readableBytes else {
+                throw CacheError(
+                    .corrupt, "layer \(layer.id) reads beyond the end of its slot \(whole.address.slot)")
             }
-            run = whole.dropping(length)
-            if isLarge { return piece }
-            block.writeImmutableBuffer(piece)
+            run = whole.dropping(part.count)
+            if part.count >= Self.passedBytes {
+                return chunk.getSlice(at: chunk.readerIndex + part.lowerBound, length: part.count)
+            }
+            _ = chunk.withUnsafeReadableBytes { block.writeBytes(UnsafeRawBufferPointer(rebasing: $0[part])) }
             return nil
         }
     }

@@ -17,7 +17,7 @@ public struct LayerEntries: AsyncSequence, Sendable {
 
         init(_ layer: CachedLayer) {
             self.layer = layer
-            chunks = ReadAhead(layer: layer, refs: layer.manifest.entries, depth: 2, use: .kept)
+            chunks = ReadAhead(layer: layer, refs: layer.manifest.entries, depth: ReadAheadDepth(2), use: .kept)
         }
 
         /// - Throws: ``CacheError`` of the tiers; `.corrupt` if the table is not what a writer would have made.

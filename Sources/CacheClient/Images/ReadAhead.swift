@@ -6,7 +6,7 @@ internal import NIOCore
 struct ReadAhead {
     private let layer: CachedLayer
     private let refs: [ChunkRef]
-    private let depth: Int
+    private let depth: ReadAheadDepth
     private let use: ChunkUse
     private let flights = Flights()
     private static let keptChunks = 16
@@ -16,7 +16,7 @@ struct ReadAhead {
     /// too few for 46.
     private var kept: [(slot: Int, bytes: ByteBuffer)] = []
 
-    init(layer: CachedLayer, refs: [ChunkRef], depth: Int, use: ChunkUse) {
+    init(layer: CachedLayer, refs: [ChunkRef], depth: ReadAheadDepth, use: ChunkUse) {
         self.layer = layer
         self.refs = refs
         self.depth = depth
@@ -32,11 +32,7 @@ struct ReadAhead {
         guard refs.indices.contains(slot) else {
             throw CacheError(.corrupt, "a layer names slot \(slot) of \(refs.count)")
         }
-        if let index = kept.firstIndex(where: { $0.slot == slot }) {
-            let hit = kept.remove(at: index)
-            kept.append(hit)
-            return hit.bytes
-        }
+        if let bytes = held(slot) { return bytes }
         start(from: slot, upTo: min(last ?? refs.count - 1, refs.count - 1))
         let bytes: ByteBuffer
         if let flight = flights.take(slot) {
@@ -58,7 +54,16 @@ struct ReadAhead {
         return bytes
     }
 
+    /// The plaintext of a slot that was asked for with `keep` before, if it is still here. Never suspends: small files
+    /// that follow one another are in one pack.
+    mutating func held(_ slot: Int) -> ByteBuffer? {
+        guard let index = kept.lastIndex(where: { $0.slot == slot }) else { return nil }
+        if index < kept.count - 1 { kept.append(kept.remove(at: index)) }
+        return kept[kept.count - 1].bytes
+    }
+
     private mutating func start(from slot: Int, upTo last: Int) {
+        let depth = depth.chunks
         // A jump forward leaves out what lies between; what was started for it is given up.
         if slot > nextToStart { nextToStart = slot }
         flights.giveUp(below: slot - depth)

@@ -13,7 +13,8 @@ struct RegionChunks {
         self.spans = spans
         // One chunk is awaited where it is asked for, without a task of its own.
         if spans.count > 1 {
-            ahead = ReadAhead(layer: layer, refs: layer.manifest.data, depth: layer.readAhead, use: .kept)
+            ahead = ReadAhead(
+                layer: layer, refs: layer.manifest.data, depth: ReadAheadDepth(layer.readAhead), use: .kept)
         }
     }
 

@@ -7,23 +7,34 @@ internal import NIOCore
 final class BlockingLayerSource: ByteSource {
     private let layer: CachedLayer
     private let queue: PieceQueue
+    private let depth: ReadAheadDepth
     /// Cancelling it lets a thread that waits in `read` go, with `CancellationError`.
     let producer: Task<Void, Never>
     private var current = ByteBuffer()
 
-    init(_ layer: CachedLayer, aheadBytes: Int = 16 << 20) {
+    /// - Parameters:
+    ///   - aheadBytes: pieces that wait to be read.
+    ///   - aheadChunks: chunks under way until ``hurry()``.
+    init(_ layer: CachedLayer, aheadBytes: Int, aheadChunks: Int) {
         self.layer = layer
+        let depth = ReadAheadDepth(min(aheadChunks, layer.readAhead))
+        self.depth = depth
         let queue = PieceQueue(bytes: aheadBytes)
         self.queue = queue
         producer = Task {
             do {
-                for try await piece in LayerBytes(layer: layer, use: .recycled) { try await queue.send(piece) }
+                for try await piece in LayerBytes(layer: layer, use: .recycled, depth: depth) {
+                    try await queue.send(piece)
+                }
                 queue.finish(nil)
             } catch {
                 queue.finish(error)
             }
         }
     }
+
+    /// It is this layer's turn: as many chunks are under way from now on as the layer's reader may have.
+    func hurry() { depth.set(layer.readAhead) }
 
     deinit { producer.cancel() }
 

@@ -62,11 +62,17 @@ public struct ImagePuller: Sendable {
         readers: LayerReaders
     ) throws -> [String] {
         let destination = try ImageDestination.open(reference, limits: limits)
-        var layers = LayersAhead(image.layers, readers)
-        for (index, layer) in image.layers.enumerated() {
+        let line = OpeningLine(image.origin.reader)
+        let opened = image.layers.map { layer in
+            var layer = layer
+            layer.line = line
+            return layer
+        }
+        var layers = LayersAhead(opened, readers)
+        for (index, layer) in opened.enumerated() {
             try destination.writeLayer(
                 index: index, isFile: layer.kind == .file, diffID: layer.diffID,
-                source: ProgressSource(try layers.next(), progress))
+                source: ProgressSource(try layers.next(), progress), hash: OpeningHash(line))
         }
         return try destination.finish(configuration: image.configuration)
     }

@@ -9,6 +9,9 @@ struct LayersAhead {
     static let depth = 4
     /// Bytes of each that wait to be written.
     private static let bytes = 4 << 20
+    /// Chunks of each that are under way while it waits: all of them would be 16 MiB a layer, and delay those that are
+    /// wanted now.
+    private static let chunks = 4
 
     private let layers: [CachedLayer]
     private let readers: LayerReaders
@@ -23,12 +26,14 @@ struct LayersAhead {
     /// The next layer's bytes. There must be one.
     mutating func next() throws -> BlockingLayerSource {
         while started < layers.count, sources.count < Self.depth {
-            let source = BlockingLayerSource(layers[started], aheadBytes: Self.bytes)
+            let source = BlockingLayerSource(layers[started], aheadBytes: Self.bytes, aheadChunks: Self.chunks)
             sources.append(source)
             try readers.add(source.producer)
             started += 1
         }
-        return sources.removeFirst()
+        let source = sources.removeFirst()
+        source.hurry()
+        return source
     }
 }
 

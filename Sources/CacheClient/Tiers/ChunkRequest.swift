@@ -13,6 +13,8 @@ struct ChunkRequest: Sendable {
     var isAhead = false
     /// Takes the plaintext before the request ends; `nil` if the caller does.
     var delivery: ChunkDelivery?
+    /// Where its sealed bytes wait to be opened; `nil` for the reader's own threads.
+    var line: OpeningLine?
 
     /// Requests of the same key share a flight. Two refs that differ in anything have two, so that a manifest with a
     /// wrong key or length fails its own readers only.

@@ -157,6 +157,7 @@ final class TieredReader: Sendable {
     }
 
     func open(_ sealed: ByteBuffer, for request: ChunkRequest) async throws -> ByteBuffer {
+        if let line = request.line { return try await line.open(request.ref, sealed) }
         let delivery = request.delivery
         return try await (delivery?.pool ?? pool).runIfActive { [load, buffers = plainBuffers(for: request)] in
             let plain = try load.machine.measuring { try PlainBuffer.open(request.ref, sealed, from: buffers) }

@@ -1,5 +1,5 @@
 public import CacheBase
-internal import CacheCrypto
+package import CacheCrypto
 
 /// Checks, decrypts and decompresses sealed chunks. One instance serves one thread; ``current`` is the calling thread's
 /// own.
@@ -97,10 +97,37 @@ public final class ChunkOpener {
     /// - Parameter output: exactly as long as the plaintext. Undefined if this throws.
     /// - Throws: `.corrupt` if it does not decompress to that length.
     package func expand(_ chunk: Decrypted, into output: UnsafeMutableRawBufferPointer) throws(CacheError) {
-        precondition(output.count == Int(chunk.ref.plainLength), "the output must have the plaintext's length")
-        switch chunk.ref.codec {
-        case .raw: output.copyMemory(from: UnsafeRawBufferPointer(chunk.text))
-        case .zstd: try decompress(chunk.ref, UnsafeRawBufferPointer(chunk.text), into: output)
+        try expand(chunk.ref, text: UnsafeRawBufferPointer(chunk.text), into: output)
+    }
+
+    // MARK: On two threads
+
+    /// Adds `bytes` to `hash`, and beside that decrypts a chunk, which costs a third of what it costs alone.
+    ///
+    /// - Parameters:
+    ///   - sealed: of a chunk that is not zero.
+    ///   - text: as long as `sealed`, of other memory. Worth nothing if this throws.
+    /// - Throws: `.corrupt` as ``open(_:sealed:into:)`` does; the bytes are hashed all the same.
+    package static func decrypt(
+        _ ref: ChunkRef, sealed: UnsafeRawBufferPointer, to text: UnsafeMutableRawBufferPointer,
+        beside hash: AccompaniedSHA256, of bytes: UnsafeRawBufferPointer
+    ) throws(CacheError) {
+        do throws(CacheError) { try checkLengths(ref, sealed.count) } catch {
+            hash.update(bytes)
+            throw error
+        }
+        try check(ref, hash.update(bytes, decrypting: .init(sealed, to: text, key: ref.key.secret)))
+    }
+
+    /// Fills `output` with the plaintext of a text that ``decrypt(_:sealed:to:beside:of:)`` has made of `ref`, and
+    /// throws as ``expand(_:into:)`` does.
+    package func expand(
+        _ ref: ChunkRef, text: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+    ) throws(CacheError) {
+        precondition(output.count == Int(ref.plainLength), "the output must have the plaintext's length")
+        switch ref.codec {
+        case .raw: output.copyMemory(from: text)
+        case .zstd: try decompress(ref, text, into: output)
         }
     }
 

@@ -24,7 +24,7 @@ package final class SealedBytes {
 
     private static let isInOnePass = layercache_can_open() != 0
     private let cipher = AES256CTR()
-    private let isInOnePass: Bool
+    let isInOnePass: Bool
     /// What libcrypto takes at a time, so that it is in the core's cache when it is decrypted.
     private static let pieceBytes = 32 << 10
 
@@ -66,14 +66,14 @@ package final class SealedBytes {
         return hash.finish()
     }
 
-    private static func name(of job: layercache_sealed) -> SHA256Digest {
+    static func name(of job: layercache_sealed) -> SHA256Digest {
         withUnsafeBytes(of: job.name) { $0.loadUnaligned(as: SHA256Digest.self) }
     }
 }
 
 extension SealedBytes.Job {
     /// The job as C has it.
-    fileprivate func withPassed<R>(_ body: (inout layercache_sealed) -> R) -> R {
+    func withPassed<R>(_ body: (inout layercache_sealed) -> R) -> R {
         key.withUnsafeBytes { key in
             var job = layercache_sealed()
             job.sealed = sealed.baseAddress?.assumingMemoryBound(to: UInt8.self)

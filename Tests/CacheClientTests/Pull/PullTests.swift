@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    @Test func aPullOfFilesThatFailsNamesTheObjectAndLeavesNothing() async throws {
+    @Test(arguments: [true, false]) func aPullThatFailsNamesTheObjectAndLeavesNothing(_ isOfFiles: Bool) async throws {
         try FileManager.default.createDirectory(atPath: fixture("in"), withIntermediateDirectories: true)
         try Data(fixture.bytes(3_000_000)).write(to: URL(fileURLWithPath: fixture("in/a")))
         try await fixture.push(.directory(fixture("in")))
@@ -72,7 +72,10 @@ import Testing
             let image = try await fixture.image(cache)
             _ = try await image.layers[0].entries.reduce(0) { count, _ in count + 1 }
             fixture.store.set(.corrupting)
-            let error = await cacheError { try await ImagePuller(image).pull(to: .directory(fixture("out/it"))) }
+            let error = await cacheError {
+                try await ImagePuller(image).pull(
+                    to: isOfFiles ? .directory(fixture("out/it")) : .tar(file: fixture("out/it")))
+            }
             #expect(error?.code == .corrupt)
             #expect(error?.message.contains("/chunks/") == true)
             #expect(try FileManager.default.contentsOfDirectory(atPath: fixture("out")).isEmpty)

@@ -44,6 +44,13 @@ public final class ImageDestination {
     /// - Throws: ``CacheError`` `.corrupt` where the bytes are not what `diffID` says, and what the source or the disk
     ///   throws.
     public func writeLayer(index: Int, isFile: Bool = false, diffID: SHA256Digest, source: any ByteSource) throws {
+        try writeLayer(index: index, isFile: isFile, diffID: diffID, source: source, hash: AccompaniedSHA256())
+    }
+
+    /// The same with a hash of the caller's, which has seen nothing yet: it may do other work beside.
+    package func writeLayer(
+        index: Int, isFile: Bool, diffID: SHA256Digest, source: any ByteSource, hash: any RunningHash
+    ) throws {
         precondition(index == layers.count, "layers are written in order")
         if isFile != writer.takesFile {
             throw CacheError(
@@ -52,7 +59,7 @@ public final class ImageDestination {
                     ? "this is a raw file: pull it to file:FILE" : "this is no raw file: pull it to tar:, dir: or oci:")
         }
         try takeOpen()
-        let checked = CheckedSource(source, digest: diffID, name: "layer \(index)")
+        let checked = CheckedSource(source, hash, digest: diffID, name: "layer \(index)")
         try writer.writeLayer(checked, index: index, diffID: diffID)
         // A reader of tar entries stops at the tar's end mark; what comes behind belongs to the digest too.
         try checked.drain { _ in }
@@ -92,10 +99,12 @@ private final class CheckedSource: ByteSource {
     private let source: any ByteSource
     private let digest: SHA256Digest
     private let name: String
-    private var hash: SHA256Stream? = SHA256Stream()
+    /// `nil` once the end was reached.
+    private var hash: (any RunningHash)?
 
-    init(_ source: any ByteSource, digest: SHA256Digest, name: String) {
+    init(_ source: any ByteSource, _ hash: any RunningHash, digest: SHA256Digest, name: String) {
         self.source = source
+        self.hash = hash
         self.digest = digest
         self.name = name
     }
