@@ -118,7 +118,6 @@ private struct Opening {
     }
 
     func asOnlyUser(_ counters: StoreCounters, _ logger: Logger) throws -> Environment {
-        try directory.removeLockFile()
         if let reason = try reasonToReset() {
             counters.resets.count()
             try directory.reset()

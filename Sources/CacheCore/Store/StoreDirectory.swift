@@ -26,6 +26,7 @@ final class StoreDirectory: Sendable {
     private let useLock: NIOLockedValueBox<OpenFile?>
 
     private static let dataName = "data.mdb"
+    private static let lockName = "lock.mdb"
 
     var dataPath: String { "\(path)/\(Self.dataName)" }
 
@@ -130,18 +131,16 @@ final class StoreDirectory: Sendable {
     /// Deletes LMDB's files, so that the store starts empty. Only for the only user.
     func reset() throws {
         try remove(Self.dataName)
-        try remove("lock.mdb")
+        try remove(Self.lockName)
     }
 
-    /// Deletes the reader table and the mutexes, which hold nothing that outlives their users. Only for the only user.
-    func removeLockFile() throws {
-        try remove("lock.mdb")
-    }
-
-    /// Makes the file of the reader table with all its room. LMDB makes it as a hole and writes to it through a map,
-    /// and on a full disk that is SIGBUS; here it is an error. Only for the only user, after ``removeLockFile()``.
+    /// Makes an empty file of the reader table and the mutexes, which hold nothing that outlives their users, with all
+    /// its room. LMDB makes it as a hole and writes to it through a map, and on a full disk that is SIGBUS; here it is
+    /// an error. Only for the only user.
     func makeLockFile(bytes: Int) throws {
-        let name = "\(path)/lock.mdb"
+        if clearLockFile(bytes: bytes) { return }
+        try remove(Self.lockName)
+        let name = "\(path)/\(Self.lockName)"
         let here = Descriptor.workingDirectory
         let descriptor = try reporting("make \(name)") { () throws(Errno) in
             try here.open(name, [.readWrite, .createNew, .noFollow], mode: 0o600)
@@ -152,6 +151,28 @@ final class StoreDirectory: Sendable {
         } catch {
             here.removeIfPossible(name)
             throw CacheError.system("make room for \(name)", error)
+        }
+    }
+
+    /// Empties the file that is there, in the room that it has: on a full disk another program might take that in the
+    /// moment between the old file and a new one.
+    /// - Returns: false if it is not one that a store has made, which is then to be replaced.
+    private func clearLockFile(bytes: Int) -> Bool {
+        let name = "\(path)/\(Self.lockName)"
+        do throws(Errno) {
+            let descriptor = try Descriptor.workingDirectory.open(name, [.readWrite, .noFollow, .nonBlocking])
+            let file = OpenFile(adopting: descriptor, name: name)
+            let status = try file.descriptor.status()
+            guard status.kind == .regular, status.size == bytes, status.linkCount == 1, status.isOurs else {
+                return false
+            }
+            try withUnsafeTemporaryAllocation(byteCount: bytes, alignment: 8) { zeros throws(Errno) in
+                _ = zeros.initializeMemory(as: UInt8.self, repeating: 0)
+                try file.descriptor.writeAll(UnsafeRawBufferPointer(zeros), at: 0)
+            }
+            return true
+        } catch {
+            return false
         }
     }
 

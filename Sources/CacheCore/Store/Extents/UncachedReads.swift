@@ -4,7 +4,7 @@ internal import Synchronization
 /// Reads chunks from the device past the page cache, if it does not have them and nobody has read them lately.
 ///
 /// Such a read costs a third of the processor's time of one that fills the page cache, and the device's full speed is
-/// reached with it (docs/decisions/0037-cold-chunks-go-past-the-page-cache.md). Most chunks of an L1 that has gone cold
+/// reached with it (docs/decisions/0038-cold-chunks-go-past-the-page-cache.md). Most chunks of an L1 that has gone cold
 /// are read once: what they hold is kept above, by the kernel as the file's pages or by the cache in memory. One that
 /// is read a second time goes the other way, and is in the page cache for the third.
 final class UncachedReads: Sendable {
