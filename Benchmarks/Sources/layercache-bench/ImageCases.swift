@@ -136,10 +136,15 @@ func runPull(_ context: Context) throws -> CaseResult {
     let bare = BareChunks(try context.sample())
     let hash = BareCodec()
     let sample = try context.sample()
-    func bareSeconds(_ body: (Int) -> Void) -> Double {
-        (0..<context.rounds).map { _ in seconds { for number in 0..<sample.count { body(number) } }.0 }.median
+    let file = try BareFile(workspace.fresh("written"))
+    func bareSeconds(_ body: (Int) throws -> Void) rethrows -> Double {
+        try (0..<context.rounds).map { _ in
+            file.clear()
+            return try seconds { for number in 0..<sample.count { try body(number) } }.0
+        }.median
     }
-    let open = bareSeconds { try? bare.open($0) }
+    let open = try bareSeconds { try bare.open($0) }
+    let write = try bareSeconds { try file.append(sample[$0]) }
     let openAndHash = open + bareSeconds { hash.hash(sample[$0]) }
     let cores = Double(ProcessInfo.processInfo.activeProcessorCount)
     let perCore = kinds.map { rate($0.1, \.cpuSeconds) }
@@ -155,6 +160,9 @@ func runPull(_ context: Context) throws -> CaseResult {
             .compared(
                 "pull", "the same, beside its primitives", perCore[1], "GB/s",
                 to: "these + SHA-256 of the plaintext, bare, one core", sample.byteCount / openAndHash / 1e9),
+            .compared(
+                "pull", "the same, beside its primitives and its file", perCore[1], "GB/s",
+                to: "these + write to a file, bare, one core", sample.byteCount / (openAndHash + write) / 1e9),
             .plain("pull", "raw file, wall clock, client and daemon on \(cores.short) cores", wall[0], "GB/s"),
             .plain("pull", "image, wall clock, client and daemon on \(cores.short) cores", wall[1], "GB/s"),
             .plain("pull", "most memory", most / 1_048_576, "MiB", target: .atMost(300)),

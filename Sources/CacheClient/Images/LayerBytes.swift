@@ -111,7 +111,7 @@ public struct LayerBytes: AsyncSequence, Sendable {
 
         /// From this length on, a part of a run is passed on as it is once nothing is before it; what is shorter is
         /// copied.
-        private static let passedBytes = 64 * 1024
+        private static let passedBytes = 128 * 1024
 
         /// The slot of the next part of a run, and where in it that is.
         private static func part(of run: DataRun) -> (slot: Int, range: Range<Int>) {

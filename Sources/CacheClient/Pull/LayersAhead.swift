@@ -8,10 +8,10 @@ struct LayersAhead {
     /// Layers that are read at once.
     static let depth = 4
     /// Bytes of each that wait to be written.
-    private static let bytes = 4 << 20
+    private static let bytes = 2 << 20
     /// Chunks of each that are under way while it waits: all of them would be 16 MiB a layer, and delay those that are
     /// wanted now.
-    private static let chunks = 4
+    private static let chunks = 2
 
     private let layers: [CachedLayer]
     private let readers: LayerReaders

@@ -75,7 +75,7 @@ import Testing
                         let sealed = try await layer.reader.l3.chunk(ref.id, in: layer.manifest.generation)
                         let plain = try await line.open(ref, sealed)
                         let own = content[(slot * ChunkLimits.plainBytes)...].prefix(ChunkLimits.plainBytes)
-                        let isRight = plain.readableBytesView.elementsEqual(own)
+                        let isRight = plain == ByteBuffer(bytes: own)
                         layer.recycle(plain)
                         return isRight
                     }

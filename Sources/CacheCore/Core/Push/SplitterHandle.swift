@@ -11,8 +11,8 @@ protocol PlainChunkSource: Sendable {
 /// Hands a splitter, which belongs to one thread at a time, from one thread of the pool to the next.
 ///
 /// Unchecked, because a splitter is not Sendable: it is touched under the lock alone. Not `Synchronization.Mutex`: a
-/// thread has the splitter for most of a millisecond, and those that wait for that kind of lock spin in the kernel
-/// meanwhile, which was a twentieth of a push.
+/// thread has the splitter for most of a millisecond, and those that wait for that kind of lock may spin in the kernel
+/// meanwhile.
 final class SplitterHandle: PlainChunkSource, @unchecked Sendable {
     private let lock = NIOLock()
     private let splitter: LayerSplitter
