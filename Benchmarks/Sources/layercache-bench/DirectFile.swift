@@ -30,11 +30,13 @@ final class DirectFile {
     }
 
     /// Reads `count` bytes, rounded up to whole blocks, in one call at a random place.
-    func readAnywhere(_ count: Int) throws {
+    /// - Parameter part: where in the file, from 0 to 1.
+    func readAnywhere(_ count: Int, within part: Range<Double> = 0..<1) throws {
         let count = Self.roundedUp(count)
-        let last = blocks - count / Self.blockBytes
-        guard last >= 0, count <= buffer.count else { throw BenchError("the file is too small to read from") }
-        let place = Int.random(in: 0...last) * Self.blockBytes
+        let first = Int(part.lowerBound * Double(blocks))
+        let last = Int(part.upperBound * Double(blocks)) - count / Self.blockBytes
+        guard last >= first, count <= buffer.count else { throw BenchError("the file is too small to read from") }
+        let place = Int.random(in: first...last) * Self.blockBytes
         guard pread(descriptor, buffer.baseAddress, count, off_t(place)) == count else {
             throw BenchError("a read of \(count) bytes failed: errno \(errno)")
         }

@@ -51,6 +51,23 @@ import Testing
         #expect(memory.mappedBytes == 0)
     }
 
+    /// Memory for devices is never waited for: there is a piece, or one is being made ready.
+    @Test func aPieceIsReadyOrIsMadeReady() async throws {
+        let memory = PieceMemory(maximumIdle: 0, isForDevices: true)
+        #expect(memory.takeReady() == nil)
+        try await eventually("an area is ready") { memory.hasSpare }
+        let pieces = try (0..<4).map { _ in try #require(memory.takeReady()) }
+        for (number, piece) in pieces.enumerated() {
+            UnsafeMutableRawBufferPointer(start: piece, count: Self.bytes)
+                .initializeMemory(as: UInt8.self, repeating: UInt8(number))
+        }
+        for (number, piece) in pieces.enumerated() {
+            #expect(UnsafeRawBufferPointer(start: piece, count: Self.bytes).allSatisfy { $0 == UInt8(number) })
+            #expect(memory.give(piece))
+        }
+        #expect(memory.mappedBytes == 0)
+    }
+
     @Test func knowsWhatIsNotItsOwn() {
         let memory = PieceMemory(maximumIdle: 0)
         let other = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 16)

@@ -8,7 +8,7 @@ internal import NIOPosix
 /// To touch 512 KiB of new memory takes 160 us, half as long as to open a chunk into it, and 35 us more when it goes
 /// back to the system; a piece that was in use before costs nothing. It is free again when the last reference to its
 /// buffer is gone, so nobody has to give any back. While the pieces in use grow in number, the next area is touched by
-/// a thread that nobody waits for. Huge pages are not asked for (docs/decisions, 22).
+/// a thread that nobody waits for. Huge pages are asked for only where a device writes (docs/decisions, 22 and 38).
 package final class PieceMemory: Sendable {
     private struct State {
         /// For each area, by its address, the pieces of it that are free, as bits.
@@ -24,15 +24,19 @@ package final class PieceMemory: Sendable {
     }
 
     private let state: NIOLockedValueBox<State>
+    private let isForDevices: Bool
 
     /// The size of a piece.
     package static let pieceBytes = 512 << 10
     private static let areaBytes = 2 << 20
     private static let allFree = UInt8(1 << (areaBytes / pieceBytes) - 1)
 
-    /// - Parameter maximumIdle: areas that are kept while nothing uses them.
-    package init(maximumIdle: Int) {
+    /// - Parameters:
+    ///   - maximumIdle: areas that are kept while nothing uses them.
+    ///   - isForDevices: an area that is touched ahead is one huge page, if the kernel has one.
+    package init(maximumIdle: Int, isForDevices: Bool = false) {
         state = NIOLockedValueBox(State(maximumIdle: maximumIdle))
+        self.isForDevices = isForDevices
     }
 
     /// Bytes of all areas, without the spare one.
@@ -43,16 +47,28 @@ package final class PieceMemory: Sendable {
 
     /// A piece whose content is undefined; `nil` if the system has no memory for it, or no address space.
     package func take() -> UnsafeMutableRawPointer? {
+        if let piece = takeReady() { return piece }
+        guard let area = Self.mapArea() else { return nil }
+        add(area)
+        return takeFree()
+    }
+
+    /// A piece that was touched before; `nil` if none is free now: then the next area is being touched.
+    package func takeReady() -> UnsafeMutableRawPointer? {
         if let piece = takeFree() { return piece }
         let spare = state.withLockedValue { $0.spare.take() }
         prepareSpare()
-        guard let area = spare ?? Self.mapArea() else { return nil }
+        guard let spare else { return nil }
+        add(spare)
+        return takeFree()
+    }
+
+    private func add(_ area: UInt) {
         state.withLockedValue { state in
             state.free[area] = Self.allFree
             state.partial.append(area)
             state.idle += 1
         }
-        return takeFree()
     }
 
     /// Has an area touched, on another thread.
@@ -65,8 +81,9 @@ package final class PieceMemory: Sendable {
         guard isWanted else { return }
         NIOThreadPool.singleton.submit { [self] poolState in
             let area = poolState == .active ? Self.mapArea() : nil
-            // A hint: what the kernel does not touch now is touched when it is used.
+            // Hints: what the kernel does not touch now is touched when it is used.
             if let area, let start = UnsafeMutableRawPointer(bitPattern: area) {
+                if isForDevices { madvise(start, Self.areaBytes, MADV_HUGEPAGE) }
                 madvise(start, Self.areaBytes, MADV_POPULATE_WRITE)
             }
             state.withLockedValue { state in
@@ -132,10 +149,18 @@ extension PieceMemory {
     /// Has so many idle areas of the allocator's kept: for a process with many chunks under way at a time.
     package static func keepIdle(areas: Int) { shared.state.withLockedValue { $0.maximumIdle = areas } }
 
-    /// Lends a piece, on a border of its own size, with undefined content; `nil` if the system has no memory for it.
-    package static func withPiece<R>(_ body: (UnsafeMutableRawBufferPointer) -> R) -> R? {
-        guard let piece = shared.take() else { return nil }
-        defer { _ = shared.give(piece) }
+    /// 8 MiB of idle areas at most, for as many readers at once.
+    private static let devices = PieceMemory(maximumIdle: 4, isForDevices: true)
+
+    /// Lends a piece for a device to write to, on a border of its own size, with undefined content; `nil` if the system
+    /// has no memory for it.
+    ///
+    /// It lies in one huge page if there is one by now, so that a request to the device names one place and not 128:
+    /// that alone lets a virtual disk give half as much again
+    /// (docs/decisions/0038-cold-chunks-go-past-the-page-cache.md). Nobody waits for the kernel to find one.
+    package static func withDevicePiece<R>(_ body: (UnsafeMutableRawBufferPointer) -> R) -> R? {
+        guard let piece = devices.takeReady() ?? shared.take() else { return nil }
+        defer { if !devices.give(piece) { _ = shared.give(piece) } }
         return body(UnsafeMutableRawBufferPointer(start: piece, count: pieceBytes))
     }
 

@@ -44,7 +44,7 @@ final class UncachedReads: Sendable {
 
     private func read(_ run: ExtentRun) -> Bool {
         let pages = run.pages
-        return PieceMemory.withPiece { piece in
+        return PieceMemory.withDevicePiece { piece in
             guard pages.count <= piece.count else { return false }
             let room = UnsafeMutableRawBufferPointer(rebasing: piece[..<pages.count])
             // Less at the end of the file, or none: the memory or the place is not one for this device.
