@@ -15,15 +15,17 @@ final class BareFile {
     deinit { close(descriptor) }
 
     /// Begins again with an empty file.
-    func clear() {
-        ftruncate(descriptor, 0)
-        lseek(descriptor, 0, SEEK_SET)
+    func clear() throws {
+        guard ftruncate(descriptor, 0) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else {
+            throw BenchError("the file cannot be cleared: errno \(errno)")
+        }
         position = 0
     }
 
     func append(_ bytes: UnsafeRawBufferPointer) throws {
         if position % Self.reservation == 0 {
-            posix_fallocate(descriptor, off_t(position), off_t(Self.reservation))
+            let number = posix_fallocate(descriptor, off_t(position), off_t(Self.reservation))
+            guard number == 0 else { throw BenchError("there is no room for a pull's file: errno \(number)") }
         }
         guard write(descriptor, bytes.baseAddress, bytes.count) == bytes.count else {
             throw BenchError("a write of \(bytes.count) bytes failed: errno \(errno)")

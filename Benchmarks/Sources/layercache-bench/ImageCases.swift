@@ -137,15 +137,15 @@ func runPull(_ context: Context) throws -> CaseResult {
     let hash = BareCodec()
     let sample = try context.sample()
     let file = try BareFile(workspace.fresh("written"))
-    func bareSeconds(_ body: (Int) throws -> Void) rethrows -> Double {
+    func bareSeconds(_ body: (Int) throws -> Void) throws -> Double {
         try (0..<context.rounds).map { _ in
-            file.clear()
+            try file.clear()
             return try seconds { for number in 0..<sample.count { try body(number) } }.0
         }.median
     }
     let open = try bareSeconds { try bare.open($0) }
     let write = try bareSeconds { try file.append(sample[$0]) }
-    let openAndHash = open + bareSeconds { hash.hash(sample[$0]) }
+    let openAndHash = open + (try bareSeconds { hash.hash(sample[$0]) })
     let cores = Double(ProcessInfo.processInfo.activeProcessorCount)
     let perCore = kinds.map { rate($0.1, \.cpuSeconds) }
     let wall = kinds.map { rate($0.1, \.seconds) }

@@ -11,23 +11,30 @@ import Testing
 @Suite struct FullDiskTests {
     private static let canMount = geteuid() == 0
 
+    private func mountMemory(on directory: TemporaryDirectory, size: String) throws {
+        guard mount("tmpfs", directory.path, "tmpfs", 0, "size=\(size)") == 0 else {
+            throw CacheError.system("mount a tmpfs on \(directory.path)", .current)
+        }
+    }
+
+    /// Another program takes all the rest of the disk.
+    private func fill(_ directory: TemporaryDirectory) {
+        let ballast = open("\(directory.path)/ballast", O_WRONLY | O_CREAT, 0o600)
+        let zeros = [UInt8](repeating: 0, count: 4096)
+        while write(ballast, zeros, zeros.count) > 0 {}
+        close(ballast)
+    }
+
     @Test(.enabled(if: canMount, "mounting a small tmpfs needs root"))
     func aFullDiskRefusesWritesAndKeepsReads() async throws {
         let directory = try TemporaryDirectory()
-        guard mount("tmpfs", directory.path, "tmpfs", 0, "size=8m") == 0 else {
-            Issue.record("tmpfs could not be mounted: \(CacheError.system("mount", .current))")
-            return
-        }
+        try mountMemory(on: directory, size: "8m")
         defer { umount2(directory.path, Int32(MNT_DETACH)) }
         let chunks = SampleChunks()
         let store = try openStore(directory, capacity: 64 << 20)
         let first = chunks.bytes(0)
         _ = try await store.put(SampleChunks.id(first), first)
-        // Another program takes all the rest of the disk.
-        let ballast = open("\(directory.path)/ballast", O_WRONLY | O_CREAT, 0o600)
-        let zeros = [UInt8](repeating: 0, count: 4096)
-        while write(ballast, zeros, zeros.count) > 0 {}
-        close(ballast)
+        fill(directory)
         let large = chunks.bytes(1, length: ChunkLimits.sealedBytes)
         let refusal = await #expect(throws: CacheError.self) { try await store.put(SampleChunks.id(large), large) }
         #expect(refusal?.code == .io)
@@ -59,21 +66,15 @@ import Testing
     @Test(.enabled(if: canMount, "mounting a small tmpfs needs root"))
     func aStoreIsOpenedInTheRoomThatItHas() async throws {
         let directory = try TemporaryDirectory()
-        guard mount("tmpfs", directory.path, "tmpfs", 0, "size=4m") == 0 else {
-            Issue.record("tmpfs could not be mounted: \(CacheError.system("mount", .current))")
-            return
-        }
+        try mountMemory(on: directory, size: "4m")
         defer { umount2(directory.path, Int32(MNT_DETACH)) }
         let chunks = SampleChunks()
         let chunk = chunks.bytes(0)
         let store = try openStore(directory, capacity: 64 << 20)
         _ = try await store.put(SampleChunks.id(chunk), chunk)
         await store.close()
-        // The disk is full, and stays so: what is freed is gone.
-        let ballast = open("\(directory.path)/ballast", O_WRONLY | O_CREAT, 0o600)
-        let zeros = [UInt8](repeating: 0, count: 4096)
-        while write(ballast, zeros, zeros.count) > 0 {}
-        close(ballast)
+        // And the disk stays so: what is freed is gone.
+        fill(directory)
         let before = FileStatus.find("\(directory.path)/lock.mdb")?.identity
         let again = try openStore(directory, capacity: 64 << 20)
         #expect(try again.read(SampleChunks.id(chunk)) == chunk)

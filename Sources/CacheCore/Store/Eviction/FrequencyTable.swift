@@ -1,3 +1,4 @@
+internal import CacheBase
 internal import CacheChunks
 internal import Synchronization
 
@@ -7,26 +8,16 @@ internal import Synchronization
 /// One slot serves all chunks whose hash falls on it; a collision makes one of them look a little warmer, nothing else.
 /// A slot holds the time of the last read that counted (30 bits, seconds) and the count (2 bits). A read within
 /// `interval` of the last one that counted, or of the put, does not count: repeated reads of one image start are one.
-///
-/// `@unchecked Sendable`: the memory is allocated once, freed by `deinit`, and holds atomics only.
-final class FrequencyTable: @unchecked Sendable {
-    private let slots: UnsafeMutablePointer<Atomic<UInt32>>
-    private let count: Int
+final class FrequencyTable: Sendable {
+    private let slots: AtomicSlots
     private let interval: UInt32
 
     /// - Parameter slots: rounded up to a power of two, 4 bytes each.
     init(slots wanted: Int, intervalSeconds: UInt32) {
         var size = 1024
         while size < min(wanted, 1 << 22) { size <<= 1 }
-        count = size
         interval = intervalSeconds
-        slots = UnsafeMutablePointer.allocate(capacity: size)
-        for index in 0..<size { (slots + index).initialize(to: Atomic(0)) }
-    }
-
-    deinit {
-        slots.deinitialize(count: count)
-        slots.deallocate()
+        slots = AtomicSlots(count: size)
     }
 
     /// Notes a read at `now` seconds; whether it counted.
@@ -56,7 +47,7 @@ final class FrequencyTable: @unchecked Sendable {
     }
 
     private func slot(_ id: ChunkID) -> UnsafeMutablePointer<Atomic<UInt32>> {
-        slots + Int(truncatingIfNeeded: id.hashWord >> 20) & (count - 1)
+        slots[Int(truncatingIfNeeded: id.hashWord >> 20) & (slots.count - 1)]
     }
 
     private static func age(_ slot: UInt32, _ now: UInt32) -> UInt32 {

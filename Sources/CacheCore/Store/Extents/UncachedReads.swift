@@ -1,3 +1,4 @@
+internal import CacheBase
 internal import CacheFiles
 internal import Synchronization
 
@@ -62,28 +63,17 @@ final class UncachedReads: Sendable {
 
 /// The places of a file that were read lately, in bounded memory and without locks: one slot serves many, and the last
 /// one noted has it.
-///
-/// `@unchecked Sendable`: the memory is allocated once, freed by `deinit`, and holds atomics only.
-private final class RecentPlaces: @unchecked Sendable {
+private struct RecentPlaces: Sendable {
     /// As many chunks as about 10 GiB have; 128 KiB of memory.
-    private static let count = 1 << 15
+    private static let bits = 15
 
-    private let slots = UnsafeMutablePointer<Atomic<UInt32>>.allocate(capacity: RecentPlaces.count)
-
-    init() {
-        for index in 0..<Self.count { (slots + index).initialize(to: Atomic(0)) }
-    }
-
-    deinit {
-        slots.deinitialize(count: Self.count)
-        slots.deallocate()
-    }
+    private let slots = AtomicSlots(count: 1 << RecentPlaces.bits)
 
     /// Whether the place with this number (above 0) was noted lately. If not, it is noted now.
     func isKnown(_ number: Int) -> Bool {
         let place = UInt32(truncatingIfNeeded: number)
         // Places are multiples of some number: their product with one that shares no factor is spread.
-        let slot = Int((place &* 0x9E37_79B1) >> 17)
-        return (slots + slot).pointee.exchange(place, ordering: .relaxed) == place
+        let slot = Int((place &* 0x9E37_79B1) >> (32 - Self.bits))
+        return slots[slot].pointee.exchange(place, ordering: .relaxed) == place
     }
 }
