@@ -127,7 +127,7 @@ extension CacheServer {
                     }
                     let tls = identity?.serverHandler()
                     if let tls {
-                        try channel.pipeline.syncOperations.addHandler(tls)
+                        try channel.pipeline.syncOperations.addHandlers([SocketWriter(), tls])
                         // TLS keeps a buffer for what one read brings, as it does for what it sends.
                         try channel.syncOptions?.setOption(
                             .recvAllocator,

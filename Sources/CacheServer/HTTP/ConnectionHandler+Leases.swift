@@ -39,7 +39,7 @@ extension ConnectionHandler {
     private func tellInLine() {
         guard let plan = machine.request?.plan, plan.lease.wantsProcessing, !plan.isVersion10 else { return }
         let line = ByteBuffer(staticString: "HTTP/1.1 102 Processing\r\n\r\n")
-        context?.writeAndFlush(wrapOutboundOut(line), promise: nil)
+        outlet?.writeAndFlush(wrapOutboundOut(line), promise: nil)
     }
 
     /// The chunk has come for which the request `number` stood in line.

@@ -1,7 +1,7 @@
 internal import CacheFiles
 internal import NIOCore
 
-/// Responses that need nothing of the pipeline, which is all but those through TLS.
+/// Responses go to the socket at once; through TLS they take the part of the pipeline that encrypts.
 extension ConnectionHandler {
     /// Copying so much costs less than a second piece.
     static let shortBytes = 8 * 1024
@@ -29,18 +29,31 @@ extension ConnectionHandler {
         return found.map(Descriptor.init)
     }
 
+    /// Sends a response in one flush. Whether the kernel has taken all of it.
+    /// - Parameters:
+    ///   - start: the head, with the content if that is short.
+    ///   - rest: the content otherwise.
+    ///   - isLast: the end of the output follows, so TLS is given all at once.
+    func send(_ start: ByteBuffer, _ rest: ByteBuffer, isLast: Bool, _ outlet: ChannelHandlerContext) -> Bool {
+        if !sendAtOnce(start, rest, outlet) {
+            if rest.readableBytes == 0 {
+                outlet.writeAndFlush(wrapOutboundOut(start), promise: nil)
+            } else {
+                outlet.write(wrapOutboundOut(start), promise: nil)
+                if let sending, !isLast { return sending.begin(rest, outlet) }
+                outlet.writeAndFlush(wrapOutboundOut(rest), promise: nil)
+            }
+        }
+        // The watermark of the channel is one byte: writable means that the kernel has taken everything.
+        return outlet.channel.isWritable
+    }
+
     /// Gives a response to the kernel, and what that does not take at once to the channel. False, with nothing done, if
-    /// the channel has others to send already.
+    /// it has to take the pipeline, or the channel has others to send already.
     ///
     /// To pass a response of 4 KiB through the pipeline takes longer than to find its chunk.
-    func sendAtOnce(
-        _ head: ResponseHead, _ content: ByteBuffer, _ connection: StaticString?, _ context: ChannelHandlerContext
-    ) -> Bool {
-        // The watermark of the channel is one byte: writable means that nothing is left in it.
-        guard let socket, context.channel.isActive, context.channel.isWritable else { return false }
-        let isShort = content.readableBytes <= Self.shortBytes
-        let start = group.heads.write(head, connection: connection, isShort ? content : ByteBuffer())
-        let rest = isShort ? ByteBuffer() : content
+    private func sendAtOnce(_ start: ByteBuffer, _ rest: ByteBuffer, _ outlet: ChannelHandlerContext) -> Bool {
+        guard let socket, outlet.channel.isActive, outlet.channel.isWritable else { return false }
         var sent = 0
         do throws(Errno) {
             sent = try start.withUnsafeReadableBytes { start throws(Errno) in
@@ -56,9 +69,9 @@ extension ConnectionHandler {
             let count = min(sent, piece.readableBytes)
             sent -= count
             piece.moveReaderIndex(forwardBy: count)
-            if piece.readableBytes > 0 { context.write(wrapOutboundOut(piece), promise: nil) }
+            if piece.readableBytes > 0 { outlet.write(wrapOutboundOut(piece), promise: nil) }
         }
-        context.flush()
+        outlet.flush()
         return true
     }
 }

@@ -18,7 +18,9 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     var id: ConnectionID?
     var machine: ConnectionStateMachine
     private(set) var context: ChannelHandlerContext?
-    private var sending: SecuredSending?
+    /// Where responses enter the pipeline: at the last handler that has anything to do with them.
+    var outlet: ChannelHandlerContext?
+    private(set) var sending: SecuredSending?
     private var waitsForTurn = false
     private var memo = RequestMemo()
     /// Where responses go at once; `nil` if they have to go through the pipeline.
@@ -231,7 +233,7 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
             }
         case .sendContinue:
             let line = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
-            context?.writeAndFlush(wrapOutboundOut(line), promise: nil)
+            outlet?.writeAndFlush(wrapOutboundOut(line), promise: nil)
         case .countBody(let bytes):
             group.metrics.requests.bytesIn += bytes
         case .perform(let operation):
@@ -284,27 +286,14 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     ) -> ConnectionStateMachine.Action? {
         let framing = machine.respond(head.status, closing: closing)
         group.metrics.countResponse(framing.method, head.status)
-        guard let context else { return machine.written(framing, isTaken: true, at: group.now) }
+        guard let outlet else { return machine.written(framing, isTaken: true, at: group.now) }
         if framing.sendsContent { group.metrics.requests.bytesOut += content.readableBytes }
+        let content = framing.sendsContent ? content : ByteBuffer()
         // A short content goes with the head: one record of TLS, and one piece of memory for the kernel.
-        let isShort = framing.sendsContent && content.readableBytes <= Self.shortBytes
-        if framing.sendsContent, sendAtOnce(head, content, framing.connection, context) {
-            return machine.written(framing, isTaken: context.channel.isWritable, at: group.now)
-        }
-        var out = context.channel.allocator.buffer(capacity: 256 + (isShort ? content.readableBytes : 0))
-        group.heads.write(head, connection: framing.connection, to: &out)
-        if isShort { out.writeImmutableBuffer(content) }
-        context.write(wrapOutboundOut(out), promise: nil)
-        if framing.sendsContent, !isShort {
-            // The last response of a connection goes out at once: the end of the output follows it.
-            if let sending, framing.keepsAlive {
-                return machine.written(framing, isTaken: sending.begin(content, context), at: group.now)
-            }
-            context.write(wrapOutboundOut(content), promise: nil)
-        }
-        context.flush()
-        // The watermark of the channel is one byte: writable means that the kernel has taken everything.
-        return machine.written(framing, isTaken: context.channel.isWritable, at: group.now)
+        let isShort = content.readableBytes <= Self.shortBytes
+        let start = group.heads.write(head, connection: framing.connection, isShort ? content : ByteBuffer())
+        let isTaken = send(start, isShort ? ByteBuffer() : content, isLast: !framing.keepsAlive, outlet)
+        return machine.written(framing, isTaken: isTaken, at: group.now)
     }
 
     func refuse(_ refusal: Refusal, closing: Bool = false) -> ConnectionStateMachine.Action? {

@@ -52,10 +52,6 @@ struct ResponseHeads {
 
     mutating func renewDate() { date = HTTPDate.now() }
 
-    func write(_ head: ResponseHead, connection: StaticString?, to buffer: inout ByteBuffer) {
-        head.write(to: &buffer, date: date, connection: connection)
-    }
-
     /// A head and the content that follows it, in memory that the next one uses again unless this one is still held
     /// then.
     mutating func write(_ head: ResponseHead, connection: StaticString?, _ content: ByteBuffer) -> ByteBuffer {
