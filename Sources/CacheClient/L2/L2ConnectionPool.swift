@@ -14,6 +14,10 @@ final class L2ConnectionPool: Sendable {
         /// The last one used is used next.
         var idle: [any Channel] = []
         var open: [ObjectIdentifier: any Channel] = [:]
+        /// Those that have brought an answer.
+        var proven: Set<ObjectIdentifier> = []
+        /// How many for reads the daemon would have, if it has said so.
+        var share = Int.max
         var isClosed = false
         /// What this host showed (``ClientAccess/changes``) when it got an answer last; `nil` before the first.
         var answered: Int?
@@ -36,6 +40,9 @@ final class L2ConnectionPool: Sendable {
     private let access: ClientAccess?
     private let reads: AsyncLimiter
     private let fills: AsyncLimiter
+    /// Reads and fills together: those that have a connection, or make one.
+    private let both: AsyncLimiter
+    private let maximum: Int
     private let deadlines: Deadlines
     private let connectTimeout: TimeAmount
     private let stretch: @Sendable (Duration) -> Duration
@@ -46,6 +53,10 @@ final class L2ConnectionPool: Sendable {
     private let state = NIOLockedValueBox(State())
     /// Bytes of one read from a socket: most chunks come in one or two.
     private static let readBytes = 128 * 1024
+    /// Connections for reads that may be on their way to a first answer at a time, so that a daemon is not asked by all
+    /// its workers for all their connections at once.
+    private static let newcomers = 2
+    private static let shareField = "Layercache-Connections"
 
     /// - Parameters:
     ///   - access: what the daemon is shown; `nil` for nothing.
@@ -58,8 +69,10 @@ final class L2ConnectionPool: Sendable {
     ) {
         self.address = address
         self.access = access
-        reads = AsyncLimiter("reads of L2", capacity: maximum, maximumWaiters: .max)
+        self.maximum = maximum
+        reads = AsyncLimiter("reads of L2", capacity: min(maximum, Self.newcomers), maximumWaiters: .max)
         fills = AsyncLimiter("fills of L2", capacity: maximum, maximumWaiters: .max)
+        both = AsyncLimiter("requests to L2", capacity: 2 * maximum, maximumWaiters: .max)
         self.connectTimeout = connectTimeout
         self.deadlines = deadlines
         self.buffers = buffers
@@ -78,7 +91,9 @@ final class L2ConnectionPool: Sendable {
         let limit = purpose == .read ? reads : fills
         let began = deadlines.time.now()
         var heldUp = Duration.zero
-        if !limit.acquireNow() {
+        /// Waits for its turn with one of the limits.
+        func enter(_ limit: AsyncLimiter) async throws {
+            if limit.acquireNow() { return }
             while try await !limit.acquire(goesFirst: request.isUrgent, within: duration, deadlines) {
                 let end = began + stretch(duration) + (lines.isUsed ? request.line?.longest ?? .zero : .zero)
                 guard deadlines.time.now() < end else { throw L2Failure.late }
@@ -86,7 +101,10 @@ final class L2ConnectionPool: Sendable {
             // While others were in line, the daemon was not to blame.
             heldUp = max(lines.lastUse(now: deadlines.time.now()) - began, .zero)
         }
+        try await enter(limit)
         defer { limit.release() }
+        try await enter(both)
+        defer { both.release() }
         access?.refresh()
         let shown = access?.changes
         request.line?.line.sent(at: deadlines.time.now(), heldUp: heldUp)
@@ -152,6 +170,7 @@ final class L2ConnectionPool: Sendable {
             request: request, host: address.authority, authorization: access?.authorization, answer: answer
         ) {
             watch.isInLine()
+            self.answered(channel, $0)
         }
         return try await withTaskCancellationHandler {
             // A write that fails is an exchange without an answer.
@@ -159,6 +178,7 @@ final class L2ConnectionPool: Sendable {
                 answer.fail(L2Failure.isEndOfConnection(error) ? L2Failure.closedUnanswered : error)
             }
             let response = try await answer.futureResult.get()
+            answered(channel, response.head)
             if response.head.isKeepAlive { giveBack(channel) }
             return response
         } onCancel: {
@@ -179,10 +199,37 @@ final class L2ConnectionPool: Sendable {
         let shown = access?.changes
         let isClosed = state.withLockedValue { state in
             state.answered = shown
-            if !state.isClosed { state.idle.append(channel) }
-            return state.isClosed
+            let isSpare = state.isClosed || state.open.count > most(state).both
+            if !isSpare { state.idle.append(channel) }
+            return isSpare
         }
         if isClosed { channel.close(promise: nil) }
+    }
+
+    /// A connection has brought an answer, or the announcement of one.
+    private func answered(_ channel: any Channel, _ head: HTTPResponseHead) {
+        let share = head.headers.first(name: Self.shareField).flatMap { Int($0) }.map { max($0, 1) }
+        let id = ObjectIdentifier(channel)
+        state.withLockedValue { state in
+            let isNew = state.open[id] != nil && state.proven.insert(id).inserted
+            if let share { state.share = share }
+            if isNew || share != nil { fit(state) }
+        }
+    }
+
+    /// How many connections there may be. Where the daemon has no room for all, some are left for fills by whatever
+    /// number of reads that stand in line at the daemon, and for reads by fills.
+    private func most(_ state: State) -> (reads: Int, fills: Int, both: Int) {
+        guard state.share < maximum else { return (maximum, maximum, 2 * maximum) }
+        let both = state.share + max(state.share / 3, 1)
+        return (state.share, max(both * 2 / 3, 1), both)
+    }
+
+    private func fit(_ state: State) {
+        let most = most(state)
+        reads.resize(min(most.reads, state.proven.count + Self.newcomers))
+        fills.resize(most.fills)
+        both.resize(most.both)
     }
 
     /// Makes a connection, its handshake included, within the time for that.
@@ -229,9 +276,10 @@ final class L2ConnectionPool: Sendable {
             state.open[ObjectIdentifier(channel)] = channel
             return state.isClosed
         }
-        channel.closeFuture.whenComplete { [state] _ in
+        channel.closeFuture.whenComplete { [state, self] _ in
             state.withLockedValue { state in
                 state.open[ObjectIdentifier(channel)] = nil
+                if state.proven.remove(ObjectIdentifier(channel)) != nil { self.fit(state) }
                 state.idle.removeAll { $0 === channel }
             }
         }

@@ -31,8 +31,8 @@ struct L2Exchange: Sendable {
     /// The value of the `Authorization` field, if there is one.
     let authorization: String?
     let answer: EventLoopPromise<L2Response>
-    /// Is called once the daemon has said that the request is in line.
-    let inLine: @Sendable () -> Void
+    /// Is called once the daemon has said that the request is in line, with the head that says so.
+    let inLine: @Sendable (HTTPResponseHead) -> Void
 }
 
 /// Why a daemon does not do what this host asks for. One line, after the daemon's name.

@@ -43,7 +43,7 @@ final class L2ExchangeHandler: ChannelDuplexHandler {
         guard let exchange = current else { return }
         switch unwrapInboundIn(data) {
         case .head(let head) where head.status == .processing:
-            exchange.inLine()
+            exchange.inLine(head)
         // Others that announce an answer mean nothing here.
         case .head(let head) where head.status.code < 200: break
         case .head(let head):

@@ -15,6 +15,7 @@ package final class AsyncLimiter: Sendable {
 
     private struct State {
         var free: Int
+        var capacity: Int
         var nextNumber: UInt64 = 0
         var waiters = CircularBuffer<Waiter>()
         /// Numbers whose task was cancelled before it was in the queue.
@@ -34,11 +35,21 @@ package final class AsyncLimiter: Sendable {
         self.name = name
         self.capacity = max(capacity, 1)
         self.maximumWaiters = maximumWaiters
-        state = NIOLockedValueBox(State(free: max(capacity, 1)))
+        state = NIOLockedValueBox(State(free: max(capacity, 1), capacity: max(capacity, 1)))
     }
 
     /// How many wait now.
     package var waiting: Int { state.withLockedValue { $0.waiters.count } }
+
+    /// Changes how much may be under way, from now on: what is under way already goes on. For work whose weight is 1.
+    package func resize(_ capacity: Int) {
+        let ready = state.withLockedValue { state in
+            state.free += max(capacity, 1) - state.capacity
+            state.capacity = max(capacity, 1)
+            return Self.takeReady(&state)
+        }
+        for waiter in ready { waiter.continuation.resume(returning: true) }
+    }
 
     /// Runs `body` once there is room for `weight` (one heavier than the whole capacity runs alone).
     package func withPermit<T>(

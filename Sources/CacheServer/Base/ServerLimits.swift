@@ -71,6 +71,10 @@ extension ServerLimits {
         leaseWaiters.total = min(leaseWaiters.total, max(connections / 4 * 3, 1))
     }
 
+    /// Connections for reads that each of so many workers may have: as many as can stand in line together. Beside each
+    /// three of them there is room for one that fills.
+    func connectionShare(of workers: Int) -> Int { max(leaseWaiters.total / max(workers, 1), 2) }
+
     /// The most bytes that one request can ever hold: with a smaller budget in flight it would wait for ever.
     var largestBody: Int { max(chunkBytes, ChunkLimits.sealedBytes, missingIDs * SHA256Digest.byteCount) }
 

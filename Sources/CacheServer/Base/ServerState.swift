@@ -6,6 +6,8 @@ final class ServerState: Sendable {
     let openConnections = Atomic<Int>(0)
     /// Those of them that are beyond the limit: probe-only ones.
     let probeConnections = Atomic<Int>(0)
+    /// Workers that have connections, as far as they say who they are.
+    let workers = Atomic<Int>(0)
     /// Whether a connection has come lately for which there was no free place.
     let isCrowded = Atomic<Bool>(false)
     /// Whether requests are welcome: the store is open, and the daemon has not been told to stop.

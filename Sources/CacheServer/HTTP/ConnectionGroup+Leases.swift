@@ -1,6 +1,7 @@
 internal import CacheChunks
 internal import NIOConcurrencyHelpers
 internal import NIOCore
+internal import Synchronization
 
 /// A connection that stands in line, as those see it who tell it of its turn.
 struct LeaseClient: Sendable {
@@ -27,16 +28,24 @@ extension ConnectionGroup {
     /// A connection names its worker.
     func join(_ name: LeaseWorker.Name) -> LeaseWorker {
         let now = now
-        return services.leases.withLockedValue { $0.join(name, at: now) }
+        return services.leases.withLockedValue { leases in
+            defer { services.state.workers.store(leases.connectedWorkers, ordering: .relaxed) }
+            return leases.join(name, at: now)
+        }
     }
 
     /// A connection of a worker has ended, or names another one.
     func depart(_ worker: LeaseWorker, isByClient: Bool) {
         let now = now
-        for next in services.leases.withLockedValue({ $0.depart(worker, isByClient: isByClient, at: now) }) {
-            tell(next)
+        let handedOn = services.leases.withLockedValue { leases in
+            defer { services.state.workers.store(leases.connectedWorkers, ordering: .relaxed) }
+            return leases.depart(worker, isByClient: isByClient, at: now)
         }
+        for next in handedOn { tell(next) }
     }
+
+    /// Connections for reads that each worker may have now.
+    var connectionShare: Int { limits.connectionShare(of: services.state.workers.load(ordering: .relaxed)) }
 
     func isLeaseHeld(_ id: ChunkID, _ token: LeaseToken) -> Bool {
         services.leases.withLockedValue { $0.isHeld(id, token) }

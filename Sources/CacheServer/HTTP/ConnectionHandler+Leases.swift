@@ -38,7 +38,8 @@ extension ConnectionHandler {
 
     private func tellInLine() {
         guard let plan = machine.request?.plan, plan.lease.wantsProcessing, !plan.isVersion10 else { return }
-        let line = ByteBuffer(staticString: "HTTP/1.1 102 Processing\r\n\r\n")
+        let share = takeNewShare().map { "\($0.name): \($0.value)\r\n" } ?? ""
+        let line = ByteBuffer(string: "HTTP/1.1 102 Processing\r\n\(share)\r\n")
         outlet?.writeAndFlush(wrapOutboundOut(line), promise: nil)
     }
 
@@ -74,14 +75,22 @@ extension ConnectionHandler {
 
     // MARK: The holder
 
-    /// A request says which worker it comes from. One that may not fill holds nothing.
+    /// A request says which worker it comes from.
     func noteWorker() {
-        guard let plan = machine.request?.plan, plan.mayFill, let name = plan.lease.worker, name != worker?.name else {
-            return
-        }
+        guard let name = machine.request?.plan.lease.worker, name != worker?.name else { return }
         let joined = group.join(name)
         if let worker { group.depart(worker, isByClient: true) }
         worker = joined
+    }
+
+    /// The field that tells a worker how many connections it may have for reads, if that is not what this connection
+    /// has told it last.
+    func takeNewShare() -> (name: String, value: String)? {
+        guard worker != nil else { return nil }
+        let share = min(group.connectionShare, Self.mostShare)
+        guard share != toldShare else { return nil }
+        toldShare = share
+        return ("Layercache-Connections", "\(share)")
     }
 
     /// The connection has ended. A client that ends the one on which it got a lease may never have seen it, or be dead;

@@ -30,6 +30,9 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     var lease: GivenLease?
     /// Which worker its requests come from, if they say so.
     var worker: LeaseWorker?
+    /// How many connections that has been told it may have; more is nobody told.
+    var toldShare = ConnectionHandler.mostShare
+    static let mostShare = 64
 
     /// - Parameter tls: the handler in front of all others that speaks TLS; `nil` for plain HTTP.
     init(_ group: ConnectionGroup, behind tls: (any ChannelHandler)? = nil) {
@@ -287,6 +290,8 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
         let framing = machine.respond(head.status, closing: closing)
         group.metrics.countResponse(framing.method, head.status)
         guard let outlet else { return machine.written(framing, isTaken: true, at: group.now) }
+        var head = head
+        if let share = takeNewShare() { head.fields.append(share) }
         if framing.sendsContent { group.metrics.requests.bytesOut += content.readableBytes }
         let content = framing.sendsContent ? content : ByteBuffer()
         // A short content goes with the head: one record of TLS, and one piece of memory for the kernel.

@@ -211,6 +211,9 @@ struct LeaseTable<Client: Sendable>: Sendable {
 
     // MARK: Workers
 
+    /// How many workers have connections.
+    var connectedWorkers: Int { workers.connected }
+
     /// A connection names its worker.
     mutating func join(_ name: LeaseWorker.Name, at now: NIODeadline) -> LeaseWorker { workers.join(name, at: now) }
 

@@ -40,10 +40,13 @@ struct LeaseWorkers: Sendable {
     }
 
     private var entries: [LeaseWorker.Name: Entry] = [:]
+    /// How many have connections.
+    private(set) var connected = 0
 
     /// One more connection gives that name.
     mutating func join(_ name: LeaseWorker.Name, at now: NIODeadline) -> LeaseWorker {
         var entry = entries[name] ?? Entry(worker: LeaseWorker(name, at: now))
+        if entry.connections == 0 { connected += 1 }
         entry.connections += 1
         entries[name] = entry
         return entry.worker
@@ -53,6 +56,7 @@ struct LeaseWorkers: Sendable {
     mutating func depart(_ worker: LeaseWorker) -> Set<ChunkID> {
         entries[worker.name]?.connections -= 1
         guard let entry = entries[worker.name], entry.connections == 0 else { return [] }
+        connected -= 1
         forgetIfGone(worker)
         return entry.held
     }

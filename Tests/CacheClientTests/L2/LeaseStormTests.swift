@@ -45,6 +45,26 @@ import Testing
         }
     }
 
+    /// Fewer connections than all workers would have: each gets by with its part, and nobody's is taken away.
+    @Test func aDaemonOfFewConnectionsServesAll() async throws {
+        let fixture = try ClientFixture()
+        let content = fixture.bytes(20 << 20)
+        try await fixture.push(content)
+        let chunks = try fixture.chunkFiles().count
+        var limits = ServerLimits()
+        limits.connections = 5 * Self.workers
+        try await TestServer.run(limits: limits) { server async throws in
+            let before = fixture.store.chunkReads
+            try await storm(fixture, content, server.url)
+            #expect(fixture.store.chunkReads - before == chunks)
+            let text = try await L2Statistics.fetch(from: server.url)
+            let statistics = try JSONDecoder().decode(ServerStatistics.self, from: Data(text.utf8))
+            #expect(statistics.connections.refused == 0)
+            #expect(statistics.connections.accepted <= limits.connections)
+            #expect(statistics.leases.refused == 0)
+        }
+    }
+
     /// Whose L3 fails gives the lease up, and the next in line fills.
     @Test func whoCannotFillLetsTheNextOneTry() async throws {
         let fixture = try ClientFixture()

@@ -166,6 +166,66 @@ struct LeaseTests {
         }
     }
 
+    /// A field in an answer's head, one that announces it included.
+    private func share(_ response: RawConnection.Response?) throws -> String? {
+        try #require(response).head.split(separator: "\r\n").lazy
+            .compactMap { line in
+                line.hasPrefix("Layercache-Connections: ") ? String(line.dropFirst(24)) : nil
+            }.first
+    }
+
+    private func request(by worker: Int, _ id: ChunkID? = nil, wait: String = "wait=0") -> String {
+        let name = String(repeating: "\(worker)", count: 32)
+        return "GET /v1/chunks/\((id ?? chunk.id).hex) HTTP/1.1\r\nHost: x\r\nPrefer: \(wait)\r\n"
+            + "Layercache-Worker: \(name)\r\n\r\n"
+    }
+
+    /// As long as there is room for all that they could ask for nobody is told anything.
+    @Test(arguments: [1, 2]) func workersAreToldHowManyConnectionsAreTheirs(threads: Int) async throws {
+        var limits = ServerLimits()
+        limits.connections = 32
+        try await TestServer.run(threads: threads, limits: limits) { server async throws in
+            #expect(try await server.put(chunk).status == 201)
+            try await RawConnection.open(server.port) { first async throws in
+                try await first.send(request(by: 1))
+                #expect(try share(try await first.response()) == "24")
+                // Once, to each connection.
+                try await first.send(request(by: 1))
+                #expect(try share(try await first.response()) == nil)
+                try await RawConnection.open(server.port) { second async throws in
+                    try await second.send(request(by: 2))
+                    #expect(try share(try await second.response()) == "12")
+                    // Who says nothing is no worker.
+                    try await second.send("GET /v1/chunks/\(chunk.id.hex) HTTP/1.1\r\nHost: x\r\n\r\n")
+                    #expect(try share(try await second.response()) == nil)
+                    try await first.send(request(by: 1))
+                    #expect(try share(try await first.response()) == "12")
+                    // Who is to wait is told at once.
+                    let absent = TestChunk(seed: 77)
+                    try await RawConnection.open(server.port) { third async throws in
+                        try await third.send(request(by: 3, absent.id, wait: "wait=9"))
+                        #expect(try share(try await third.response()) == "8")
+                        try await first.send(request(by: 1, absent.id, wait: "wait=9, processing"))
+                        let announcement = try #require(try await first.response())
+                        #expect(announcement.status == 102)
+                        #expect(try share(announcement) == "8")
+                        #expect(try await server.put(absent).status == 201)
+                        #expect(try share(try await first.response()) == nil)
+                    }
+                }
+                try await server.until { $0.connections.open <= 2 }
+                try await first.send(request(by: 1))
+                #expect(try share(try await first.response()) == "24")
+            }
+        }
+        try await TestServer.run { server async throws in
+            try await RawConnection.open(server.port) { only async throws in
+                try await only.send(request(by: 1))
+                #expect(try share(try await only.response()) == nil)
+            }
+        }
+    }
+
     @Test func looksTakeNoLease() async throws {
         try await TestServer.run { server async throws in
             let look = try await server.call("GET", server.url(chunk.id), headers: ["Prefer": "wait=0"])
