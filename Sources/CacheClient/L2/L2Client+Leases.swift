@@ -62,15 +62,19 @@ extension L2Client {
             allowance = max(allowance, budget.wait)
         }
         let now = time.now()
+        let rationed = attempt.node.connections.lastAnswerOfRationed
         let began: Duration
         switch attempt.line.stage {
         // The daemon is there, and waits for another worker. The exchange has an end of its own.
         case .inLine: return allowance
         case .queued where isHeldUp(attempt) && now - attempt.began < deadline + longestWait: return allowance
         case .sent(let at) where attempt.line.heldUp > .zero: began = at
-        case .queued, .sent, .ended: began = attempt.began
+        // It has few connections for each worker, and works: who waits for one waits for this worker's other reads.
+        case .queued: began = rationed.map { min($0, attempt.began + deadline) } ?? attempt.began
+        case .sent(let at) where rationed != nil: began = min(at, attempt.began + deadline)
+        case .sent, .ended: began = attempt.began
         }
-        return began + allowance - now
+        return max(began, attempt.began) + allowance - now
     }
 
     static func newName() -> String {

@@ -18,6 +18,7 @@ final class L2ConnectionPool: Sendable {
         var proven: Set<ObjectIdentifier> = []
         /// How many for reads the daemon would have, if it has said so.
         var share = Int.max
+        var lastAnswer = Duration.zero
         var isClosed = false
         /// What this host showed (``ClientAccess/changes``) when it got an answer last; `nil` before the first.
         var answered: Int?
@@ -209,12 +210,18 @@ final class L2ConnectionPool: Sendable {
     /// A connection has brought an answer, or the announcement of one.
     private func answered(_ channel: any Channel, _ head: HTTPResponseHead) {
         let share = head.headers.first(name: Self.shareField).flatMap { Int($0) }.map { max($0, 1) }
-        let id = ObjectIdentifier(channel)
+        let (id, now) = (ObjectIdentifier(channel), deadlines.time.now())
         state.withLockedValue { state in
+            state.lastAnswer = now
             let isNew = state.open[id] != nil && state.proven.insert(id).inserted
             if let share { state.share = share }
             if isNew || share != nil { fit(state) }
         }
+    }
+
+    /// When the daemon answered last, if it has no room for all connections that this worker could use; `nil` if it has.
+    var lastAnswerOfRationed: Duration? {
+        state.withLockedValue { $0.share < maximum ? $0.lastAnswer : nil }
     }
 
     /// How many connections there may be. Where the daemon has no room for all, some are left for fills by whatever

@@ -30,8 +30,9 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     var lease: GivenLease?
     /// Which worker its requests come from, if they say so.
     var worker: LeaseWorker?
-    /// How many connections that has been told it may have; more is nobody told.
-    var toldShare = ConnectionHandler.mostShare
+    /// How many connections that has been told it may have.
+    var toldShare: Int?
+    /// More is nobody told.
     static let mostShare = 64
 
     /// - Parameter tls: the handler in front of all others that speaks TLS; `nil` for plain HTTP.

@@ -48,7 +48,7 @@ import Testing
     /// Fewer connections than all workers would have: each gets by with its part, and nobody's is taken away.
     @Test func aDaemonOfFewConnectionsServesAll() async throws {
         let fixture = try ClientFixture()
-        let content = fixture.bytes(20 << 20)
+        let content = fixture.bytes(8 << 20)
         try await fixture.push(content)
         let chunks = try fixture.chunkFiles().count
         var limits = ServerLimits()

@@ -62,4 +62,26 @@ import Testing
         #expect(limit.acquireNow())
         #expect(!limit.acquireNow())
     }
+
+    @Test func whatIsLimitedMayChange() async throws {
+        let deadlines = Deadlines(time: TimeSource(clock))
+        let limit = AsyncLimiter("tests", capacity: 1, maximumWaiters: .max)
+        #expect(limit.acquireNow())
+        async let second = limit.acquire(within: .seconds(3600), deadlines)
+        try await eventually("a waiter") { limit.waiting == 1 }
+        limit.resize(3)
+        #expect(try await second)
+        #expect(limit.acquireNow())
+        // Three are under way, one is allowed: the next comes in when all of them have ended.
+        limit.resize(1)
+        for _ in 0..<3 {
+            #expect(!limit.acquireNow())
+            limit.release()
+        }
+        #expect(limit.acquireNow())
+        limit.resize(0)
+        #expect(!limit.acquireNow())
+        limit.release()
+        #expect(limit.acquireNow())
+    }
 }
