@@ -24,12 +24,6 @@ final class L2ConnectionPool: Sendable {
         var answered: Int?
     }
 
-    /// What a connection is used for. Each use has connections of its own, so that fills do not delay reads.
-    enum Purpose {
-        case read
-        case fill
-    }
-
     /// A connection that was just made.
     private struct Made {
         let channel: any Channel
@@ -39,11 +33,7 @@ final class L2ConnectionPool: Sendable {
 
     let address: L2Address
     private let access: ClientAccess?
-    private let reads: AsyncLimiter
-    private let fills: AsyncLimiter
-    /// Reads and fills together: those that have a connection, or make one.
-    private let both: AsyncLimiter
-    private let maximum: Int
+    private let turns: L2Turns
     private let deadlines: Deadlines
     private let connectTimeout: TimeAmount
     private let stretch: @Sendable (Duration) -> Duration
@@ -54,9 +44,6 @@ final class L2ConnectionPool: Sendable {
     private let state = NIOLockedValueBox(State())
     /// Bytes of one read from a socket: most chunks come in one or two.
     private static let readBytes = 128 * 1024
-    /// Connections for reads that may be on their way to a first answer at a time, so that a daemon is not asked by all
-    /// its workers for all their connections at once.
-    private static let newcomers = 2
     private static let shareField = "Layercache-Connections"
 
     /// - Parameters:
@@ -70,10 +57,7 @@ final class L2ConnectionPool: Sendable {
     ) {
         self.address = address
         self.access = access
-        self.maximum = maximum
-        reads = AsyncLimiter("reads of L2", capacity: min(maximum, Self.newcomers), maximumWaiters: .max)
-        fills = AsyncLimiter("fills of L2", capacity: maximum, maximumWaiters: .max)
-        both = AsyncLimiter("requests to L2", capacity: 2 * maximum, maximumWaiters: .max)
+        turns = L2Turns(maximum: maximum)
         self.connectTimeout = connectTimeout
         self.deadlines = deadlines
         self.buffers = buffers
@@ -88,24 +72,17 @@ final class L2ConnectionPool: Sendable {
     /// What the daemon refuses is asked once more if this host has something else to show by then.
     /// - Throws: ``L2Failure``, ``TLSRefusal``, ``L2Refusal``, `.timedOut`, errors of the network and of HTTP;
     ///   `CancellationError`.
-    func exchange(_ request: L2Request, for purpose: Purpose, within duration: Duration) async throws -> L2Response {
-        let limit = purpose == .read ? reads : fills
+    func exchange(
+        _ request: L2Request, for purpose: L2Turns.Purpose, within duration: Duration
+    ) async throws -> L2Response {
         let began = deadlines.time.now()
-        var heldUp = Duration.zero
-        /// Waits for its turn with one of the limits.
-        func enter(_ limit: AsyncLimiter) async throws {
-            if limit.acquireNow() { return }
-            while try await !limit.acquire(goesFirst: request.isUrgent, within: duration, deadlines) {
-                let end = began + stretch(duration) + (lines.isUsed ? request.line?.longest ?? .zero : .zero)
-                guard deadlines.time.now() < end else { throw L2Failure.late }
-            }
-            // While others were in line, the daemon was not to blame.
-            heldUp = max(lines.lastUse(now: deadlines.time.now()) - began, .zero)
+        let hasWaited = try await turns.enter(purpose, goesFirst: request.isUrgent, within: duration, deadlines) {
+            let end = began + stretch(duration) + (lines.isUsed ? request.line?.longest ?? .zero : .zero)
+            return deadlines.time.now() < end
         }
-        try await enter(limit)
-        defer { limit.release() }
-        try await enter(both)
-        defer { both.release() }
+        defer { turns.leave(purpose) }
+        // While others were in line, the daemon was not to blame.
+        let heldUp = hasWaited ? max(lines.lastUse(now: deadlines.time.now()) - began, .zero) : .zero
         access?.refresh()
         let shown = access?.changes
         request.line?.line.sent(at: deadlines.time.now(), heldUp: heldUp)
@@ -200,7 +177,7 @@ final class L2ConnectionPool: Sendable {
         let shown = access?.changes
         let isClosed = state.withLockedValue { state in
             state.answered = shown
-            let isSpare = state.isClosed || state.open.count > most(state).both
+            let isSpare = state.isClosed || state.open.count > turns.most(state.share).both
             if !isSpare { state.idle.append(channel) }
             return isSpare
         }
@@ -219,25 +196,12 @@ final class L2ConnectionPool: Sendable {
         }
     }
 
-    /// When the daemon answered last, if it has no room for all connections that this worker could use; `nil` if it has.
+    /// When the daemon answered last, if it has no room for all connections that this worker could use; else `nil`.
     var lastAnswerOfRationed: Duration? {
-        state.withLockedValue { $0.share < maximum ? $0.lastAnswer : nil }
+        state.withLockedValue { $0.share < turns.maximum ? $0.lastAnswer : nil }
     }
 
-    /// How many connections there may be. Where the daemon has no room for all, some are left for fills by whatever
-    /// number of reads that stand in line at the daemon, and for reads by fills.
-    private func most(_ state: State) -> (reads: Int, fills: Int, both: Int) {
-        guard state.share < maximum else { return (maximum, maximum, 2 * maximum) }
-        let both = state.share + max(state.share / 3, 1)
-        return (state.share, max(both * 2 / 3, 1), both)
-    }
-
-    private func fit(_ state: State) {
-        let most = most(state)
-        reads.resize(min(most.reads, state.proven.count + Self.newcomers))
-        fills.resize(most.fills)
-        both.resize(most.both)
-    }
+    private func fit(_ state: State) { turns.fit(share: state.share, proven: state.proven.count) }
 
     /// Makes a connection, its handshake included, within the time for that.
     private func connect() async throws -> Made {

@@ -2,24 +2,31 @@ internal import CacheChunks
 internal import NIOCore
 internal import NIOHTTP1
 
+/// What a connection knows of who asks on it.
+struct LeaseAsker {
+    /// The lease that was given out on the connection last.
+    var lease: (id: ChunkID, token: LeaseToken)?
+    /// Which worker its requests come from, if they say so.
+    var worker: LeaseWorker?
+    /// How many connections that has been told it may have.
+    var toldShare: Int?
+    /// More is nobody told.
+    static let mostShare = 64
+}
+
 /// Misses and leases: who fills, and who waits for the fill (docs/decisions/0026-leases.md).
 extension ConnectionHandler {
-    struct GivenLease {
-        let id: ChunkID
-        let token: LeaseToken
-    }
-
     /// Neither memory nor the store has the chunk of a GET.
     func missed(_ id: ChunkID, damaged: Bool) -> Action? {
         // `Prefer: wait=0` only looks.
         guard let plan = machine.request?.plan, plan.lease.wait != 0 else { return respondMiss(damaged: damaged) }
         let end = machine.lineEnd(at: group.now)
-        let asker = LeaseTable<LeaseClient>.Asker(
-            client: end == nil ? nil : group.leaseClient(self), mayFill: plan.mayFill, worker: worker,
+        let asking = LeaseTable<LeaseClient>.Asker(
+            client: end == nil ? nil : group.leaseClient(self), mayFill: plan.mayFill, worker: asker.worker,
             looksAgain: machine.canLookAgain)
-        switch group.askForLease(id, asker) {
+        switch group.askForLease(id, asking) {
         case .lease(let token):
-            lease = GivenLease(id: id, token: token)
+            asker.lease = (id, token)
             return respondMiss(damaged: damaged, lease: token)
         case .no:
             return respondMiss(damaged: damaged)
@@ -53,7 +60,7 @@ extension ConnectionHandler {
     func handedOn(_ token: LeaseToken, to number: UInt64) -> Bool {
         guard machine.isInLine(number) else { return false }
         machine.waitEnded(at: group.now)
-        if case .get(let id)? = machine.request?.plan.operation { lease = GivenLease(id: id, token: token) }
+        if case .get(let id)? = machine.request?.plan.operation { asker.lease = (id, token) }
         run(respondMiss(damaged: false, lease: token))
         return true
     }
@@ -77,31 +84,31 @@ extension ConnectionHandler {
 
     /// A request says which worker it comes from.
     func noteWorker() {
-        guard let name = machine.request?.plan.lease.worker, name != worker?.name else { return }
+        guard let name = machine.request?.plan.lease.worker, name != asker.worker?.name else { return }
         let joined = group.join(name)
-        if let worker { group.depart(worker, isByClient: true) }
-        worker = joined
+        if let worker = asker.worker { group.depart(worker, isByClient: true) }
+        asker.worker = joined
     }
 
     /// The field that tells a worker how many connections it may have for reads, if that is not what this connection
     /// has told it last.
     func takeNewShare() -> (name: String, value: String)? {
-        guard worker != nil else { return nil }
-        let share = min(group.connectionShare, Self.mostShare)
-        guard share != toldShare else { return nil }
-        toldShare = share
+        guard asker.worker != nil else { return nil }
+        let share = min(group.connectionShare, LeaseAsker.mostShare)
+        guard share != asker.toldShare else { return nil }
+        asker.toldShare = share
         return ("Layercache-Connections", "\(share)")
     }
 
     /// The connection has ended. A client that ends the one on which it got a lease may never have seen it, or be dead;
     /// a worker is dead once it has ended all.
     func leaveLeases(isByClient: Bool) {
-        if let worker = worker.take() {
+        if let worker = asker.worker.take() {
             group.depart(worker, isByClient: isByClient)
-        } else if isByClient, let lease {
+        } else if isByClient, let lease = asker.lease {
             _ = group.giveUpLease(lease.id, lease.token)
         }
-        lease = nil
+        asker.lease = nil
     }
 
     /// A PUT has come to its end. A chunk that is here is for all who wait, whoever has put it; what is not here passes

@@ -26,14 +26,8 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     /// Where responses go at once; `nil` if they have to go through the pipeline.
     private(set) var socket: Descriptor?
     var isUnsentBounded = false
-    /// The lease that was given out on this connection last.
-    var lease: GivenLease?
-    /// Which worker its requests come from, if they say so.
-    var worker: LeaseWorker?
-    /// How many connections that has been told it may have.
-    var toldShare: Int?
-    /// More is nobody told.
-    static let mostShare = 64
+    /// Who asks, so far as that is known.
+    var asker = LeaseAsker()
 
     /// - Parameter tls: the handler in front of all others that speaks TLS; `nil` for plain HTTP.
     init(_ group: ConnectionGroup, behind tls: (any ChannelHandler)? = nil) {
@@ -116,7 +110,7 @@ final class ConnectionHandler: ChannelDuplexHandler, NewcomerWork {
     func didParse(_ bytes: ByteBuffer) { memo.didParse(bytes) }
 
     /// Something has come, handled or not.
-    func wasHeard() { worker?.hear(at: group.now) }
+    func wasHeard() { asker.worker?.hear(at: group.now) }
 
     /// Whether what comes matters any more.
     var takesInput: Bool { machine.takesInput }
