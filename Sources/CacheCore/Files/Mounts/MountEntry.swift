@@ -1,4 +1,4 @@
-/// One mount, as a line of `/proc/self/mountinfo` tells of it (proc(5)).
+/// One mount, as a line of `/proc/PID/mountinfo` tells of it (proc(5)).
 package struct MountEntry: Sendable, Equatable {
     /// Its number, which another one may get once it is gone, and that of the mount that it stands on.
     package let id: Int
