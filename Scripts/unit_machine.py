@@ -39,13 +39,12 @@ mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
 ln -s /proc/self/fd "$root/dev/fd"; ln -s pts/ptmx "$root/dev/ptmx"
 for device in {DEVICES}; do [ ! -e "/dev/$device" ] || cp -a "/dev/$device" "$root/dev/$device"; done
 while [ $# -gt 0 ]; do mkdir -p "$root$2"; mount --bind "$1" "$root$2"; shift 2; done
-[ ! -e "$root/etc/ld.so.conf.d/tried.conf" ] || chroot "$root" /sbin/ldconfig
 cd "$root"
 pivot_root . .old
 umount -l /.old
 # As a machine's systemd has it, and as the units of one expect it.
 mount --make-rshared /
-exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --unit=basic.target --log-target=journal --show-status=no
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --unit=multi-user.target --log-target=journal --show-status=no
 """
 PATIENCE = 60
 NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--cgroup", "--pid")
@@ -93,8 +92,13 @@ class UnitMachine:
             ["unshare", *NAMESPACES, "--fork", "--kill-child", "bash", "-c", BOOT, "boot", *words],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
             preexec_fn=lambda: (self.cgroup / "cgroup.procs").write_text("0"))
-        self.pid = self.wait("the first process of the machine", self.find_systemd)
-        self.wait("systemd's answer", self.is_up)
+        self.pid = None
+        try:
+            self.pid = self.wait("the first process of the machine", self.find_systemd)
+            self.wait("systemd's answer", self.is_up)
+        except BaseException:
+            self.close()
+            raise
 
     def find_systemd(self):
         if self.process.poll() is not None:
@@ -148,7 +152,7 @@ class UnitMachine:
 
     def close(self):
         """All of its processes end with its first one, and all mounts with them."""
-        if hasattr(self, "pid"):
+        if self.pid is not None:
             os.kill(self.pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait(PATIENCE)
