@@ -3,6 +3,7 @@
 Has a network, processes, mounts and a cgroup of its own; what it writes goes to memory, but for directories that are lent to it. Ends with the
 process that made it.
 """
+import ctypes
 import os
 import shutil
 import signal
@@ -67,9 +68,16 @@ def what_is_missing():
         return "there is no systemd here (Debian: systemd)"
     if cgroups() is None:
         return "no cgroup2 is mounted"
-    if subprocess.run(["unshare", *NAMESPACES, "--fork", "true"], stderr=subprocess.DEVNULL).returncode != 0:
-        return "namespaces cannot be made here (a container?)"
+    probe = 'mkdir "$0/upper" "$0/work" && exec mount -t overlay -o "lowerdir=/,upperdir=$0/upper,workdir=$0/work" overlay "$0"'
+    with tempfile.TemporaryDirectory() as place:
+        script = f"mount -t tmpfs tmpfs {place} && sh -c '{probe}' {place}"
+        if subprocess.run(["unshare", *NAMESPACES, "--fork", "sh", "-c", script], stderr=subprocess.DEVNULL).returncode != 0:
+            return "no namespaces or no overlayfs can be had here (a container?)"
     return None
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
 
 
 def cgroups():
@@ -91,7 +99,7 @@ class UnitMachine:
         self.process = subprocess.Popen(
             ["unshare", *NAMESPACES, "--fork", "--kill-child", "bash", "-c", BOOT, "boot", *words],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
-            preexec_fn=lambda: (self.cgroup / "cgroup.procs").write_text("0"))
+            preexec_fn=lambda: (die_with_parent(), (self.cgroup / "cgroup.procs").write_text("0")))
         self.pid = None
         try:
             self.pid = self.wait("the first process of the machine", self.find_systemd)

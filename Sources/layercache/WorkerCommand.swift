@@ -30,7 +30,7 @@ struct WorkerCommand: AsyncParsableCommand {
     var record: String?
     @Flag(
         help: ArgumentHelp(
-            "Hand the service manager's mount namespace to the worker, which mounts there, and end: for ExecStartPre=+."))
+            "Give the service manager's mount namespace to the worker, which mounts there, and end (ExecStartPre=+)."))
     var storeNamespace = false
     @OptionGroup var logging: LogOption
     @Option(help: .hidden)

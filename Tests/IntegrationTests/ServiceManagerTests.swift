@@ -70,7 +70,8 @@ struct ServiceManagerTests {
         hide = 'mount -t tmpfs none "$1" && mount --bind /dev/null "$2" && ' if way == 'apart' else ''
         def start():
             if way == 'apart':
-                subprocess.run(aside + [binary, 'worker', '--store-namespace'], env=environment, check=True, timeout=120)
+                words = aside + [binary, 'worker', '--store-namespace']
+                subprocess.run(words, env=environment, check=True, timeout=120)
                 while heard().get('FDSTORE') != '1': pass
                 assert kept().count('mount-namespace') == 1, kept()
             def prepare():

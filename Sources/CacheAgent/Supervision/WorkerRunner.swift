@@ -99,8 +99,8 @@ package struct WorkerRunner: Sendable {
     private static let storeName = "fuse"
     private static let namespaceName = "mount-namespace"
 
-    /// Has the service manager, whose child this process must be, hand its mount namespace to the worker that it is about
-    /// to start.
+    /// Has the service manager, whose child this process must be, hand its mount namespace to the worker that it is
+    /// about to start.
     package static func storeNamespace(with manager: ServiceManager) throws {
         let namespace = try MountNamespace.ofParent()
         // One for each start would fill the store.
@@ -151,7 +151,8 @@ package struct WorkerRunner: Sendable {
     }
 
     private func serve(
-        _ connection: [OpenFile], in namespace: MountNamespace, leavesBusyMounts: Bool, onStart: (WorkerProcess) -> Void,
+        _ connection: [OpenFile], in namespace: MountNamespace, leavesBusyMounts: Bool,
+        onStart: (WorkerProcess) -> Void,
         onServing: @escaping @Sendable () -> Void
     ) async throws -> Bool {
         let process = WorkerProcess(

@@ -4,7 +4,8 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Mount namespaces", .enabled(if: geteuid() == 0 && BuiltProgram.isInstalled("unshare"), "needs root and unshare"))
+@Suite(
+    "Mount namespaces", .enabled(if: geteuid() == 0 && BuiltProgram.isInstalled("unshare"), "needs root and unshare"))
 struct MountNamespaceTests {
     @Test("what runs in another namespace sees its files and mounts, and nothing else does")
     func entered() async throws {

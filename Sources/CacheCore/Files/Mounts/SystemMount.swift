@@ -2,8 +2,7 @@ package import CacheBase
 internal import Glibc
 
 /// Mounting and unmounting, `mount(2)` and `umount2(2)`, in the mount namespace of the calling thread
-/// (``MountNamespace``). Both need `CAP_SYS_ADMIN`, and neither goes through `mount(8)`, which makes a loop device where
-/// a file is mounted.
+/// (``MountNamespace``). Both need `CAP_SYS_ADMIN`; neither goes through `mount(8)`, which makes a loop device of a file.
 package enum SystemMount {
     /// How a filesystem is mounted; the raw value is that of `MS_RDONLY` and the like.
     package struct Flags: OptionSet, Sendable {
@@ -54,8 +53,8 @@ package enum SystemMount {
         try retrying { umount2(target, flags.rawValue) }
     }
 
-    /// All mounts of the thread's namespace, in the order in which they hide one another: of two with one target the later one
-    /// is seen.
+    /// All mounts of the thread's namespace, in the order in which they hide one another: of two with one target the
+    /// later one is seen.
     ///
     /// - Throws: `.io` if it cannot be read, `.limitExceeded` for more than 64 MiB of it.
     package static func table() throws(CacheError) -> [MountEntry] {
