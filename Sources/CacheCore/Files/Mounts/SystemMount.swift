@@ -1,8 +1,9 @@
 package import CacheBase
 internal import Glibc
 
-/// Mounting and unmounting, `mount(2)` and `umount2(2)`, in the mount namespace of the calling thread
-/// (``MountNamespace``). Both need `CAP_SYS_ADMIN`; neither goes through `mount(8)`, which makes a loop device of a file.
+/// Mounting and unmounting, `mount(2)` and `umount2(2)`, in the mount namespace of the calling thread.
+///
+/// Both need `CAP_SYS_ADMIN`, and neither goes through `mount(8)`, which makes a loop device where a file is mounted.
 package enum SystemMount {
     /// How a filesystem is mounted; the raw value is that of `MS_RDONLY` and the like.
     package struct Flags: OptionSet, Sendable {
