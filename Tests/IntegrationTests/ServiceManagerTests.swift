@@ -29,6 +29,18 @@ struct ServiceManagerTests {
         #expect(try host.kernelMounts().isEmpty)
     }
 
+    @Test(
+        "a worker with a mount namespace of its own that was handed no other one says that nobody sees its mounts",
+        .enabled(if: BuiltProgram.isInstalled("unshare")))
+    func lostNamespace() async throws {
+        let host = try await WorkerHost()
+        let outcome = try await ChildProcess(
+            "unshare", ["--mount", "--propagation", "shared", "python3"] + Self.arguments(host, "lost"),
+            environment: ["LAYERCACHE_L3": host.bench.l3], in: host.bench(".out")
+        ).wait()
+        #expect(outcome.status == 0 && outcome.error.contains("--store-namespace"), "\(outcome.error)\(outcome.output)")
+    }
+
     @Test("without a service manager there is nobody to hand a namespace to")
     func nobodyListens() async throws {
         let bench = try await Workbench()
@@ -66,7 +78,7 @@ struct ServiceManagerTests {
             return fields
         def kept(): return sorted(name for name, _ in store)
         environment = dict(os.environ, NOTIFY_SOCKET=run + '/notify')
-        aside = ['unshare', '--mount', '--propagation', 'slave'] if way == 'apart' else []
+        aside = ['unshare', '--mount', '--propagation', 'slave'] if way != 'together' else []
         hide = 'mount -t tmpfs none "$1" && mount --bind /dev/null "$2" && ' if way == 'apart' else ''
         def start():
             if way == 'apart':
@@ -98,6 +110,9 @@ struct ServiceManagerTests {
             assert bool(others) == (way == 'apart') and len(others) < len(os.listdir(tasks)), others
         process = start()
         assert kept().count('fuse') >= 1
+        if way == 'lost':
+            process.terminate()
+            sys.exit(process.wait(120))
         for more in ({}, {'writable': True}):
             place = target + '-written' if more else target
             os.makedirs(place, exist_ok=True)

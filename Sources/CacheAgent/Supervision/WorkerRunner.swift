@@ -112,7 +112,7 @@ package struct WorkerRunner: Sendable {
     package func serve(for manager: ServiceManager) async throws {
         try WorkerPlace.checkRights()
         let lock = try place.take()
-        let namespace = ServiceManager.files(named: Self.namespaceName).last.map(MountNamespace.init) ?? .own
+        let namespace = try namespaceOfManager()
         defer { namespace.close() }
         var connection = ServiceManager.files(named: Self.storeName)
         if connection.isEmpty || !place.hasSession {
@@ -136,6 +136,18 @@ package struct WorkerRunner: Sendable {
         }
         try manager.tell("STOPPING=1" + (isEmpty ? "\nFDSTOREREMOVE=1\nFDNAME=\(Self.storeName)" : ""))
         withExtendedLifetime(lock) {}
+    }
+
+    private func namespaceOfManager() throws -> MountNamespace {
+        if let file = ServiceManager.files(named: Self.namespaceName).last { return MountNamespace(file) }
+        if try SystemMount.entry(at: "/")?.isSlave == true {
+            logger.warning(
+                """
+                this service has a mount namespace of its own, and the host sees none of its mounts: its unit needs \
+                ExecStartPre=+... worker --store-namespace and NotifyAccess=exec
+                """)
+        }
+        return .own
     }
 
     // MARK: Both
