@@ -82,7 +82,7 @@ SYSTEM_CALLS = frozenset("""
     sync_file_range syncfs syscall sysconf sysinfo system tcgetattr tcsetattr tgkill timer_create timerfd_create tmpfile truncate
     umask uname unlink unlinkat unsetenv usleep utimensat utimes vfork wait3 wait4 waitid waitpid write writev
     mallopt malloc_trim mallinfo2 sigsetjmp siglongjmp setjmp longjmp
-    layercache_lsetxattrat layercache_send_to_path unshare close_range
+    layercache_lsetxattrat layercache_send_to_path unshare setns close_range
 """.split())
 
 # What documents set in `code` that looks like a type of ours and is none: {word: what it is}.

@@ -25,6 +25,7 @@ ssize_t preadv2(int descriptor, const struct iovec *places, int count, off_t off
 enum { layercache_rwf_nowait = 0x8 };
 // The same of sched.h and unistd.h.
 int unshare(int flags);
+int setns(int descriptor, int kind);
 int close_range(unsigned int first, unsigned int last, int flags);
 
 // setxattrat(2) of Linux 6.13, for an entry of an open directory and never through a link; glibc has no function for it yet. ENOSYS before.

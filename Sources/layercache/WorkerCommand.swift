@@ -28,6 +28,10 @@ struct WorkerCommand: AsyncParsableCommand {
             "on or off: whether the first runs of an image are recorded, for others to fetch ahead by (on).",
             valueName: "on|off"))
     var record: String?
+    @Flag(
+        help: ArgumentHelp(
+            "Give the service manager's mount namespace to the worker, which mounts there, and end (ExecStartPre=+)."))
+    var storeNamespace = false
     @OptionGroup var logging: LogOption
     @Option(help: .hidden)
     var role: String?
@@ -40,6 +44,7 @@ struct WorkerCommand: AsyncParsableCommand {
 
     func run() async throws {
         SignalSet.forgetChildren()
+        if storeNamespace { return try handNamespaceOver() }
         CurrentProcess.makePrivateFiles()
         if detached { try CurrentProcess.enterRoot() }
         let settings = try Settings(options)
@@ -84,6 +89,16 @@ struct WorkerCommand: AsyncParsableCommand {
                 throw ExitCode(1)
             }
         }
+    }
+
+    private func handNamespaceOver() throws {
+        guard let manager = ServiceManager() else {
+            throw CacheError(
+                .invalidInput,
+                "no service manager listens (NOTIFY_SOCKET): --store-namespace is for ExecStartPre=+ of a unit with"
+                    + " NotifyAccess=exec")
+        }
+        try WorkerRunner.storeNamespace(with: manager)
     }
 
     private func configuration(_ settings: Settings) throws -> CacheConfiguration {

@@ -38,6 +38,22 @@ import Testing
         #expect(ended.status == 0)
     }
 
+    /// As a service or in a container, and as any user who is not root.
+    @Test(.enabled(if: geteuid() == 0 && BuiltProgram.isInstalled("setpriv"), "needs root, to give it up"))
+    func whoHasNoRightsIsServedByL2() async throws {
+        let bench = try await bench()
+        let daemon = try await Daemon(bench)
+        try await bench.pull("acme/f:1", "file:\(bench("1"))", ["--l2", daemon.url])
+        let arguments = bench.pullArguments("acme/f:1", "file:\(bench("2"))") + ["--l2", daemon.url]
+        let outcome = try await ChildProcess(
+            "setpriv", ["--bounding-set=-all", "--inh-caps=-all", try Workbench.binary] + arguments,
+            environment: Workbench.unhurried, in: bench(".out")
+        ).wait()
+        let answer = try JSONDecoder().decode(PullAnswer.self, from: Data(try outcome.succeeded().utf8))
+        #expect(answer.tiers.l2.chunks > 0 && answer.tiers.l3.chunks == 0, "\(outcome.error)")
+        #expect(try await daemon.stop().status == 0)
+    }
+
     /// What an L1 holds is served without L2, and chunks without L3's copies of them.
     @Test func warmL1NeedsNoChunkOfL3() async throws {
         let bench = try await bench()

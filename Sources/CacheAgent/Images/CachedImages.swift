@@ -1,17 +1,20 @@
 package import CacheClient
 package import CacheCore
-internal import CacheFiles
+package import CacheFiles
 internal import NIOCore
-internal import NIOPosix
 
 /// The images of a cache.
 package struct CachedImages: WorkerImages {
     private let cache: LayerCache
+    private let namespace: MountNamespace
     private let records: Bool
 
-    /// - Parameter records: whether the first runs of an image are recorded as its trace.
-    package init(_ cache: LayerCache, records: Bool = true) {
+    /// - Parameters:
+    ///   - namespace: that keyrings are looked for in: their paths are those of who asks for a mount.
+    ///   - records: whether the first runs of an image are recorded as its trace.
+    package init(_ cache: LayerCache, in namespace: MountNamespace, records: Bool) {
         self.cache = cache
+        self.namespace = namespace
         self.records = records
     }
 
@@ -38,7 +41,7 @@ package struct CachedImages: WorkerImages {
             throw CacheError(
                 .key, "neither the worker nor the request names a keyring: give one of them --keyring FILE")
         }
-        return try await NIOThreadPool.singleton.runIfActive { try Keyring(contentsOf: keyring) }
+        return try await namespace.run { try Keyring(contentsOf: keyring) }
     }
 
     private struct OfCache: WorkerImage {

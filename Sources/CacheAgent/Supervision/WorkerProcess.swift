@@ -24,6 +24,8 @@ package final class WorkerProcess: Sendable {
         package let place: WorkerPlace
         /// The descriptors of FUSE, held by somebody else as well.
         package let connection: [OpenFile]
+        /// That mounts are made in.
+        package let namespace: MountNamespace
         /// The keyring of requests that name none.
         package let keyring: String
         /// Whether mounts in use are left to the next process at the end, instead of waiting for their users: for a
@@ -33,8 +35,10 @@ package final class WorkerProcess: Sendable {
         package let readDeadline: Duration
 
         package init(
-            place: WorkerPlace, connection: [OpenFile], keyring: String, leavesBusyMounts: Bool, readDeadline: Duration
+            place: WorkerPlace, connection: [OpenFile], namespace: MountNamespace, keyring: String,
+            leavesBusyMounts: Bool, readDeadline: Duration
         ) {
+            self.namespace = namespace
             self.readDeadline = readDeadline
             self.place = place
             self.connection = connection
@@ -71,7 +75,7 @@ package final class WorkerProcess: Sendable {
     ) async throws -> Bool {
         let place = configuration.place
         let table = try MountTable(place.table)
-        let mounter = ImageMounter(deadlines: Deadlines())
+        let mounter = ImageMounter(in: configuration.namespace, deadlines: Deadlines())
         defer { mounter.close() }
         let fuse = try filesystem()
         let worker = Worker(
@@ -110,7 +114,7 @@ package final class WorkerProcess: Sendable {
         await worker.closeDevices()
         try await table.close()
         if isEmpty {
-            place.remove()
+            try await configuration.namespace.run { place.remove() }
             logger.info("nothing is mounted any more: the worker ends")
         }
         return isEmpty

@@ -44,7 +44,7 @@ package struct WorkerRunner: Sendable {
         try WorkerPlace.checkRights()
         let lock = try place.take()
         do {
-            try clear()
+            try await clear(in: .own)
             let connection = try place.mountDevices()
             try await supervise(try processes(lock, connection), adopting: nil, onServing: onServing)
         } catch {
@@ -79,7 +79,7 @@ package struct WorkerRunner: Sendable {
     package func serve(_ inherited: WorkerProcesses.Inherited, _ processes: WorkerProcesses) async throws {
         let line = SupervisedLine(inherited.lifeline, processes, logger: logger)
         do {
-            let isEmpty = try await serve(inherited.connection, leavesBusyMounts: false) { process in
+            let isEmpty = try await serve(inherited.connection, in: .own, leavesBusyMounts: false) { process in
                 line.listen { process.end($0) }
             } onServing: {
                 onServing()
@@ -95,25 +95,37 @@ package struct WorkerRunner: Sendable {
 
     // MARK: With a service manager
 
-    /// The name of the descriptors in the service manager's store.
+    /// Names of descriptors in the service manager's store: those of FUSE, and the manager's own mount namespace.
     private static let storeName = "fuse"
+    private static let namespaceName = "mount-namespace"
+
+    /// Has the service manager, whose child this process must be, hand its mount namespace to the worker that it is
+    /// about to start.
+    package static func storeNamespace(with manager: ServiceManager) throws {
+        let namespace = try MountNamespace.ofParent()
+        // One for each start would fill the store.
+        try manager.tell("FDSTOREREMOVE=1\nFDNAME=\(namespaceName)")
+        try manager.tell("FDSTORE=1\nFDNAME=\(namespaceName)", storing: namespace.descriptor)
+    }
 
     /// The one process of a service, whose manager keeps the descriptors and starts the next one.
     package func serve(for manager: ServiceManager) async throws {
         try WorkerPlace.checkRights()
         let lock = try place.take()
+        let namespace = try namespaceOfManager()
+        defer { namespace.close() }
         var connection = ServiceManager.files(named: Self.storeName)
         if connection.isEmpty || !place.hasSession {
             connection = []
             // Descriptors that nobody knows what was agreed upon are of no use.
             try manager.tell("FDSTOREREMOVE=1\nFDNAME=\(Self.storeName)")
-            try clear()
-            connection = try place.mountDevices()
+            try await clear(in: namespace)
+            connection = try await namespace.run { try place.mountDevices() }
             for file in connection {
                 try manager.tell("FDSTORE=1\nFDNAME=\(Self.storeName)", storing: file.descriptor)
             }
         }
-        let isEmpty = try await serve(connection, leavesBusyMounts: true) { _ in
+        let isEmpty = try await serve(connection, in: namespace, leavesBusyMounts: true) { _ in
         } onServing: {
             do {
                 try manager.tell("READY=1")
@@ -126,26 +138,39 @@ package struct WorkerRunner: Sendable {
         withExtendedLifetime(lock) {}
     }
 
+    private func namespaceOfManager() throws -> MountNamespace {
+        if let file = ServiceManager.files(named: Self.namespaceName).last { return MountNamespace(file) }
+        if try SystemMount.entry(at: "/")?.isSlave == true {
+            logger.warning(
+                """
+                this service has a mount namespace of its own, and the host sees none of its mounts: its unit needs \
+                ExecStartPre=+... worker --store-namespace and NotifyAccess=exec
+                """)
+        }
+        return .own
+    }
+
     // MARK: Both
 
     /// As much as a process needs that takes over on a busy machine, whatever the deadlines of the tiers are: these end
     /// a read earlier once its image is open.
     private static let shortestReadDeadline = Duration.seconds(30)
 
-    private func clear() throws {
-        for directory in try place.clear() {
+    private func clear(in namespace: MountNamespace) async throws {
+        for directory in try await namespace.run({ try place.clear() }) {
             logger.warning("a mount of a dead worker is detached", metadata: ["dir": "\(directory)"])
         }
     }
 
     private func serve(
-        _ connection: [OpenFile], leavesBusyMounts: Bool, onStart: (WorkerProcess) -> Void,
+        _ connection: [OpenFile], in namespace: MountNamespace, leavesBusyMounts: Bool,
+        onStart: (WorkerProcess) -> Void,
         onServing: @escaping @Sendable () -> Void
     ) async throws -> Bool {
         let process = WorkerProcess(
             .init(
-                place: place, connection: connection, keyring: keyring, leavesBusyMounts: leavesBusyMounts,
-                readDeadline: max(cache.readDeadline, Self.shortestReadDeadline)),
+                place: place, connection: connection, namespace: namespace, keyring: keyring,
+                leavesBusyMounts: leavesBusyMounts, readDeadline: max(cache.readDeadline, Self.shortestReadDeadline)),
             logger: logger)
         let listener = Task {
             for await ask in asks { process.end(ask) }
@@ -156,8 +181,8 @@ package struct WorkerRunner: Sendable {
         let result: Result<Bool, any Error>
         do {
             let isEmpty = try await process.run(
-                images: CachedImages(cache, records: records), metrics: { WorkerMetrics.text(cache, $0) },
-                onServing: onServing)
+                images: CachedImages(cache, in: namespace, records: records),
+                metrics: { WorkerMetrics.text(cache, $0) }, onServing: onServing)
             result = .success(isEmpty)
         } catch {
             result = .failure(error)

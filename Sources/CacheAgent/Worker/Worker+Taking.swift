@@ -9,7 +9,7 @@ extension Worker {
     ///
     /// To be called before FUSE is answered: requests for its devices wait then, until these are open.
     package func restore() async throws {
-        let there = try MountedImages(devices: parts.place.devices, scratch: parts.place.scratch)
+        let there = try await parts.mounter.mounted(devices: parts.place.devices, scratch: parts.place.scratch)
         for record in parts.table.contents.mounts {
             guard there.has(record.dir) else {
                 parts.logger.warning("a mount is gone", metadata: ["dir": "\(record.dir)", "ref": "\(record.ref)"])

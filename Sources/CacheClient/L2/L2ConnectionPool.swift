@@ -229,7 +229,6 @@ final class L2ConnectionPool: Sendable {
     private func open(_ handshake: ClientHandshake?) async throws -> any Channel {
         let channel = try await ClientBootstrap(group: eventLoop)
             .connectTimeout(connectTimeout)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.readBytes))
             .channelInitializer { [buffers, host = address.host] channel in
                 channel.eventLoop.makeCompletedFuture {

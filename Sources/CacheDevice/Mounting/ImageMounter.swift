@@ -1,5 +1,5 @@
 package import CacheCore
-internal import CacheFiles
+package import CacheFiles
 
 /// Shows images' devices as directories, with mount(2) alone.
 package final class ImageMounter: Sendable {
@@ -18,9 +18,11 @@ package final class ImageMounter: Sendable {
 
     private let threads: MountThreads
 
-    /// - Parameter deadline: how long one mount or unmount may take.
-    package init(deadlines: Deadlines, deadline: Duration = .seconds(60)) {
-        threads = MountThreads(deadlines: deadlines, deadline: deadline)
+    /// - Parameters:
+    ///   - namespace: that mounts are made in; all paths are those of files there.
+    ///   - deadline: how long one mount or unmount may take.
+    package init(in namespace: MountNamespace = .own, deadlines: Deadlines, deadline: Duration = .seconds(60)) {
+        threads = MountThreads(in: namespace, deadlines: deadlines, deadline: deadline)
     }
 
     package func close() { threads.close() }
@@ -30,6 +32,11 @@ package final class ImageMounter: Sendable {
     /// - Throws: `.invalidInput` for what is no directory.
     package func resolve(_ path: String) async throws -> String {
         try await threads.run("finding \(path)") { try DirectoryPath.resolved(path) }
+    }
+
+    /// What is mounted of the devices of a place, as the kernel's table has it now.
+    package func mounted(devices: String, scratch: String) async throws -> MountedImages {
+        try await threads.run("reading the table of mounts") { try MountedImages(devices: devices, scratch: scratch) }
     }
 
     // MARK: Mounting

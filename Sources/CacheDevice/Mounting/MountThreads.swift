@@ -3,10 +3,11 @@ internal import CacheFiles
 internal import NIOConcurrencyHelpers
 internal import NIOPosix
 
-/// Threads for `mount(2)` and `umount2(2)`, which block for as long as a device does not answer.
+/// Threads for `mount(2)` and `umount2(2)`, which block for as long as a device does not answer. They see the files of
+/// the namespace that mounts are made in, and do nothing else.
 ///
-/// They share no open file with the process (``DescriptorTable/leave()``): what waits for the process's end does not
-/// wait for them.
+/// They share no open file with the process (``DescriptorTable/leave(keeping:)``): what waits for the process's end
+/// does not wait for them.
 final class MountThreads: Sendable {
     /// Mounts that may hang before others have to wait.
     private static let count = 8
@@ -18,10 +19,12 @@ final class MountThreads: Sendable {
     }
 
     private let pool = NIOThreadPool(numberOfThreads: count)
+    private let namespace: MountNamespace
     private let deadlines: Deadlines
     private let deadline: Duration
 
-    init(deadlines: Deadlines, deadline: Duration) {
+    init(in namespace: MountNamespace, deadlines: Deadlines, deadline: Duration) {
+        self.namespace = namespace
         self.deadlines = deadlines
         self.deadline = deadline
         pool.start()
@@ -35,11 +38,9 @@ final class MountThreads: Sendable {
     ) async throws -> Value {
         let fate = NIOLockedValueBox(Fate.open)
         do {
-            return try await deadlines.run(deadline, what) { [pool] in
+            return try await deadlines.run(deadline, what) { [pool, namespace] in
                 try await pool.runIfActive {
-                    try reporting("have a thread of its own for mounting") { () throws(Errno) in
-                        try DescriptorTable.leave()
-                    }
+                    try namespace.enterAlone()
                     let value = try calls()
                     let isWanted = fate.withLockedValue { fate in
                         if case .abandoned = fate { return false }
@@ -57,7 +58,12 @@ final class MountThreads: Sendable {
                 return false
             }
             // Between the deadline and the end of the calls.
-            if isDone { try? await pool.runIfActive { undo() } }
+            if isDone {
+                try? await pool.runIfActive { [namespace] in
+                    try namespace.enterAlone()
+                    undo()
+                }
+            }
             throw error
         }
     }

@@ -1,7 +1,7 @@
 package import CacheCore
 internal import CacheFiles
 
-/// The mounts of this namespace that stand on the devices of one place.
+/// The mounts of the thread's namespace that stand on the devices of one place.
 package struct MountedImages: Sendable {
     private let entries: [MountEntry]
     /// Directories with a slash at their end.

@@ -15,9 +15,14 @@ struct MountTableTests {
         #expect(entry.backingDevice == "98:0")
         #expect(entry.root == FileName("/mnt1"))
         #expect(entry.target == FileName(#"/a b\c"#))
-        #expect(entry.options == "rw,noatime")
+        #expect(entry.options == "rw,noatime" && entry.isSlave)
         #expect(entry.type == "ext3" && entry.source == FileName("/dev/root"))
         #expect(entry.superOptions == "rw,errors=continue")
+    }
+
+    @Test(arguments: ["", "shared:1 ", "unbindable ", "propagate_from:2 "])
+    func whoGivesMountsBackIsNoSlave(_ fields: String) throws {
+        #expect(try !#require(MountEntry(line: "1 2 0:3 / / rw \(fields)- tmpfs tmpfs rw".utf8)).isSlave)
     }
 
     @Test(arguments: [

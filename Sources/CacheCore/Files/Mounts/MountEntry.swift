@@ -1,4 +1,4 @@
-/// One mount, as a line of `/proc/self/mountinfo` tells of it (proc(5)).
+/// One mount, as a line of `/proc/PID/mountinfo` tells of it (proc(5)).
 package struct MountEntry: Sendable, Equatable {
     /// Its number, which another one may get once it is gone, and that of the mount that it stands on.
     package let id: Int
@@ -12,6 +12,8 @@ package struct MountEntry: Sendable, Equatable {
     package let target: FileName
     /// Options of the mount: `rw,nosuid`.
     package let options: String
+    /// Whether it gets what others mount below it elsewhere, and gives nothing back (`MS_SLAVE`).
+    package let isSlave: Bool
     package let type: String
     package let source: FileName
     /// Options of the filesystem, whoever mounts it.
@@ -32,6 +34,7 @@ package struct MountEntry: Sendable, Equatable {
         root = Self.name(fields[3])
         target = Self.name(fields[4])
         options = Self.text(fields[5])
+        isSlave = fields[6..<dash].contains { $0.starts(with: "master:".utf8) }
         type = Self.text(fields[dash + 1])
         source = Self.name(fields[dash + 2])
         superOptions = Self.text(fields[dash + 3])

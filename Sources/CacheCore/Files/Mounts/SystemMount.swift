@@ -1,8 +1,9 @@
 package import CacheBase
 internal import Glibc
 
-/// Mounting and unmounting, `mount(2)` and `umount2(2)`, in the mount namespace of this process. Both need
-/// `CAP_SYS_ADMIN`, and neither goes through `mount(8)`, which makes a loop device where a file is mounted.
+/// Mounting and unmounting, `mount(2)` and `umount2(2)`, in the mount namespace of the calling thread.
+///
+/// Both need `CAP_SYS_ADMIN`, and neither goes through `mount(8)`, which makes a loop device where a file is mounted.
 package enum SystemMount {
     /// How a filesystem is mounted; the raw value is that of `MS_RDONLY` and the like.
     package struct Flags: OptionSet, Sendable {
@@ -53,12 +54,12 @@ package enum SystemMount {
         try retrying { umount2(target, flags.rawValue) }
     }
 
-    /// All mounts of this namespace, in the order in which they hide one another: of two with one target the later one
-    /// is seen.
+    /// All mounts of the thread's namespace, in the order in which they hide one another: of two with one target the
+    /// later one is seen.
     ///
     /// - Throws: `.io` if it cannot be read, `.limitExceeded` for more than 64 MiB of it.
     package static func table() throws(CacheError) -> [MountEntry] {
-        let file = try OpenFile.open("/proc/self/mountinfo")
+        let file = try OpenFile.open("/proc/thread-self/mountinfo")
         var text: [UInt8] = []
         var count = 0
         repeat {
