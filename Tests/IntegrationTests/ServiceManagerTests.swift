@@ -107,6 +107,9 @@ struct ServiceManagerTests {
             tasks = f'/proc/{process.pid}/task'
             here = os.readlink('/proc/self/ns/mnt')
             others = [task for task in os.listdir(tasks) if os.readlink(f'{tasks}/{task}/ns/mnt') != here]
+            for task in set(os.listdir(tasks)) - {str(process.pid)}:
+                blocked = [line for line in open(f'{tasks}/{task}/status') if line.startswith('SigBlk')][0]
+                assert int(blocked.split()[1], 16) >> signal.SIGTERM - 1 & 1, (task, blocked)
             assert bool(others) == (way == 'apart') and len(others) < len(os.listdir(tasks)), others
         process = start()
         assert kept().count('fuse') >= 1
