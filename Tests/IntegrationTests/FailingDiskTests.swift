@@ -151,14 +151,16 @@ struct FailingDiskTests {
         #expect(try await parts.daemon.stop().status == 0)
     }
 
-    /// The kernel makes a filesystem read-only whose journal it cannot write.
+    /// The kernel makes a filesystem read-only in which it finds an error.
     @Test func theFilesystemBecomesReadOnly() async throws {
         let parts = try await start()
         let (bench, disk) = (parts.bench, parts.disk)
-        try await disk.begin(.write)
-        try await bench.shell("touch disk/x; sync --file-system disk/x 2>/dev/null || true")
-        try await eventually("a filesystem that is read-only") { try disk.isReadOnly }
-        try disk.end(.write)
+        try await bench.shell(
+            """
+            device=$(findmnt --noheadings --output SOURCE disk)
+            echo test > "/sys/fs/ext4/${device#/dev/}/trigger_fs_error"
+            ! touch disk/x 2>/dev/null
+            """)
         try await disk.forget()
         try await bench.python(
             prelude(parts.daemon) + """
