@@ -8,8 +8,9 @@ final class VisitsUnderWay: Sendable {
     /// A read that takes longer may be one that hangs.
     static let patience = Duration.milliseconds(100)
 
-    /// - Parameter places: how many there may be at once.
-    init(places: Int = 8) {
+    /// - Parameter places: how many there may be at once: fewer than the threads that answer the kernel (8), so that
+    ///   some are left whatever the disk does.
+    init(places: Int = 6) {
         self.places = NIOLockedValueBox(Array(repeating: nil, count: max(places, 1)))
     }
 

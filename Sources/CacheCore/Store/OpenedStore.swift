@@ -92,6 +92,7 @@ private struct Opening {
             _ = try StoreTransaction(environment, layout: layout, isSuspect: true)
         } catch {
             environment.close()
+            if error.isUnreadable { throw error }
             throw damaged("\(error)")
         }
     }

@@ -34,11 +34,13 @@ struct StoreTransaction: ~Copyable {
     private static func inspect(
         _ environment: Environment, _ last: Int, _ layout: StoreLayout, _ isSuspect: Bool
     ) throws(LMDBFailure) {
-        let map = try environment.readableMap()
-        let index = try IndexReader(map, transaction: UInt64(truncatingIfNeeded: last))
-        guard let place = try index.find(StoreState.key, in: .meta, map),
-            StoreState(try index.value(at: place, map)) != nil
-        else { throw IndexReader.damage }
+        do throws(LMDBFailure) {
+            try inspectRoots(try environment.readableMap(), last)
+        } catch {
+            // It may be the zeros of a page that could not be read.
+            try environment.checkMap()
+            throw error
+        }
         if !isSuspect {
             guard try environment.watch.isForeign(after: last) else { return }
         }
@@ -46,9 +48,18 @@ struct StoreTransaction: ~Copyable {
         do {
             try IndexCheck.run(data, layout: layout, mapBytes: environment.mapBytes)
         } catch {
-            throw LMDBFailure(code: MDB_CORRUPTED, call: "somebody else wrote to data.mdb")
+            if error.failure != nil { throw .unreadableMap }
+            throw LMDBFailure(
+                code: MDB_CORRUPTED, call: isSuspect ? "the index" : "somebody else wrote to data.mdb")
         }
         try environment.watch.note(last)
+    }
+
+    private static func inspectRoots(_ map: UnsafeRawBufferPointer, _ last: Int) throws(LMDBFailure) {
+        let index = try IndexReader(map, transaction: UInt64(truncatingIfNeeded: last))
+        guard let place = try index.find(StoreState.key, in: .meta, map),
+            StoreState(try index.value(at: place, map)) != nil
+        else { throw IndexReader.damage }
     }
 
     /// Writes the totals and commits.
@@ -57,7 +68,13 @@ struct StoreTransaction: ~Copyable {
         let place = try transaction.reserve(.meta, StoreState.key, StoreState.byteCount)
         place.storeBytes(of: state, as: StoreState.self)
         let number = transaction.number
-        try transaction.commit()
+        do throws(LMDBFailure) {
+            try transaction.commit()
+        } catch {
+            // What it has written all the same is nobody else's, and no reason to check the whole index.
+            try environment.watch.note(number &- 1)
+            throw error
+        }
         try environment.watch.note(number)
     }
 

@@ -194,9 +194,11 @@ final class StoreWriter: Sendable {
     }
 
     private func refuse(_ writes: ArraySlice<QueuedWrite>, _ failure: LMDBFailure) {
-        let (error, breakReason) = failures.note(failure)
+        let (error, suspicion) = failures.note(failure)
         answer(writes, error)
-        if let breakReason { broken.set(breakReason) }
+        guard let suspicion else { return }
+        // A disk that refuses writes may read all the same: only a damaged index is a reason to close the files.
+        do { try committer.checkIndex() } catch { broken.set("\(suspicion); \(error)") }
     }
 
     static func nanoseconds() -> UInt64 {

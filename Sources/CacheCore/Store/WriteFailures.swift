@@ -5,7 +5,8 @@ internal import NIOConcurrencyHelpers
 
 /// What is known of a disk that refuses writes: from the first commit that failed until one succeeds.
 ///
-/// A full disk is told in the log once and waited out. A disk that has room and still refuses is a broken file.
+/// A full or failing disk is told in the log once and waited out. Where it has room and still refuses, the file may be
+/// what is broken.
 final class WriteFailures: Sendable {
     private struct State {
         var isFailing = false
@@ -20,8 +21,8 @@ final class WriteFailures: Sendable {
 
     /// Between two lines about a disk without room for the store to grow.
     private static let warningInterval: UInt64 = 600_000_000_000
-    /// So many writes in a row that a disk with room refuses mean that the files are broken.
-    private static let countThatBreaks = 8
+    /// After so many writes in a row that a disk with room has refused the index is to be checked.
+    private static let suspiciousCount = 8
 
     private let directory: StoreDirectory
     private let logger: Logger
@@ -32,9 +33,9 @@ final class WriteFailures: Sendable {
         self.logger = logger
     }
 
-    /// Notes a commit that failed: the error for those who wait for it, and why the files count as broken, if they do
-    /// from now on.
-    func note(_ failure: LMDBFailure) -> (error: CacheError, breakReason: String?) {
+    /// Notes a commit that failed: the error for those who wait for it, and, once until a commit succeeds, why the
+    /// files are suspect.
+    func note(_ failure: LMDBFailure) -> (error: CacheError, suspicion: String?) {
         let (wasFailing, lack, failures) = state.withLockedValue { state in
             let wasFailing = state.isFailing
             state.isFailing = true
@@ -45,7 +46,7 @@ final class WriteFailures: Sendable {
         let what = "write to the chunk store \(directory.path)"
         let error = lack.map { CacheError.system(what, $0) } ?? CacheError(.io, what, cause: failure)
         if !wasFailing { logger.warning("chunk store cannot write; reads go on", metadata: ["error": "\(error)"]) }
-        guard lack == nil, failure.isDiskFull, failures >= Self.countThatBreaks else { return (error, nil) }
+        guard lack == nil, failure.isDiskFull, failures == Self.suspiciousCount else { return (error, nil) }
         return (error, "\(failures) writes in a row failed: \(failure)")
     }
 

@@ -28,6 +28,8 @@ final class FuseReads: Sendable {
         let start: Duration
         var alarm: Deadlines.Alarm?
         var task: Task<Void, Never>?
+        /// Whether it is in its device's line, or was.
+        var isBrought = false
     }
 
     /// The reads of one device.
@@ -51,6 +53,8 @@ final class FuseReads: Sendable {
     private let deadlines: Deadlines
     private let time: TimeSource
     private let logger: Logger
+    /// A disk that takes longer may be one that hangs.
+    private static let diskPatience = Duration.milliseconds(250)
     /// Between two lines of failures: there can be thousands.
     private static let warningInterval = Duration.seconds(10)
 
@@ -70,24 +74,37 @@ final class FuseReads: Sendable {
         startNext(number)
     }
 
-    /// Takes a read over: looks on the disk, on this thread, and has the bytes brought from afar if they are not there.
+    /// Takes a read over: looks on the disk, on this thread, and has the bytes brought from afar if they are not there,
+    /// or if that takes long.
     /// - Parameter device: `nil` while it is not open yet.
     func submit(_ read: Read, from device: (any BlockDevice)?) {
         guard register(read) else { return }
-        do {
-            if let buffers = try device?.cached(at: read.offset, count: read.count, reach: .disk) {
-                return finish(read.unique, buffers, of: read.count)
-            }
-        } catch {
-            // What the disk cannot give comes from another tier; if there is none, the error comes again.
-        }
+        if let device, let buffers = fromDisk(read, device) { return finish(read.unique, buffers, of: read.count) }
+        bring(read.unique)
+    }
+
+    private func fromDisk(_ read: Read, _ device: any BlockDevice) -> [ByteBuffer]? {
+        let alarm = deadlines.after(Self.diskPatience) { [unique = read.unique] in self.bring(unique) }
+        defer { deadlines.cancel(alarm) }
+        // What the disk cannot give comes from another tier; if there is none, the error comes again.
+        return try? device.cached(at: read.offset, count: read.count, reach: .disk)
+    }
+
+    /// Has the bytes of a read brought from afar, unless they are on their way or it is over.
+    private func bring(_ unique: UInt64) {
         let now = time.now()
-        let hasLine = state.withLockedValue { state in
-            guard state.lines[read.number] != nil, !state.failed.covers(read, now: now) else { return false }
-            state.lines[read.number]?.waiting.append(read.unique)
-            return true
+        let taken = state.withLockedValue { state -> (number: UInt64, hasLine: Bool)? in
+            guard let pending = state.pending[unique], !pending.isBrought else { return nil }
+            let number = pending.read.number
+            guard state.lines[number] != nil, !state.failed.covers(pending.read, now: now) else {
+                return (number, false)
+            }
+            state.pending[unique]?.isBrought = true
+            state.lines[number]?.waiting.append(unique)
+            return (number, true)
         }
-        if hasLine { startNext(read.number) } else { end(read.unique, .ioError) }
+        guard let taken else { return }
+        if taken.hasLine { startNext(taken.number) } else { end(unique, .ioError) }
     }
 
     /// The time of a read begins.
@@ -194,6 +211,8 @@ final class FuseReads: Sendable {
             return end(unique, .ioError, because: "its device gave too few bytes")
         }
         guard let pending = take(unique) else { return }
+        // The other way to the same bytes.
+        pending.task?.cancel()
         pending.read.channel.answer(unique, with: buffers)
     }
 

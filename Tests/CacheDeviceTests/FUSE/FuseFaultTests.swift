@@ -68,6 +68,27 @@ struct FuseFaultTests {
         try await filesystem.stop()
     }
 
+    /// A disk that keeps the thread that reads it holds its reader up for a moment: the bytes come from afar, and what
+    /// the disk says later goes nowhere.
+    @Test func aDiskThatHangsIsPassedOver() async throws {
+        let mount = try FuseMount()
+        let clock = ManualClock()
+        let filesystem = try mount.serve(time: TimeSource(clock))
+        let device = HungDiskDevice()
+        try filesystem.insert(device, name: "device", number: 2)
+        let reader = Task { try await read(mount) }
+        try await eventually("a thread that hangs") { device.hanging == 1 }
+        #expect(device.reads == 0)
+        clock.advance(by: .milliseconds(250))
+        #expect(try await reader.value == [UInt8](repeating: 7, count: 4096))
+        #expect(device.hanging == 1 && device.reads == 1)
+        device.release()
+        #expect(try await read(mount, at: 4096) == [UInt8](repeating: 9, count: 4096))
+        #expect(device.reads == 1)
+        try await mount.unmount()
+        try await filesystem.stop()
+    }
+
     /// What the kernel asks on for the same read of a program fails with the first request that waited in vain; what
     /// comes a moment later, from another thread, or from somewhere else is tried.
     @Test func aReadWaitsForOneDeadline() async throws {

@@ -104,6 +104,37 @@ final class ScriptedDevice: BlockDevice {
     func extent(at offset: UInt64) -> DeviceExtent { DeviceExtent(count: byteCount - offset, isZero: false) }
 }
 
+/// Its disk has nines, and answers nothing until ``release()``; from afar come sevens.
+final class HungDiskDevice: BlockDevice {
+    let byteCount: UInt64 = 1 << 20
+    private let isReleased = ConditionLock(value: false)
+    private let counts = NIOLockedValueBox((hanging: 0, reads: 0))
+
+    var hanging: Int { counts.withLockedValue { $0.hanging } }
+    var reads: Int { counts.withLockedValue { $0.reads } }
+
+    func release() {
+        isReleased.lock()
+        isReleased.unlock(withValue: true)
+    }
+
+    func cached(at offset: UInt64, count: Int, reach: DeviceReach) throws -> [ByteBuffer]? {
+        guard reach == .disk else { return nil }
+        counts.withLockedValue { $0.hanging += 1 }
+        isReleased.lock(whenValue: true)
+        isReleased.unlock()
+        counts.withLockedValue { $0.hanging -= 1 }
+        return [ByteBuffer(repeating: 9, count: count)]
+    }
+
+    func read(at offset: UInt64, count: Int) async throws -> [ByteBuffer] {
+        counts.withLockedValue { $0.reads += 1 }
+        return [ByteBuffer(repeating: 7, count: count)]
+    }
+
+    func extent(at offset: UInt64) -> DeviceExtent { DeviceExtent(count: byteCount - offset, isZero: false) }
+}
+
 /// Zeros.
 struct FixedDevice: BlockDevice {
     let byteCount: UInt64

@@ -11,7 +11,7 @@ struct LMDBFailure: Error, CustomStringConvertible {
         code: .min, call: "data.mdb cannot be read: the disk fails, or it was cut off")
 
     var description: String {
-        code == Self.unreadableMap.code ? "\(call)" : "\(call): \(String(cString: mdb_strerror(code)))"
+        isUnreadable ? "\(call)" : "\(call): \(String(cString: mdb_strerror(code)))"
     }
 
     /// No page is free for this transaction; pages that it frees itself become usable two commits later.
@@ -20,6 +20,8 @@ struct LMDBFailure: Error, CustomStringConvertible {
     var isDiskFull: Bool { [.noSpace, .diskQuotaExceeded, .fileTooLarge, .ioError].contains(Errno(rawValue: code)) }
     /// Another process holds the lock that stands for this one's number.
     var isProcessNumberTaken: Bool { Errno(rawValue: code) == .wouldBlock }
+    /// The disk could not read what there is: nothing is known of it.
+    var isUnreadable: Bool { code == Self.unreadableMap.code }
     var isReadersFull: Bool { code == MDB_READERS_FULL }
     /// The environment itself is broken: trying again with it is of no use.
     var isFatal: Bool {

@@ -47,6 +47,17 @@ final class ReadTransaction {
         try look()
     }
 
+    /// Reads the roots of the snapshot, unless it is the same as at the last call.
+    private func look() throws(LMDBFailure) {
+        do throws(LMDBFailure) {
+            try lookAtRoots()
+        } catch {
+            // It may be the zeros of a page that could not be read.
+            try environment.checkMap()
+            throw error
+        }
+    }
+
     /// See ``Environment/checkMap()``.
     func checkMap() throws(LMDBFailure) { try environment.checkMap() }
 
@@ -56,12 +67,10 @@ final class ReadTransaction {
         place = nil
     }
 
-    /// Reads the roots of the snapshot, unless it is the same as at the last call.
-    ///
     /// The second commit after a snapshot overwrites its meta page. What was read is certain if the newest meta page is
     /// still the snapshot's, or if LMDB still gives out the same snapshot afterwards: a commit writes its meta page,
     /// then (on a busy machine, long after) gives out its snapshot, and only then the next commit begins.
-    private func look() throws(LMDBFailure) {
+    private func lookAtRoots() throws(LMDBFailure) {
         var read: (transaction: UInt64, index: Result<IndexReader, LMDBFailure>)?
         for _ in 0..<Self.tries {
             let transaction = UInt64(truncatingIfNeeded: mdb_txn_id(handle))
