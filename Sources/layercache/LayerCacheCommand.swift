@@ -46,7 +46,7 @@ struct LayerCacheCommand: AsyncParsableCommand {
         }
         // Who shows images for weeks does nothing while nobody reads.
         if verb is WorkerCommand || verb is NBDCommand {
-            // Its threads begin now, and leave signals to the main thread: one that they could take would end the process.
+            // Threads begin now, and leave signals to the main one: a signal that they took would end the process.
             SignalSet().block()
             TaskThreads.install()
             Allocator.limitArenas()
