@@ -52,11 +52,16 @@ final class FailingDisk: Sendable {
         try await eventually("nbdkit") { FileStatus("\(path).socket") != nil }
         file = try ChildProcess("nbdfuse", [device, "nbd+unix:///?socket=\(path).socket"], in: bench(".out"))
         try await eventually("nbdfuse") { (FileStatus(device)?.byteCount ?? 0) > 0 }
+        try await mount()
+    }
+
+    private func mount() async throws {
         // Direct: what the device has read it does not remember. It goes with its mount.
         try await bench.shell(
             """
-            device=$(losetup --find --show --direct-io=on \(name).device)
-            mount -o errors=remount-ro,noatime "$device" \(name) && losetup --detach "$device"
+            device=$(losetup --find --show --direct-io=on '\(path).device')
+            trap 'losetup --detach "$device"' EXIT
+            mount -o errors=remount-ro,noatime "$device" '\(path)'
             """)
     }
 
@@ -101,10 +106,7 @@ final class FailingDisk: Sendable {
 
     /// Mounts it again, as an operator does with a filesystem that the kernel has made read-only.
     func mountAgain() async throws {
-        try await bench.shell(
-            """
-            umount '\(path)' && device=$(losetup --find --show --direct-io=on '\(path).device')
-            mount -o errors=remount-ro,noatime "$device" '\(path)' && losetup --detach "$device"
-            """)
+        try await bench.shell("umount '\(path)'")
+        try await mount()
     }
 }
