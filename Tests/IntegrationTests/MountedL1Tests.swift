@@ -55,14 +55,14 @@ struct MountedL1Tests {
             try await host.compare(target)
             try await host.forget(target)
         }
-        try await host.eventually("'\(illness.line)' in the log") {
+        func log() -> String { (try? worker.text(worker.errorPath)) ?? "no log" }
+        try await host.eventually("'\(illness.line)' in the log: \(log())") {
             try await host.compare(target)
             try await host.forget(target)
-            return try worker.text(worker.errorPath).contains(illness.line)
+            return log().contains(illness.line)
         }
         #expect(try await host.numbers(target).tiers.l3.chunks > 0)
-        let log = try worker.text(worker.errorPath)
-        #expect(log.components(separatedBy: illness.line).count == 2, "\(log)")
+        #expect(log().components(separatedBy: illness.line).count == 2, "\(log())")
         try await host.unmount(target)
         try await host.mount(target, ["--prefetch", "all"])
         #expect(try host.text("\(target)/hello") == "hello\n")

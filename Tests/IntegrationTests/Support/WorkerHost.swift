@@ -50,8 +50,8 @@ final class WorkerHost: Sendable {
     /// Seconds after which a worker is taken for stuck: its longest deadline is shorter.
     static let patience = 60.0
 
-    func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-        try await TestSupport.eventually(what, patience: Self.patience, condition)
+    func eventually(_ what: @autoclosure () -> String, _ condition: () async throws -> Bool) async throws {
+        try await TestSupport.eventually(what(), patience: Self.patience, condition)
     }
 
     /// A worker that answers. Without the wait a `mount` might start one of its own, and that one might win.
