@@ -84,7 +84,9 @@ extension ConnectionHandler {
 
     /// A request says which worker it comes from.
     func noteWorker() {
-        guard let name = machine.request?.plan.lease.worker, name != asker.worker?.name else { return }
+        guard let plan = machine.request?.plan, plan.isLetIn, let name = plan.lease.worker,
+            name != asker.worker?.name
+        else { return }
         let joined = group.join(name)
         if let worker = asker.worker { group.depart(worker, isByClient: true) }
         asker.worker = joined
@@ -93,7 +95,7 @@ extension ConnectionHandler {
     /// The field that tells a worker how many connections it may have for reads, if that is not what this connection
     /// has told it last.
     func takeNewShare() -> (name: String, value: String)? {
-        guard asker.worker != nil else { return nil }
+        guard asker.worker != nil, machine.request?.plan.isLetIn == true else { return nil }
         let share = min(group.connectionShare, LeaseAsker.mostShare)
         guard share != asker.toldShare else { return nil }
         asker.toldShare = share

@@ -39,6 +39,8 @@ struct RequestPlan {
     let lease: LeaseFields
     /// Whether the client may put what it misses: who may not gets no lease, which would only hold others up.
     let mayFill: Bool
+    /// Whether the client may read at least: it is told what workers are told.
+    let isLetIn: Bool
 
     /// Whether it asks about the daemon, not for chunks.
     var isControl: Bool {
@@ -62,6 +64,7 @@ struct RequestPlan {
         // First of all, so that a client without a token learns nothing: not even what is malformed.
         let scope = tokens.flatMap { tokens in fields.token.flatMap { tokens.scope(of: $0.utf8) } }
         let denial = tokens == nil ? nil : Self.denial(head.method, route, scope)
+        isLetIn = tokens == nil || scope != nil
         mayFill = tokens == nil || (scope ?? .read) >= .write
         // The parser stops at a request that asks for another protocol; none is offered, so such a connection ends. So
         // does one of a client that is not known, which is to cost no place.

@@ -169,6 +169,42 @@ struct TokenAccessTests {
         }
     }
 
+    /// Who is not let in is no worker, and hears of none; nor does one whose token was good before.
+    @Test func whoIsNotLetInIsNotToldHowManyWorkersThereAre() async throws {
+        let tokens = try tokens()
+        let worker = "Host: x\r\nPrefer: wait=0\r\nLayercache-Worker: \(String(repeating: "1", count: 32))\r\n"
+        let known = "Authorization: Bearer \(tokens[.read] ?? "")\r\n"
+        let chunk = "/v1/chunks/\(TestChunk(seed: 3).id.hex)"
+        var limits = ServerLimits()
+        limits.connections = 32
+        try await TestServer.run(limits: limits, security: security) { server async throws in
+            for (path, fields, status) in [
+                (chunk, "", 401), ("/v1/stats", "", 401), ("/healthz", "", 200),
+                (chunk, "Authorization: Bearer lct_0\r\n", 401), (chunk, known, 404),
+            ] {
+                try await RawConnection.open(server.port) { connection async throws in
+                    try await connection.send("GET \(path) HTTP/1.1\r\n\(worker)\(fields)\r\n")
+                    let response = try #require(try await connection.response())
+                    #expect(response.status == status)
+                    #expect(response.head.contains("Layercache-Connections: 24") == (status == 404), "\(response.head)")
+                }
+            }
+            try await RawConnection.open(server.port) { connection async throws in
+                try await connection.send("GET \(chunk) HTTP/1.1\r\n\(worker)\(known)\r\n")
+                #expect(try await connection.response()?.head.contains("Layercache-Connections: 24") == true)
+                try await RawConnection.open(server.port) { other async throws in
+                    let another = worker.replacing("11", with: "22")
+                    try await other.send("GET \(chunk) HTTP/1.1\r\n\(another)\(known)\r\n")
+                    #expect(try await other.response()?.head.contains("Layercache-Connections: 12") == true)
+                    // What it would be told has changed, but it says no more who it is.
+                    try await connection.send("GET \(chunk) HTTP/1.1\r\n\(worker)\r\n")
+                    let refused = try #require(try await connection.response())
+                    #expect(refused.status == 401 && !refused.head.contains("Layercache-Connections"))
+                }
+            }
+        }
+    }
+
     /// The body of a PUT that is refused is not welcomed, and not waited for; what comes all the same is dropped.
     @Test(arguments: ["none", "read"]) func bodyOfWhoMayNotPutIsNotTaken(bearer: String) async throws {
         let tokens = try tokens()
