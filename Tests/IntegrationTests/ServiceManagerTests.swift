@@ -8,10 +8,7 @@ struct ServiceManagerTests {
     @Test("a service manager keeps the descriptors: killed, or handed over, the next process serves the same mounts")
     func keptDescriptors() async throws {
         let host = try await WorkerHost()
-        let outcome = try await ChildProcess(
-            "python3", try Self.arguments(host, "together"), environment: ["LAYERCACHE_L3": host.bench.l3],
-            in: host.bench(".out")
-        ).wait()
+        let outcome = try await Self.manage(host, "together").wait()
         #expect(outcome.status == 0, "\(outcome.error)\(outcome.output)")
         #expect(try host.kernelMounts().isEmpty)
     }
@@ -21,10 +18,7 @@ struct ServiceManagerTests {
         .enabled(if: BuiltProgram.isInstalled("unshare")))
     func ownNamespace() async throws {
         let host = try await WorkerHost()
-        let outcome = try await ChildProcess(
-            "unshare", ["--mount", "--propagation", "shared", "python3"] + Self.arguments(host, "apart"),
-            environment: ["LAYERCACHE_L3": host.bench.l3], in: host.bench(".out")
-        ).wait()
+        let outcome = try await Self.manage(host, "apart").wait()
         #expect(outcome.status == 0, "\(outcome.error)\(outcome.output)")
         #expect(try host.kernelMounts().isEmpty)
     }
@@ -34,10 +28,7 @@ struct ServiceManagerTests {
         .enabled(if: BuiltProgram.isInstalled("unshare")))
     func lostNamespace() async throws {
         let host = try await WorkerHost()
-        let outcome = try await ChildProcess(
-            "unshare", ["--mount", "--propagation", "shared", "python3"] + Self.arguments(host, "lost"),
-            environment: ["LAYERCACHE_L3": host.bench.l3], in: host.bench(".out")
-        ).wait()
+        let outcome = try await Self.manage(host, "lost").wait()
         #expect(outcome.status == 0 && outcome.error.contains("--store-namespace"), "\(outcome.error)\(outcome.output)")
     }
 
@@ -48,10 +39,15 @@ struct ServiceManagerTests {
         #expect(line.contains("ExecStartPre=+"))
     }
 
-    private static func arguments(_ host: WorkerHost, _ way: String) throws -> [String] {
-        let target = try host.target("m")
-        return ["-c", manager, try Workbench.binary, way, host.run, target, host.bench("src/big"), host.bench.keyring]
-            + host.workerArguments
+    /// A manager that keeps its worker in a mount namespace of its own has one of its own, too, so that a fault leaves
+    /// no mount here.
+    private static func manage(_ host: WorkerHost, _ way: String) throws -> ChildProcess {
+        let aside = way == "together" ? [] : ["unshare", "--mount", "--propagation", "shared"]
+        let words =
+            aside + ["python3", "-c", manager, try Workbench.binary, way, host.run, try host.target("m")]
+            + [host.bench("src/big"), host.bench.keyring] + host.workerArguments
+        return try ChildProcess(
+            words[0], Array(words.dropFirst()), environment: ["LAYERCACHE_L3": host.bench.l3], in: host.bench(".out"))
     }
 
     /// As much of systemd as a worker sees: a notify socket, a descriptor store, LISTEN_FDS; for one that is kept
